@@ -22,4 +22,5 @@ pub use plan::{Plan, PlanBuilder};
 pub use step::{Resources, Step, StepKind};
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests;

@@ -90,7 +90,8 @@ impl Merged {
         }
         // Room for the number: the longest id stays an acceptable one.
         let stem: String = id.as_str().chars().take(ID_CHARACTERS_MAX - 6).collect();
-        (2..)
+        // One number more than there are steps cannot all be taken.
+        (2..=self.ids.len() + 2)
             .map(|number| StepId::new(format!("{stem}-{number}")))
             .find(|id| !self.ids.contains(id))
             .unwrap_or_else(|| id.clone())

@@ -29,13 +29,13 @@ fn pipeline(models: &[&str]) -> Plan {
         .unwrap()
 }
 
-fn refused(steps: Vec<Step>, expected: Expect) {
+fn refused(steps: Vec<Step>, expected: &Expect) {
     let error = Plan::new(steps).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
     expected.assert_eq(&format!("error: {error}: {cause}\nhint: {}\n", error.hint()));
 }
 
-fn refused_text(json: &str, expected: Expect) {
+fn refused_text(json: &str, expected: &Expect) {
     let error = Plan::from_json(json).unwrap_err();
     expected.assert_eq(&format!("error: {error}: {}\nhint: {}\n", error.kind, error.hint()));
 }
@@ -68,7 +68,7 @@ fn a_cycle_is_named() {
     steps[1].inputs.push(StepId::new("model"));
     refused(
         steps,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `features`: steps wait for each other: features -> model -> features
             hint: remove one of these inputs
         "#]],
@@ -85,14 +85,14 @@ fn a_step_that_waits_for_itself_is_a_cycle() {
 fn a_missing_input_is_named_with_the_nearest() {
     refused(
         with(Step::new("tune", StepKind::Tune).after("modle")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `tune`: input `modle` is not a step of the plan
             hint: did you mean `model`? Otherwise take `modle` out of the inputs
         "#]],
     );
     refused(
         with(Step::new("tune", StepKind::Tune).after("xyzzyxyzzy")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `tune`: input `xyzzyxyzzy` is not a step of the plan
             hint: take `xyzzyxyzzy` out of the inputs
         "#]],
@@ -103,14 +103,14 @@ fn a_missing_input_is_named_with_the_nearest() {
 fn ids_and_inputs_come_once() {
     refused(
         with(Step::new("model", StepKind::Model).after("features")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `model`: another step has the same id
             hint: give one of them another id and adapt the inputs that mean it
         "#]],
     );
     refused(
         with(Step::new("tune", StepKind::Tune).after("model").after("model")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `tune`: input `model` is named twice
             hint: name each input once
         "#]],
@@ -121,14 +121,14 @@ fn ids_and_inputs_come_once() {
 fn shares_are_parts_of_one_budget() {
     refused(
         with(Step::new("tune", StepKind::Tune).after("model").share(0.2)),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused: budget shares add up to 1.1, which is not above 0 and at most 1
             hint: shares are parts of one budget: each from 0 to 1, together above 0 and at most 1
         "#]],
     );
     refused(
         with(Step::new("tune", StepKind::Tune).after("model").share(f64::NAN)),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `tune`: budget share NaN is not a number from 0 to 1
             hint: shares are parts of one budget: each from 0 to 1, together above 0 and at most 1
         "#]],
@@ -141,21 +141,21 @@ fn shares_are_parts_of_one_budget() {
 fn kinds_need_what_they_work_on() {
     refused(
         with(Step::new("second", StepKind::Model).after("profile")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `second`: this model step needs an input of kind features
             hint: add such a step to its inputs, or remove the model step
         "#]],
     );
     refused(
         with(Step::new("ensemble", StepKind::Ensemble).after("features")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `ensemble`: this ensemble step needs an input of kind model or tune
             hint: add such a step to its inputs, or remove the ensemble step
         "#]],
     );
     refused(
         with(Step::new("package", StepKind::Package).after("model")),
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `package`: this package step needs an input of kind verify
             hint: add such a step to its inputs, or remove the package step
         "#]],
@@ -168,7 +168,7 @@ fn nothing_that_chooses_follows_the_one_look() {
     steps.push(Step::new("ensemble", StepKind::Ensemble).after("model").after("verify"));
     refused(
         steps,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `ensemble`: this ensemble step cannot follow the verify step `verify`
             hint: verify is the one look at the sealed rows: nothing that chooses may follow it
         "#]],
@@ -182,7 +182,7 @@ fn there_is_one_package() {
     steps.push(Step::new("bundle", StepKind::Package).after("verify"));
     refused(
         steps,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `bundle`: there is a second package step, after `package`
             hint: keep one package step and give it the inputs of both
         "#]],
@@ -193,28 +193,28 @@ fn there_is_one_package() {
 fn unreadable_files_say_where() {
     refused_text(
         r#"{"version": 1, "steps": [{"id": "m", "kind": "modle"}]}"#,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused at step `m`: kind `modle` is unknown
             hint: did you mean `model`? Kinds are profile, features, model, tune, ensemble, verify, package or report
         "#]],
     );
     refused_text(
         r#"{"version": 1, "steps": [{"id": "m", "kind": "model", "shre": 1}]}"#,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused: not a plan file: unknown field `shre`, expected one of `id`, `kind`, `inputs`, `ask`, `share`, `params`, `why`, `mandatory` at line 1 column 60
             hint: compare it with the plan.json that a run writes
         "#]],
     );
     refused_text(
         r#"{"version": 2, "steps": []}"#,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused: plan version 2 is not 1
             hint: make the plan anew with this version of the program
         "#]],
     );
     refused_text(
         r#"{"version": 1, "steps": []}"#,
-        expect![[r#"
+        &expect![[r#"
             error: plan refused: the plan has no steps
             hint: a plan needs at least profile, features and model
         "#]],
