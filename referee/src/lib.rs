@@ -1,1 +1,6 @@
-//! referee
+//! The referee: metrics, splits, gates, intervals, leak decisions and the submission check.
+//!
+//! Pure: it reads no file, no clock and no environment, starts nothing, and every source of chance is a seed that the
+//! caller gives. It judges predictions and evidence; it never sees solution code and never trusts a score from outside.
+
+pub mod metrics;
