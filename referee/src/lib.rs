@@ -4,3 +4,4 @@
 //! caller gives. It judges predictions and evidence; it never sees solution code and never trusts a score from outside.
 
 pub mod metrics;
+pub mod split;
