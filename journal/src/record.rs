@@ -1,6 +1,6 @@
 //! One line of the journal.
 //!
-//! `{"seq":12,"crc":"1c291ca3","at_ms":3456,"event":{…}}` and a line end, in exactly this form and without spaces.
+//! `{"seq":12,"crc":"5b795086","at_ms":3456,"event":{"event":"cancel_requested"}}` and a line end, in exactly this form and without spaces.
 //! The checksum (CRC-32) covers number, time and the bytes of the event, so no byte of a line can change unnoticed.
 
 use ansatz_core::event::Event;
