@@ -1,0 +1,184 @@
+//! From words and a data card to a typed task.
+//!
+//! Trust falls in this order: flags, the sample submission, the task text, names and shapes. Whatever is concluded
+//! rather than said is written into `task.inferred` with its reason; whatever is guessed is a warning as well.
+
+mod columns;
+mod error;
+mod metric_words;
+mod nearest;
+mod problem;
+mod sample;
+mod target;
+mod wishes;
+mod words;
+
+pub use error::{UnderstandError, UnderstandErrorKind};
+pub use wishes::SaidBudget;
+
+use ansatz_core::outcome::DroppedColumn;
+use ansatz_core::profile::{Column, Profile};
+use ansatz_core::task::{Inference, SubmissionFormat, Task};
+use serde::{Deserialize, Serialize};
+use words::Words;
+
+/// Names that the user gave on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags {
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--id`.
+    pub id: Option<String>,
+    /// `--metric`.
+    pub metric: Option<String>,
+}
+
+/// What is observed of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// A short name: the folder or file name.
+    pub name: String,
+    /// Names given on the command line.
+    pub flags: Flags,
+    /// The user's own words (`--task`); empty without. Only these may set a budget.
+    pub said: String,
+    /// The description found beside the data (`task.md`); empty without.
+    pub described: String,
+    /// The data card.
+    pub profile: Profile,
+}
+
+/// What a request means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Understood {
+    /// The task.
+    pub task: Task,
+    /// Feature columns that are of no use: `train_only`, `identifier`, `constant`.
+    pub excluded: Vec<DroppedColumn>,
+    /// Columns of whole numbers that are codes and not quantities, to be stored as categories.
+    pub categorical: Vec<String>,
+    /// The column that orders the rows in time, when the split has to respect time.
+    pub time_column: Option<String>,
+    /// The column whose values must not be on both sides of a split.
+    pub group_column: Option<String>,
+    /// The time to spend, when the user said it in words.
+    pub said: SaidBudget,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Rows below which nothing can be learnt and judged.
+const ROWS_MIN: u64 = 20;
+
+/// Everything that is read, in the form in which it is asked.
+struct Facts<'a> {
+    flags: &'a Flags,
+    words: Words,
+    profile: &'a Profile,
+}
+
+impl Facts<'_> {
+    fn has_test(&self) -> bool {
+        self.profile.test_rows > 0
+    }
+
+    /// Columns that only the training file has; empty without a test file.
+    fn train_only(&self) -> impl Iterator<Item = &Column> {
+        let has_test = self.has_test();
+        self.profile.columns.iter().filter(move |column| has_test && column.in_train && !column.in_test)
+    }
+}
+
+/// What is concluded on the way.
+#[derive(Debug, Default)]
+struct Notes {
+    inferred: Vec<Inference>,
+    warnings: Vec<String>,
+}
+
+impl Notes {
+    fn infer(&mut self, field: &str, value: impl Into<String>, because: impl Into<String>) {
+        self.inferred.push(Inference { field: field.into(), value: value.into(), because: because.into() });
+    }
+
+    fn warn(&mut self, message: impl Into<String>) {
+        self.warnings.push(message.into());
+    }
+}
+
+/// Turns a request into a typed task, checked against the data.
+///
+/// # Errors
+/// [`UnderstandError`] with a hint, when the data cannot carry a task, a given name does not exist or does not fit,
+/// or a guess would be reckless.
+pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
+    let facts = Facts {
+        flags: &request.flags,
+        words: Words::read(&request.said, &request.described),
+        profile: &request.profile,
+    };
+    enough_rows(facts.profile)?;
+    let mut notes = Notes::default();
+    let target = target::find(&facts, &mut notes)?;
+    let id = target::find_id(&facts, &target, &mut notes)?;
+    let decided = problem::decide(&facts, &target, &mut notes)?;
+    let submission = facts.has_test().then(|| {
+        let columns = decided.submission_columns(&target);
+        let id = target.sample.as_ref().map_or(id.clone(), |sample| sample.id.clone());
+        SubmissionFormat { id, columns, kind: decided.submission }
+    });
+    let columns = columns::treat(&facts, target.column, id.as_deref(), &mut notes)?;
+    let task = Task {
+        name: request.name.clone(),
+        request: join(&request.said, &request.described),
+        problem: decided.problem,
+        target: target.column.name.clone(),
+        id,
+        metric: decided.metric,
+        classes: decided.classes,
+        constraints: wishes::constraints(&facts.words),
+        submission,
+        inferred: notes.inferred,
+    };
+    Ok(Understood {
+        task,
+        excluded: columns.excluded,
+        categorical: columns.categorical,
+        time_column: columns.time,
+        group_column: columns.group,
+        said: wishes::budget(&facts.words),
+        warnings: notes.warnings,
+    })
+}
+
+fn enough_rows(profile: &Profile) -> Result<(), UnderstandError> {
+    if profile.train_rows >= ROWS_MIN {
+        return Ok(());
+    }
+    let kind = UnderstandErrorKind::TooFewRows { rows: profile.train_rows, rows_min: ROWS_MIN };
+    Err(UnderstandError::new(kind, "add labelled rows to the training file"))
+}
+
+fn join(said: &str, described: &str) -> String {
+    [said.trim(), described.trim()]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+/// A value as it is compared and shown: `1.0` and `1` are the same whole number.
+fn canonical(value: &str) -> String {
+    /// Whole numbers up to here are exact in a float.
+    const EXACT_MAX: f64 = 9e15;
+    let value = value.trim();
+    match value.parse::<f64>() {
+        Ok(number) if value.contains('.') && number.fract() == 0.0 && number.abs() < EXACT_MAX => {
+            format!("{}", number as i64)
+        }
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! Which column is to be predicted, and which one names the rows.
+
+use super::error::{UnderstandError, UnderstandErrorKind, quoted};
+use super::nearest::nearest;
+use super::sample::{SampleReading, column_of_classes};
+use super::words::{Clause, Words, column_after};
+use super::{Facts, Notes};
+use ansatz_core::profile::{Column, ColumnKind};
+
+/// The target and what the sample says about it.
+pub(super) struct Target<'a> {
+    /// The column.
+    pub(super) column: &'a Column,
+    /// The sample submission, when there is one.
+    pub(super) sample: Option<SampleReading>,
+    /// Labels by the sample's columns, when it has one per label.
+    pub(super) class_columns: Option<Vec<String>>,
+}
+
+/// Finds the target.
+pub(super) fn find<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<Target<'a>, UnderstandError> {
+    let sample = facts.profile.sample.as_ref().and_then(SampleReading::of);
+    let column = match (&facts.flags.target, &sample) {
+        (Some(name), _) => by_flag(facts, name)?,
+        (None, Some(sample)) => by_sample(facts, sample, notes)?,
+        (None, None) => by_text_or_shape(facts, notes)?,
+    };
+    has_values(column)?;
+    let class_columns = sample.as_ref().and_then(|sample| sample.classes_of(column));
+    if let Some(sample) = &sample {
+        sample_fits(sample, column, class_columns.is_some(), notes)?;
+    }
+    Ok(Target { column, sample, class_columns })
+}
+
+fn by_flag<'a>(facts: &'a Facts<'_>, name: &str) -> Result<&'a Column, UnderstandError> {
+    match facts.profile.column(name) {
+        Some(column) if column.in_train => Ok(column),
+        _ => Err(absent(facts, "target", name)),
+    }
+}
+
+fn absent(facts: &Facts<'_>, role: &'static str, name: &str) -> UnderstandError {
+    let names: Vec<&str> =
+        facts.profile.columns.iter().filter(|c| c.in_train).map(|c| c.name.as_str()).collect();
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its columns are {}", quoted(&names)),
+    };
+    UnderstandError::new(UnderstandErrorKind::ColumnAbsent { role, column: name.into() }, hint)
+}
+
+fn by_sample<'a>(
+    facts: &'a Facts<'_>,
+    sample: &SampleReading,
+    notes: &mut Notes,
+) -> Result<&'a Column, UnderstandError> {
+    let Some(single) = sample.single() else {
+        let column = column_of_classes(sample, facts.profile)?;
+        notes.infer("target", &column.name, "the sample submission has one column for each of its values");
+        return Ok(column);
+    };
+    if let Some(column) = facts.profile.column(single).filter(|column| column.in_train) {
+        notes.infer("target", &column.name, "it is the column that the sample submission asks for");
+        return Ok(column);
+    }
+    let column = by_text_or_shape(facts, notes)?;
+    notes.warn(format!(
+        "the sample submission's column `{single}` is not in the training file; it is filled with predictions of `{}`",
+        column.name
+    ));
+    Ok(column)
+}
+
+fn by_text_or_shape<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<&'a Column, UnderstandError> {
+    let train_only: Vec<&Column> = facts.train_only().collect();
+    let candidates: Vec<&Column> = if train_only.is_empty() {
+        facts.profile.columns.iter().filter(|column| column.in_train).collect()
+    } else {
+        train_only.clone()
+    };
+    if let Some((column, because)) = by_text(&facts.words, &candidates) {
+        notes.infer("target", &column.name, because);
+        return Ok(column);
+    }
+    if let Some(word) = unknown_target_word(&facts.words)
+        && let Some(near) = nearest(&word, candidates.iter().map(|column| column.name.as_str()))
+    {
+        let kind = UnderstandErrorKind::ColumnAbsent { role: "target", column: word };
+        return Err(UnderstandError::new(kind, format!("did you mean `{near}`?")));
+    }
+    by_shape(&train_only, &candidates, notes)
+}
+
+fn by_shape<'a>(
+    train_only: &[&'a Column],
+    candidates: &[&'a Column],
+    notes: &mut Notes,
+) -> Result<&'a Column, UnderstandError> {
+    const USUAL: &[&str] = &["target", "label", "y", "class", "outcome", "response"];
+    let usual = |column: &&&Column| USUAL.contains(&column.name.to_lowercase().as_str());
+    let (column, because, sure) = if let [only] = train_only {
+        (*only, "it is the only column that the test file lacks", true)
+    } else if let Some(named) = candidates.iter().find(usual) {
+        (*named, "targets are usually called that", true)
+    } else if let Some(last) = train_only.last() {
+        (*last, "it is the last column that the test file lacks", false)
+    } else if let Some(last) = candidates.last() {
+        (*last, "it is the last column", false)
+    } else {
+        let hint = "name the column to be predicted with --target";
+        return Err(UnderstandError::new(UnderstandErrorKind::NoTarget, hint));
+    };
+    notes.infer("target", &column.name, because);
+    if !sure {
+        notes.warn(format!(
+            "`{}` is taken as the target because {because}; --target names another",
+            column.name
+        ));
+    }
+    Ok(column)
+}
+
+/// The target that the text names.
+fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, String)> {
+    let names: Vec<&str> = candidates.iter().map(|column| column.name.as_str()).collect();
+    let column = |name: &str| candidates.iter().find(|column| column.name == name).copied();
+    let called = words.clauses.iter().find_map(|clause| called_target(clause, &names));
+    if let Some(found) = called.and_then(column) {
+        return Some((found, "the task text calls it the target".into()));
+    }
+    let predicted = words.clauses.iter().find_map(|clause| predicted(clause, &names));
+    if let Some(found) = predicted.and_then(column) {
+        return Some((found, "the task text asks for its prediction".into()));
+    }
+    let held_back = words.clauses.iter().find_map(|clause| {
+        names.iter().find(|name| clause.raw.contains(&format!("(with `{name}`"))).copied()
+    });
+    held_back
+        .and_then(column)
+        .map(|found| (found, "the task text says that the training file has it in addition".into()))
+}
+
+/// The column that a clause calls the target: in a table row the first that is named, else the nearest to the word.
+fn called_target<'a>(clause: &Clause, names: &[&'a str]) -> Option<&'a str> {
+    const CALLED: &[&str] =
+        &["target", "dependent variable", "response variable", "outcome variable", "label column"];
+    if !clause.has_any(CALLED) || clause.has_any(&["target encoding", "not the target", "no target"]) {
+        return None;
+    }
+    let named = names.iter().filter_map(|name| Some((clause.position_of(name)?, *name)));
+    if clause.raw.starts_with('|') {
+        return named.min_by_key(|(at, _)| *at).map(|(_, name)| name);
+    }
+    let lower = clause.raw.to_lowercase();
+    let word =
+        ["target", "dependent", "response", "outcome", "label"].iter().find_map(|word| lower.find(word))?;
+    named
+        .filter(|(_, name)| !CALLED.contains(name))
+        .min_by_key(|(at, _)| at.abs_diff(word))
+        .map(|(_, name)| name)
+}
+
+const PREDICT: &[&str] = &["predict", "forecast", "estimate", "classify", "target:", "target is", "target ="];
+
+/// The column that follows a verb of prediction.
+fn predicted<'a>(clause: &Clause, names: &[&'a str]) -> Option<&'a str> {
+    verb_ends(clause).into_iter().find_map(|end| column_after(clause, end, names))
+}
+
+/// Where the words begin that follow a verb of prediction.
+fn verb_ends(clause: &Clause) -> Vec<usize> {
+    let lower = clause.raw.to_ascii_lowercase();
+    PREDICT
+        .iter()
+        .flat_map(|verb| lower.match_indices(verb).map(|(at, verb)| at + verb.len()).collect::<Vec<_>>())
+        .map(|end| end + lower[end..].find(|c: char| !c.is_alphanumeric()).unwrap_or(lower.len() - end))
+        .collect()
+}
+
+/// The word after `predict` in the user's own words when it is written like a column name: `Sale_Price`, `SalePrice`,
+/// or in backticks.
+fn unknown_target_word(words: &Words) -> Option<String> {
+    let said = words.clauses.iter().filter(|clause| clause.said);
+    said.flat_map(|clause| verb_ends(clause).into_iter().map(move |end| &clause.raw[end..])).find_map(
+        |rest| {
+            let mut following =
+                rest.split_whitespace().filter(|word| !matches!(*word, "the" | "a" | "column"));
+            let word =
+                following.next()?.trim_matches(|c: char| matches!(c, ',' | ':' | ';' | '.' | '"' | '\''));
+            let bare = word.trim_matches('`');
+            let named = bare.len() < word.len() || bare.contains('_') || bare.chars().any(char::is_uppercase);
+            (named && !bare.is_empty()).then(|| bare.to_owned())
+        },
+    )
+}
+
+fn has_values(column: &Column) -> Result<(), UnderstandError> {
+    if column.distinct > 1 && column.kind != ColumnKind::Constant {
+        return Ok(());
+    }
+    let kind = UnderstandErrorKind::TargetConstant { column: column.name.clone(), distinct: column.distinct };
+    Err(UnderstandError::new(kind, "name another column with --target, or give rows with other outcomes"))
+}
+
+fn sample_fits(
+    sample: &SampleReading,
+    column: &Column,
+    per_class: bool,
+    notes: &mut Notes,
+) -> Result<(), UnderstandError> {
+    if per_class || sample.single() == Some(column.name.as_str()) {
+        return Ok(());
+    }
+    if let Some(single) = sample.single() {
+        if !notes.warnings.iter().any(|warning| warning.contains(&format!("`{single}`"))) {
+            notes.warn(format!(
+                "the sample submission asks for `{single}`, not for the target `{}`",
+                column.name
+            ));
+        }
+        return Ok(());
+    }
+    let problem =
+        format!("its columns {} are not the values of the target `{}`", quoted(&sample.columns), column.name);
+    let hint = "give a sample with the id and either the target or one column per class";
+    Err(UnderstandError::new(UnderstandErrorKind::SampleUnexplained { problem }, hint))
+}
+
+/// Finds the column that names the rows.
+pub(super) fn find_id(
+    facts: &Facts<'_>,
+    target: &Target<'_>,
+    notes: &mut Notes,
+) -> Result<Option<String>, UnderstandError> {
+    if let Some(name) = &facts.flags.id {
+        return if facts.profile.column(name).is_some() {
+            Ok(Some(name.clone()))
+        } else {
+            Err(absent(facts, "id", name))
+        };
+    }
+    if let Some(name) = target.sample.as_ref().and_then(|sample| sample.id.as_ref()) {
+        return Ok(id_of_sample(facts, name, notes));
+    }
+    let rows = facts.profile.train_rows;
+    let is_id = |column: &&Column| {
+        column.name != target.column.name
+            && column.in_train
+            && (column.in_test || !facts.has_test())
+            && column.distinct == rows
+            && (column.whole || matches!(column.kind, ColumnKind::Categorical | ColumnKind::Text))
+            && looks_like_id(&column.name)
+    };
+    let found = facts.profile.columns.iter().find(is_id).map(|column| column.name.clone());
+    if let Some(name) = &found {
+        notes.infer("id", name, "it is called like an identifier and differs in every row");
+    }
+    Ok(found)
+}
+
+fn id_of_sample(facts: &Facts<'_>, name: &str, notes: &mut Notes) -> Option<String> {
+    let column = facts.profile.column(name);
+    let Some(column) =
+        column.filter(|column| if facts.has_test() { column.in_test } else { column.in_train })
+    else {
+        notes.warn(format!(
+            "the sample submission's first column `{name}` is not in the test file; its rows are taken to be in the order of the test file"
+        ));
+        return None;
+    };
+    notes.infer("id", name, "it is the first column of the sample submission");
+    if column.in_train && column.distinct * 2 < facts.profile.train_rows {
+        notes.warn(format!(
+            "id column `{name}` repeats its values; it is not used as a feature (--id names another)"
+        ));
+    }
+    Some(name.to_owned())
+}
+
+/// Whether a column is called like a row identifier.
+pub(super) fn looks_like_id(name: &str) -> bool {
+    const WHOLE: &[&str] =
+        &["id", "index", "idx", "uuid", "guid", "key", "rownumber", "rownum", "rowid", "unnamed0", "no"];
+    let squashed = super::nearest::squash(name);
+    let camel = name.ends_with("Id") || name.ends_with("ID") || name.ends_with("Uuid");
+    let snake = ["_id", " id", "-id", ".id", "_uuid", "_key", "_index"]
+        .iter()
+        .any(|end| name.to_lowercase().ends_with(end));
+    WHOLE.contains(&squashed.as_str()) || camel || snake
+}
