@@ -332,10 +332,9 @@ fn said_positive(words: &Words, a: &str, b: &str) -> Option<bool> {
         let value = plain(value);
         let value = value.trim();
         let follows =
-            |before: &&str| ARTICLES.iter().any(|article| clause.has(&format!("{before} {article}{value}")));
+            |before: &str| ARTICLES.iter().any(|article| clause.has(&format!("{before} {article}{value}")));
         !value.is_empty()
-            && (BEFORE.iter().any(|before| follows(before))
-                || clause.has(&format!("{value} is the positive class")))
+            && (BEFORE.iter().copied().any(follows) || clause.has(&format!("{value} is the positive class")))
     };
     words.clauses.iter().find_map(|clause| match (calls(clause, a), calls(clause, b)) {
         (true, false) => Some(false),
