@@ -3,5 +3,10 @@
 //! Pure: it reads no file, no clock and no environment, starts nothing, and every source of chance is a seed that the
 //! caller gives. It judges predictions and evidence; it never sees solution code and never trusts a score from outside.
 
+pub mod decision;
+pub mod gates;
 pub mod metrics;
+pub mod resample;
 pub mod split;
+mod statistics;
+pub mod submission;

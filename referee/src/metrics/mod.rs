@@ -80,3 +80,8 @@ impl Metric for Native {
 pub fn range(spec: &MetricSpec) -> (f64, f64) {
     catalogue::native(&spec.name).map_or((f64::NEG_INFINITY, f64::INFINITY), |native| native.range)
 }
+
+/// Whether a metric is one of the catalogue, so that it can be scored quickly again and again.
+pub fn is_native(spec: &MetricSpec) -> bool {
+    catalogue::native(&spec.name).is_some()
+}

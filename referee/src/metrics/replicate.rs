@@ -14,10 +14,28 @@ pub struct Prepared<'a> {
 }
 
 enum Form<'a> {
-    Counts { formula: CountFormula, classes: usize, cells: Vec<u32> },
-    Rank { statistic: RankStatistic, rankings: Vec<Ranking> },
-    Rows { losses: Vec<f64>, reduction: Reduction },
-    Other { metric: &'a dyn Metric, predictions: &'a Matrix },
+    Counts {
+        formula: CountFormula,
+        classes: usize,
+        cells: Vec<u32>,
+    },
+    Rank {
+        statistic: RankStatistic,
+        rankings: Vec<Ranking>,
+    },
+    Rows {
+        losses: Vec<f64>,
+        reduction: Reduction,
+    },
+    /// Losses in rising order with the row of each: a median needs no new sort.
+    Median {
+        losses: Vec<f64>,
+        rows: Vec<u32>,
+    },
+    Other {
+        metric: &'a dyn Metric,
+        predictions: &'a Matrix,
+    },
 }
 
 impl<'a> Prepared<'a> {
@@ -50,6 +68,12 @@ impl<'a> Prepared<'a> {
                 let of_class = |class| ranking::ranking(predictions, truth, class, class as f64);
                 Form::Rank { statistic, rankings: (0..classes).map(of_class).collect() }
             }
+            Formula::Rows(loss, Reduction::Median) => {
+                let losses = rowwise::losses(loss, truth, predictions, None)?;
+                let mut rows: Vec<u32> = (0..losses.len() as u32).collect();
+                rows.sort_unstable_by(|&a, &b| losses[a as usize].total_cmp(&losses[b as usize]));
+                Form::Median { losses: rows.iter().map(|&row| losses[row as usize]).collect(), rows }
+            }
             Formula::Rows(loss, reduction) => {
                 Form::Rows { losses: rowwise::losses(loss, truth, predictions, None)?, reduction }
             }
@@ -79,10 +103,23 @@ impl<'a> Prepared<'a> {
                 ranking::mean(&values)
             }
             Form::Rows { losses, reduction } => reduction.value(losses, self.truth, weight).ok(),
+            Form::Median { losses, rows } => rowwise::median_of_rising(
+                losses.iter().zip(rows).map(|(&loss, &row)| (loss, weight(row as usize))),
+            ),
             Form::Other { metric, predictions } => {
                 let weights: Vec<f64> = counts.iter().map(|&count| f64::from(count)).collect();
                 metric.score(self.truth, predictions, Some(&weights)).ok()
             }
+        }
+    }
+
+    /// How many rows, or cells of a table, one score visits.
+    pub(crate) fn visits(&self) -> usize {
+        let rows = self.truth.len();
+        match &self.form {
+            Form::Counts { classes, .. } => rows + classes * classes * 4,
+            Form::Rank { rankings, .. } => rows * rankings.len().max(1),
+            Form::Rows { .. } | Form::Median { .. } | Form::Other { .. } => rows,
         }
     }
 

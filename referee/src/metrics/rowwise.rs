@@ -211,19 +211,21 @@ fn weighted_mean(values: &[f64], weight: impl Fn(usize) -> f64) -> Option<f64> {
 
 /// The smallest value with at least half of the weight at or below it; the mean with the next value when it is exactly half.
 pub(crate) fn weighted_median(values: &[f64], weight: impl Fn(usize) -> f64) -> Option<f64> {
-    let mut pairs: Vec<(f64, f64)> = values
-        .iter()
-        .enumerate()
-        .map(|(row, &value)| (value, weight(row)))
-        .filter(|pair| pair.1 > 0.0)
-        .collect();
+    let mut pairs: Vec<(f64, f64)> =
+        values.iter().enumerate().map(|(row, &value)| (value, weight(row))).collect();
     pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let half = pairs.iter().map(|pair| pair.1).sum::<f64>() / 2.0;
+    median_of_rising(pairs.into_iter())
+}
+
+/// The weighted median of (value, weight) pairs with rising values.
+pub(crate) fn median_of_rising(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<f64> {
+    let half = pairs.clone().map(|pair| pair.1).sum::<f64>() / 2.0;
+    let mut pairs = pairs.filter(|pair| pair.1 > 0.0);
     let mut below = 0.0;
-    for (at, &(value, weight)) in pairs.iter().enumerate() {
+    while let Some((value, weight)) = pairs.next() {
         below += weight;
         if below == half {
-            return Some(f64::midpoint(value, pairs.get(at + 1).map_or(value, |next| next.0)));
+            return Some(pairs.next().map_or(value, |next| f64::midpoint(value, next.0)));
         }
         if below > half {
             return Some(value);
