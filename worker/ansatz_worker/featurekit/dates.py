@@ -1,0 +1,38 @@
+"""Parts of moments in time: calendar numbers, circles for what comes round again, and days since 1970."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .columns import Floats
+
+SECONDS_PER_DAY = 86_400.0
+DAYS_PER_YEAR = 365.2425
+
+
+def parts(column: pd.Series[Any]) -> dict[str, Floats]:
+    """All parts by name, for every row; NaN where the moment is missing."""
+    moment = column.dt
+    days = (column - pd.Timestamp(0)).dt.total_seconds().to_numpy(dtype=np.float64) / SECONDS_PER_DAY
+    hours = (days % 1.0) * 24.0
+    day_of_year = moment.dayofyear.to_numpy(dtype=np.float64)
+    angle = 2 * np.pi * day_of_year / DAYS_PER_YEAR
+    clock = 2 * np.pi * hours / 24.0
+    weekday = moment.dayofweek.to_numpy(dtype=np.float64)
+    return {
+        "days": days,
+        "year": moment.year.to_numpy(dtype=np.float64),
+        "month": moment.month.to_numpy(dtype=np.float64),
+        "day": moment.day.to_numpy(dtype=np.float64),
+        "weekday": weekday,
+        "hour": np.floor(hours + 1e-6),
+        "minutes": np.round(hours * 60.0, 3),
+        "year_sin": np.sin(angle),
+        "year_cos": np.cos(angle),
+        "clock_sin": np.sin(clock),
+        "clock_cos": np.cos(clock),
+        "hour_of_week": weekday * 24.0 + np.floor(hours + 1e-6),
+    }

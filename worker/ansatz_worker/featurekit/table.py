@@ -1,0 +1,261 @@
+"""The feature table for trees: numbers, parts of dates and strings, and encodings of categories.
+
+The result is a DataFrame of float32 columns, and of pandas Categorical columns where native categories are wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import columns, dates, strings
+from .categories import Counts, Keys, TargetMeans, Vocabulary, deal_folds, target_columns
+from .columns import Floats, Ints, Strings, Task
+from .strings import Reading
+from .text import TextScores
+
+# A frame counts as a table of codes when at least this share of its columns are categories.
+CODE_TABLE_SHARE_MIN = 0.75
+CODE_TABLE_COLUMNS_MAX = 12
+# Classes that get a target mean of their own; more would multiply columns without end.
+ENCODED_OUTPUTS_MAX = 8
+# Derived categories with more distinct values per row than this are names, not groups.
+DERIVED_DISTINCT_SHARE_MAX = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the table holds."""
+
+    # Categories of at most this many levels are kept as native categories; 0: none.
+    native_levels_max: int = 0
+    # Categories of more levels than this get target means.
+    encode_levels_min: int = 3
+    target_means: bool = True
+    counts: bool = True
+    # Encode combinations of categories: "auto" does so in tables of codes.
+    pairs: str = "auto"
+    smoothing: float = 10.0
+    # Plain codes (the most frequent first) for categories that are not native.
+    codes: bool = True
+    text: bool = True
+
+
+@dataclass(frozen=True)
+class Category:
+    """A categorical column, or one derived from a column's strings by the reading's part."""
+
+    name: str
+    column: str
+    part: str | None
+    vocabulary: Vocabulary
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Counts and target means of a category, or of a combination of categories."""
+
+    name: str
+    categories: tuple[str, ...]
+    keys: Keys
+    counts: Counts | None
+    means: TargetMeans | None
+
+
+@dataclass
+class Table:
+    """What was learnt from the training rows."""
+
+    options: Options
+    kinds: columns.Kinds
+    readings: dict[str, Reading] = field(default_factory=dict)
+    categories: list[Category] = field(default_factory=list)
+    encodings: list[Encoding] = field(default_factory=list)
+    texts: dict[str, TextScores] = field(default_factory=dict)
+    native: list[str] = field(default_factory=list)
+    coded: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns of the result, in order."""
+        native = {f"{name}|code" for name in self.native}
+        return [name for name in self.kept if name not in native] + [name for name in self.kept if name in native]
+
+
+def learn(
+    train: pd.DataFrame, y: Floats, *, task: Task, options: Options, seed: int, log_target: bool = False
+) -> tuple[Table, pd.DataFrame]:
+    """The table's state, and the training rows' features with encodings out of fold."""
+    y = np.log1p(y) if log_target else y
+    kinds = columns.kinds(train)
+    table = Table(options, kinds)
+    seen = {name: columns.strings_of(train[name]) for name in [*kinds.strings, *_code_columns(train, kinds)]}
+    for name in kinds.strings:
+        reading = strings.read(seen[name], name in kinds.text)
+        if reading is not None:
+            table.readings[name] = reading
+    table.categories = _learn_categories(table, seen)
+    codes = codes_of(table, seen)
+    _choose_forms(table)
+    built = _plain_columns(table, train, seen, codes)
+    folds = deal_folds(y, task.problem != "regression", seed)
+    targets = target_columns(y, task.problem, task.outputs)[:, :ENCODED_OUTPUTS_MAX]
+    for names in _encoded(table):
+        encoding, values = _learn_encoding(table, names, codes, targets, folds)
+        table.encodings.append(encoding)
+        built.update(values)
+    if options.text:
+        for name in kinds.text:
+            scores, values = TextScores.learn(seen[name], y, task, folds, seed)
+            table.texts[name] = scores
+            built.update({f"{name}|{key}": column for key, column in values.items()})
+    table.kept = [name for name, values in built.items() if columns.varies(np.asarray(values, dtype=np.float64))]
+    return table, _frame(table, built, train.index)
+
+
+def apply(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
+    """Features of any rows, row by row."""
+    names = {category.column for category in table.categories} | set(table.kinds.strings)
+    seen = {name: columns.strings_of(rows[name]) for name in sorted(names)}
+    codes = codes_of(table, seen)
+    built = _plain_columns(table, rows, seen, codes)
+    for encoding in table.encodings:
+        index = encoding.keys.index([codes[name] for name in encoding.categories])
+        built.update(_encoded_columns(encoding, index))
+    for name, scores in table.texts.items():
+        built.update({f"{name}|{key}": column for key, column in scores.apply(seen[name]).items()})
+    return _frame(table, built, rows.index)
+
+
+def is_code_table(table: Table) -> bool:
+    """Whether nearly all columns are categories, so that what matters are their combinations."""
+    whole = [category for category in table.categories if category.part is None]
+    total = len(table.kinds.numeric) + len(table.kinds.strings) + len(table.kinds.datetime)
+    return 3 <= len(whole) <= CODE_TABLE_COLUMNS_MAX and len(whole) >= CODE_TABLE_SHARE_MIN * total
+
+
+def _code_columns(train: pd.DataFrame, kinds: columns.Kinds) -> list[str]:
+    return [name for name in kinds.numeric if columns.is_code(train[name].to_numpy(dtype=np.float64))]
+
+
+def _learn_categories(table: Table, seen: dict[str, Strings]) -> list[Category]:
+    found = []
+    for name, column in seen.items():
+        if name not in table.kinds.text:
+            found.append(Category(name, name, None, Vocabulary.learn(column)))
+        if name not in table.readings:
+            continue
+        rows = int((column.index >= 0).sum())
+        for part, values in table.readings[name].categories(column.values).items():
+            derived = _derived(column, values)
+            groups = len(derived.values)
+            if 1 < groups < min(len(column.values), DERIVED_DISTINCT_SHARE_MAX * rows):
+                found.append(Category(f"{name}|{part}", name, part, Vocabulary.learn(derived)))
+    return found
+
+
+def _derived(column: Strings, values: columns.Objects) -> Strings:
+    """The column of derived categories, given the derived value of each distinct string."""
+    index, distinct = pd.factorize(values)
+    return Strings(np.asarray(distinct, dtype=object), np.append(index, -1)[column.index].astype(np.int64))
+
+
+def codes_of(table: Table, seen: dict[str, Strings]) -> dict[str, Ints]:
+    """Codes of every category for every row."""
+    parts: dict[str, dict[str, columns.Objects]] = {}
+    result = {}
+    for category in table.categories:
+        column = seen[category.column]
+        if category.part is not None:
+            if category.column not in parts:
+                parts[category.column] = table.readings[category.column].categories(column.values)
+            column = _derived(column, parts[category.column][category.part])
+        result[category.name] = category.vocabulary.codes(column)
+    return result
+
+
+def _choose_forms(table: Table) -> None:
+    """Which categories stay native, and which are written as codes."""
+    for category in table.categories:
+        levels = len(category.vocabulary.levels)
+        is_number = category.column in table.kinds.numeric
+        if levels <= table.options.native_levels_max and not is_number:
+            table.native.append(category.name)
+        elif table.options.codes and not is_number:
+            table.coded.append(category.name)
+
+
+def _plain_columns(
+    table: Table, rows: pd.DataFrame, seen: dict[str, Strings], codes: dict[str, Ints]
+) -> dict[str, Any]:
+    """Everything that does not depend on the target."""
+    built: dict[str, Any] = {name: rows[name].to_numpy(dtype=np.float64) for name in table.kinds.numeric}
+    for name in table.kinds.datetime:
+        built.update({f"{name}|{part}": values for part, values in dates.parts(rows[name]).items()})
+    for name, reading in table.readings.items():
+        for part, values in reading.numbers(seen[name].values).items():
+            built[f"{name}|{part}"] = seen[name].spread(values)
+    for category in table.categories:
+        if category.name in table.native or category.name in table.coded:
+            built[f"{category.name}|code"] = codes[category.name]
+    return built
+
+
+def _encoded(table: Table) -> list[tuple[str, ...]]:
+    """The categories and combinations that get counts and target means."""
+    options = table.options
+    singles = [
+        (category.name,)
+        for category in table.categories
+        if len(category.vocabulary.levels) >= options.encode_levels_min and (options.target_means or options.counts)
+    ]
+    if options.pairs == "none" or (options.pairs == "auto" and not is_code_table(table)):
+        return singles
+    whole = [category.name for category in table.categories if category.part is None]
+    return singles + list(combinations(whole[:CODE_TABLE_COLUMNS_MAX], 2))
+
+
+def _learn_encoding(
+    table: Table, names: tuple[str, ...], codes: dict[str, Ints], targets: Floats, folds: Ints
+) -> tuple[Encoding, dict[str, Floats]]:
+    sizes = {category.name: category.vocabulary.size for category in table.categories}
+    keys, index = Keys.learn([codes[name] for name in names], tuple(sizes[name] for name in names))
+    label = "&".join(names)
+    counts = means = None
+    values: dict[str, Floats] = {}
+    if table.options.counts:
+        counts, values[f"{label}|count"] = Counts.learn(index, len(keys.known))
+    if table.options.target_means:
+        means, encoded = TargetMeans.learn(index, len(keys.known), targets, folds, table.options.smoothing)
+        values.update({f"{label}|mean{j}": encoded[:, j] for j in range(encoded.shape[1])})
+    return Encoding(label, names, keys, counts, means), values
+
+
+def _encoded_columns(encoding: Encoding, index: Ints) -> dict[str, Floats]:
+    values: dict[str, Floats] = {}
+    if encoding.counts is not None:
+        values[f"{encoding.name}|count"] = encoding.counts.apply(index)
+    if encoding.means is not None:
+        encoded = encoding.means.apply(index)
+        values.update({f"{encoding.name}|mean{j}": encoded[:, j] for j in range(encoded.shape[1])})
+    return values
+
+
+def _frame(table: Table, built: dict[str, Any], index: pd.Index) -> pd.DataFrame:
+    """The kept columns: one float32 block, then the native categories."""
+    native = {f"{name}|code" for name in table.native}
+    plain = [name for name in table.kept if name not in native]
+    block = np.empty((len(index), len(plain)), dtype=np.float32, order="F")
+    for j, name in enumerate(plain):
+        block[:, j] = built[name]
+    frame = pd.DataFrame(block, columns=plain, index=index, copy=False)
+    sizes = {f"{category.name}|code": category.vocabulary.size for category in table.categories}
+    categories = {
+        name: pd.Categorical.from_codes(built[name], categories=range(sizes[name])) for name in table.kept if name in native
+    }
+    return frame.assign(**categories) if categories else frame

@@ -1,0 +1,165 @@
+"""Gradient boosting with CatBoost: symmetric trees and its own ordered statistics of categories.
+
+Stages are numbers of boosting rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import catboost
+import numpy as np
+import pandas as pd
+
+from ..featurekit import boosting, table, targets
+from ..featurekit.columns import Floats, Task
+
+SPACE: dict[str, dict[str, Any]] = {
+    "learning_rate": {"type": "float", "low": 0.01, "high": 0.3, "log": True, "default": 0.06},
+    "rounds": {"type": "int", "low": 50, "high": 2000, "log": True, "default": 400},
+    "depth": {"type": "int", "low": 3, "high": 9, "log": False, "default": 6},
+    "l2": {"type": "float", "low": 0.5, "high": 30.0, "log": True, "default": 3.0},
+    "random_strength": {"type": "float", "low": 0.0, "high": 4.0, "log": False, "default": 1.0},
+    "columns_share": {"type": "float", "low": 0.2, "high": 1.0, "log": False, "default": 0.6},
+    "combinations": {"type": "int", "low": 1, "high": 3, "log": False, "default": 1},
+    "encoding": {"type": "categorical", "values": ["native", "encoded"], "default": "native"},
+    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+}
+BATCH = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained booster."""
+
+    booster: Any
+    rounds: int
+    log_target: bool
+
+
+def options(params: Mapping[str, Any]) -> table.Options:
+    """The feature table that the parameters ask for."""
+    if params.get("encoding", "native") == "native":
+        return table.Options(native_levels_max=1_000_000, target_means=False, counts=True, pairs="none")
+    return table.Options()
+
+
+def fit_features(
+    train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
+) -> tuple[table.Table, pd.DataFrame]:
+    """The feature table; native categories are left to CatBoost."""
+    log = targets.uses_log(task, params, float(np.min(y)))
+    return table.learn(train, y, task=task, options=options(params), seed=seed, log_target=log)
+
+
+def features(state: table.Table, rows: pd.DataFrame, *, task: Task) -> pd.DataFrame:
+    """Features of any rows, row by row."""
+    return table.apply(state, rows)
+
+
+def stages(params: Mapping[str, Any]) -> list[float]:
+    """Numbers of rounds at which training could have been stopped."""
+    return boosting.stages(int(params.get("rounds", SPACE["rounds"]["default"])))
+
+
+def fit(
+    X: pd.DataFrame,
+    y: Floats,
+    *,
+    task: Task,
+    params: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    weight: Floats | None = None,
+    stage: float | None = None,
+    report: Callable[[int, float], None] | None = None,
+) -> Model:
+    """A booster of `stage` rounds, or of `params["rounds"]`."""
+    log = targets.uses_log(task, params, float(np.min(y)))
+    rounds = boosting.rounds(params, stage, SPACE)
+    label = targets.forward(y, log) if task.problem == "regression" else y.astype(np.int64)
+    booster = catboost.CatBoost(booster_params(task, params, seed, threads, rounds))
+    booster.fit(_pool(X, label, weight))
+    return Model(booster, rounds, log)
+
+
+def booster_params(task: Task, params: Mapping[str, Any], seed: int, threads: int, rounds: int) -> dict[str, Any]:
+    """CatBoost's own parameters."""
+    chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
+    return {
+        "loss_function": loss(task),
+        **({"classes_count": task.outputs} if task.problem == "multiclass" else {}),
+        "iterations": rounds,
+        "learning_rate": chosen["learning_rate"],
+        "depth": int(chosen["depth"]),
+        "l2_leaf_reg": chosen["l2"],
+        "random_strength": chosen["random_strength"],
+        "rsm": chosen["columns_share"],
+        "max_ctr_complexity": int(chosen["combinations"]),
+        "one_hot_max_size": 6,
+        "border_count": 128,
+        "boosting_type": "Plain",
+        "bootstrap_type": "MVS",
+        "leaf_estimation_iterations": 1,
+        "random_seed": seed,
+        "thread_count": threads,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+    }
+
+
+def loss(task: Task) -> str:
+    """What is minimised."""
+    if task.problem == "multiclass":
+        return "MultiClass"
+    if task.problem == "binary":
+        return "Logloss"
+    return "MAE" if targets.is_absolute(task) else "RMSE"
+
+
+def _pool(X: pd.DataFrame, label: Any = None, weight: Floats | None = None) -> Any:
+    native = [j for j, dtype in enumerate(X.dtypes) if isinstance(dtype, pd.CategoricalDtype)]
+    if native:
+        names = X.columns[native]
+        X = X.assign(**{name: X[name].cat.codes.astype(np.int32) for name in names})
+    X = X.set_axis([f"c{j}" for j in range(X.shape[1])], axis=1)
+    return catboost.Pool(X, label, weight=weight, cat_features=native)
+
+
+def predict(model: Model, X: pd.DataFrame, *, task: Task, stage: float | None = None) -> Floats:
+    """Probabilities or values, shape (rows, outputs)."""
+    rounds = model.rounds if stage is None else min(int(stage), model.rounds)
+    return _finished(model, _raw(model, _pool(X), 0, rounds), task)
+
+
+def predict_stages(model: Model, X: pd.DataFrame, *, task: Task, stages: list[float]) -> Floats:
+    """Predictions at rising stages, shape (stages, rows, outputs), each tree evaluated once."""
+    pool = _pool(X)
+    raw = np.zeros((len(X), task.outputs))
+    found, done = [], 0
+    for stage in stages:
+        rounds = min(int(stage), model.rounds)
+        if rounds > done:
+            raw = raw + _raw(model, pool, done, rounds)
+            done = rounds
+        found.append(_finished(model, raw, task))
+    return np.stack(found)
+
+
+def _raw(model: Model, pool: Any, start: int, end: int) -> Floats:
+    raw = model.booster.predict(pool, prediction_type="RawFormulaVal", ntree_start=start, ntree_end=end, thread_count=1)
+    return np.asarray(raw, dtype=np.float64).reshape(pool.num_row(), -1)
+
+
+def _finished(model: Model, raw: Floats, task: Task) -> Floats:
+    if task.problem == "regression":
+        return targets.backward(raw, model.log_target)
+    return boosting.probabilities(raw)
+
+
+def importances(model: Model, state: table.Table) -> dict[str, float]:
+    """Share of the predictions' changes by feature."""
+    values = model.booster.get_feature_importance()
+    return {name: float(value) for name, value in zip(state.names, values, strict=True)}

@@ -1,0 +1,166 @@
+"""Gradient boosting with LightGBM, on plain columns with native categories or on encoded ones.
+
+Stages are numbers of boosting rounds, so one training run shows how many rounds are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+
+from ..featurekit import boosting, table, targets
+from ..featurekit.columns import Floats, Task
+
+SPACE: dict[str, dict[str, Any]] = {
+    "learning_rate": {"type": "float", "low": 0.01, "high": 0.2, "log": True, "default": 0.05},
+    "rounds": {"type": "int", "low": 50, "high": 2000, "log": True, "default": 400},
+    "leaves": {"type": "int", "low": 4, "high": 128, "log": True, "default": 16},
+    "leaf_rows_min": {"type": "int", "low": 2, "high": 100, "log": True, "default": 10},
+    "columns_share": {"type": "float", "low": 0.2, "high": 1.0, "log": False, "default": 0.6},
+    "rows_share": {"type": "float", "low": 0.4, "high": 1.0, "log": False, "default": 0.8},
+    "l2": {"type": "float", "low": 1e-3, "high": 30.0, "log": True, "default": 1.0},
+    "extra_random": {"type": "categorical", "values": [False, True], "default": False},
+    "encoding": {"type": "categorical", "values": ["native", "encoded"], "default": "encoded"},
+    "smoothing": {"type": "float", "low": 1.0, "high": 100.0, "log": True, "default": 10.0},
+    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+}
+BATCH = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained booster."""
+
+    booster: lightgbm.Booster
+    rounds: int
+    log_target: bool
+
+
+def options(params: Mapping[str, Any]) -> table.Options:
+    """The feature table that the parameters ask for."""
+    if params.get("encoding", "encoded") == "native":
+        return table.Options(native_levels_max=1000, target_means=False, counts=True, pairs="none")
+    return table.Options(smoothing=float(params.get("smoothing", 10.0)))
+
+
+def fit_features(
+    train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
+) -> tuple[table.Table, pd.DataFrame]:
+    """The feature table, with out-of-fold encodings for the training rows."""
+    log = targets.uses_log(task, params, float(np.min(y)))
+    return table.learn(train, y, task=task, options=options(params), seed=seed, log_target=log)
+
+
+def features(state: table.Table, rows: pd.DataFrame, *, task: Task) -> pd.DataFrame:
+    """Features of any rows, row by row."""
+    return table.apply(state, rows)
+
+
+def stages(params: Mapping[str, Any]) -> list[float]:
+    """Numbers of rounds at which training could have been stopped."""
+    return boosting.stages(int(params.get("rounds", SPACE["rounds"]["default"])))
+
+
+def fit(
+    X: pd.DataFrame,
+    y: Floats,
+    *,
+    task: Task,
+    params: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    weight: Floats | None = None,
+    stage: float | None = None,
+    report: Callable[[int, float], None] | None = None,
+) -> Model:
+    """A booster of `stage` rounds, or of `params["rounds"]`."""
+    log = targets.uses_log(task, params, float(np.min(y)))
+    rounds = boosting.rounds(params, stage, SPACE)
+    matrix, native = boosting.matrix(X)
+    names = [f"c{j}" for j in range(matrix.shape[1])]
+    data = lightgbm.Dataset(
+        matrix,
+        targets.forward(y, log),
+        weight=weight,
+        feature_name=names,
+        categorical_feature=[names[j] for j in native],
+        params={"verbose": -1, "max_bin": 255, "num_threads": threads, "max_cat_to_onehot": 8},
+        free_raw_data=True,
+    )
+    booster = lightgbm.train(booster_params(task, params, seed, threads, len(y)), data, num_boost_round=rounds)
+    return Model(booster, rounds, log)
+
+
+def booster_params(task: Task, params: Mapping[str, Any], seed: int, threads: int, rows: int) -> dict[str, Any]:
+    """LightGBM's own parameters."""
+    chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
+    return {
+        **objective(task),
+        "learning_rate": chosen["learning_rate"],
+        "num_leaves": int(chosen["leaves"]),
+        "min_data_in_leaf": max(1, min(int(chosen["leaf_rows_min"]), rows // 10)),
+        "feature_fraction": chosen["columns_share"],
+        "bagging_fraction": chosen["rows_share"],
+        "bagging_freq": 1 if chosen["rows_share"] < 1.0 else 0,
+        "lambda_l2": chosen["l2"],
+        "extra_trees": bool(chosen["extra_random"]),
+        "max_cat_to_onehot": 8,
+        "cat_smooth": 20.0,
+        "verbose": -1,
+        "seed": seed,
+        "deterministic": True,
+        "force_col_wise": True,
+        "num_threads": threads,
+    }
+
+
+def objective(task: Task) -> dict[str, Any]:
+    """What is minimised."""
+    if task.problem == "multiclass":
+        return {"objective": "multiclass", "num_class": task.outputs}
+    if task.problem == "binary":
+        return {"objective": "binary"}
+    return {"objective": "l1" if targets.is_absolute(task) else "l2"}
+
+
+def predict(model: Model, X: pd.DataFrame, *, task: Task, stage: float | None = None) -> Floats:
+    """Probabilities or values, shape (rows, outputs)."""
+    rounds = model.rounds if stage is None else min(int(stage), model.rounds)
+    matrix, _ = boosting.matrix(X)
+    return _finished(model, _raw(model, matrix, 0, rounds), task)
+
+
+def predict_stages(model: Model, X: pd.DataFrame, *, task: Task, stages: list[float]) -> Floats:
+    """Predictions at rising stages, shape (stages, rows, outputs), each tree evaluated once."""
+    matrix, _ = boosting.matrix(X)
+    raw = np.zeros((len(matrix), task.outputs))
+    found, done = [], 0
+    for stage in stages:
+        rounds = min(int(stage), model.rounds)
+        if rounds > done:
+            raw = raw + _raw(model, matrix, done, rounds - done)
+            done = rounds
+        found.append(_finished(model, raw, task))
+    return np.stack(found)
+
+
+def _raw(model: Model, matrix: Any, start: int, rounds: int) -> Floats:
+    raw = model.booster.predict(matrix, raw_score=True, start_iteration=start, num_iteration=rounds, num_threads=1)
+    return np.asarray(raw, dtype=np.float64).reshape(len(matrix), -1)
+
+
+def _finished(model: Model, raw: Floats, task: Task) -> Floats:
+    if task.problem == "regression":
+        return targets.backward(raw, model.log_target)
+    return boosting.probabilities(raw)
+
+
+def importances(model: Model, state: table.Table) -> dict[str, float]:
+    """Total gain by feature."""
+    gains = model.booster.feature_importance("gain")
+    return {name: float(gain) for name, gain in zip(state.names, gains, strict=True)}
