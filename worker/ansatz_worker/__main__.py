@@ -1,0 +1,33 @@
+"""Entry points: `reader` and `zygote` speak the protocol on descriptor 3, `apply` predicts with a bundle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+USAGE = "usage: python -m ansatz_worker reader | zygote | apply BUNDLE INPUT.csv OUTPUT.csv"
+CONTROL_DESCRIPTOR = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the process that the first argument names; the exit status."""
+    match arguments:
+        case ["reader"]:
+            from ansatz_worker.reader import serve
+
+            return serve.main(CONTROL_DESCRIPTOR)
+        case ["zygote"]:
+            from ansatz_worker import zygote
+
+            return zygote.main(CONTROL_DESCRIPTOR)
+        case ["apply", bundle, source, output]:
+            from ansatz_worker import bundle_predict
+
+            return bundle_predict.run(Path(bundle), Path(source), Path(output))
+        case _:
+            print(USAGE, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""A table as it was read: named columns of text cells, before anything was concluded from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Notice:
+    """A thing about a file that was survived, and what was done."""
+
+    code: str
+    message: str
+
+
+@dataclass
+class RawTable:
+    """Columns of a file in order: arrow arrays of trimmed strings, or of numbers, truth values and moments."""
+
+    file: str
+    names: list[str]
+    columns: list[Any]
+    rows: int
+    notices: list[Notice] = field(default_factory=list)
+
+    def column(self, name: str) -> Any | None:
+        """The cells of a column, `None` when the file has no such column."""
+        return self.columns[self.names.index(name)] if name in self.names else None
+
+
+NAMED_MAX = 5
+"""Rows, columns or values that a notice names before it says how many more there are."""
+
+
+def unique_names(names: list[str], file: str) -> tuple[list[str], list[Notice]]:
+    """Header cells made into distinct, non-empty names, and notices about the changes."""
+    notices: list[Notice] = []
+    unnamed = [i + 1 for i, name in enumerate(names) if not name.strip()]
+    taken: set[str] = set()
+    result: list[str] = []
+    repeated: list[str] = []
+    given = {name.strip() for name in names}
+    for i, name in enumerate(names):
+        name = name.strip() or f"column_{i + 1}"
+        if name in taken:
+            repeated.append(name)
+            number = 2
+            while f"{name}.{number}" in taken or f"{name}.{number}" in given:
+                number += 1
+            name = f"{name}.{number}"
+        taken.add(name)
+        result.append(name)
+    if unnamed:
+        notices.append(
+            Notice("unnamed_columns", f"{file}: column {some(unnamed)} has no name; named by its number")
+        )
+    if repeated:
+        quoted = some([f"`{short(name)}`" for name in repeated])
+        notices.append(
+            Notice("duplicate_columns", f"{file}: column name {quoted} stands more than once; renamed")
+        )
+    return result, notices
+
+
+def some(things: list[Any]) -> str:
+    """The first few things as a list for a sentence."""
+    named = ", ".join(str(thing) for thing in things[:NAMED_MAX])
+    more = len(things) - NAMED_MAX
+    return f"{named} and {more:,} more" if more > 0 else named
+
+
+def short(text: str, length: int = 60) -> str:
+    """Text cut for a message, control characters shown as escapes."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: length + 1])
+    return shown if len(shown) <= length else shown[: length - 1] + "…"
