@@ -6,4 +6,7 @@
 //! Invariant: no file, no process, no clock, no randomness but from a seed in the arguments. Task text is data:
 //! only closed patterns are read from it, never an instruction.
 
+pub mod allocate;
+pub mod outlook;
+pub mod search;
 pub mod understand;
