@@ -52,7 +52,6 @@ class Features:
         """How to read a later file alike: the columns with their notations and the levels of categories."""
         columns = self.table(0)["columns"]
         for record, column in zip(columns, self.columns, strict=True):
-            record["notation"] = column.notation
             if column.kind == "categorical":
                 record["levels"] = column.levels
         return {"target": target, "id": identifier, "columns": columns}

@@ -256,6 +256,32 @@ def _as_strings(cells: Any) -> Any:
     return pc.cast(cells, pa.string())
 
 
+def likely_notation(cells: Any, kind: str, levels: list[str]) -> str:
+    """The notation of a column whose schema does not name it: concluded from these cells, hence less certain."""
+    if kind == "categorical":
+        numeric = bool(levels) and all(
+            numbers.canonical_text(level) == level and _is_number(level) for level in levels
+        )
+        return "label:plain" if numeric else "exact"
+    if not pa.types.is_string(cells.type):
+        return "plain" if kind == "numeric" else "stored"
+    distinct, index = distinct_of(missing_cells(cells))
+    counts = np.bincount(index[index >= 0], minlength=len(distinct)).astype(np.int64)
+    if kind == "numeric":
+        found = numbers.style_of(distinct, counts, NUMBER_SHARE_MIN)
+        return found[0] if found else "plain"
+    found = dates.notation_of(distinct, counts, DATE_SHARE_MIN)
+    return found[0] if found else "ymd"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def raw_texts(cells: Any) -> list[str]:
     """The cells as text, as near to the file as it was read: for ids."""
     return [text if text is not None else "" for text in _as_strings(cells).to_pylist()]

@@ -216,7 +216,8 @@ def apply_schema(file: Path, schema: dict[str, Any]) -> tuple[RawTable, arrays.F
     for record in schema["columns"]:
         cells = table.column(record["name"])
         levels = record.get("levels") or []
-        typed.append(columns.read_as(record["name"], cells, record["kind"], record["notation"], levels))
+        notation = record.get("notation") or columns.likely_notation(cells, record["kind"], levels)
+        typed.append(columns.read_as(record["name"], cells, record["kind"], notation, levels))
     return table, arrays.collect(typed, table.rows), _capped(table.notices)
 
 

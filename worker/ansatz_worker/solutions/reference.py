@@ -58,13 +58,21 @@ def fit_features(
 
 def features(state: State, rows: pd.DataFrame, *, task: Any) -> pd.DataFrame:
     """The columns as LightGBM reads them, under names that it accepts."""
-    parts = [part for name in state.columns for part in _column(rows[name], state.levels.get(name))]
+    parts = [part for name in ordered(state) for part in _column(rows[name], state.levels.get(name))]
     return pd.DataFrame({f"c{i}": part for i, part in enumerate(parts)}, index=rows.index)
+
+
+def ordered(state: State) -> list[str]:
+    """The columns, those that become several parts last."""
+    return sorted(state.columns, key=lambda name: name in state.moments)
 
 
 def _column(column: pd.Series[Any], levels: list[str] | None) -> list[Any]:
     if levels is not None:
-        return [pd.Categorical(column.astype(object), categories=pd.Index(levels, dtype=object))]
+        categories = pd.Index(levels, dtype=object)
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            return [column.cat.set_categories(categories)]
+        return [pd.Categorical(column, categories=categories)]
     if pd.api.types.is_datetime64_any_dtype(column):
         days = (column - DAY_ZERO).dt.total_seconds() / 86400
         return [getattr(column.dt, part).astype(float) for part in PARTS] + [days]
@@ -114,7 +122,7 @@ def predict(model: Model, X: pd.DataFrame, *, task: Any, stage: float | None = N
 
 def importances(model: Model, state: State) -> dict[str, float]:
     """Share of the gain of each column, its parts together."""
-    owners = [name for name in state.columns for _ in range(len(PARTS) + 1 if name in state.moments else 1)]
+    owners = [name for name in ordered(state) for _ in range(len(PARTS) + 1 if name in state.moments else 1)]
     gains = model.booster.feature_importance("gain")
     total = float(gains.sum()) or 1.0
     shares = dict.fromkeys(state.columns, 0.0)

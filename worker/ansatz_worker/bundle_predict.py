@@ -1,0 +1,222 @@
+"""Predicts a file with a delivered model: the one code path of a bundle's `predict.py` and of our own cells.
+
+A bundle is a folder: `bundle.json` (members with weights, decision, output), `schema.json` or `bundle.json`'s own
+`columns` (how cells are read), `members/*.bin`, and this package below `code/`. Its members are pickles, hence code:
+outside a cell, apply only bundles that you made yourself.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansatz_worker.errors import ContractError, Refused, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ansatz_worker.reader.arrays import Features
+
+    Floats = NDArray[np.float64]
+
+USAGE = "usage: predict.py INPUT.csv OUTPUT.csv"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `bundle.json` and `schema.json` say."""
+
+    folder: Path
+    record: dict[str, Any]
+    schema: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """The bundle in a folder; raises `Refused` when it is incomplete."""
+        try:
+            record = json.loads((folder / "bundle.json").read_text("utf-8"))
+            schema = folder / "schema.json"
+            columns = (
+                json.loads(schema.read_text("utf-8")) if schema.is_file() else {"columns": record["columns"]}
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise Refused(
+                "bundle", f"{folder} is not a model bundle: {error}", "name the folder `model`"
+            ) from error
+        return cls(folder, record, columns)
+
+    @property
+    def threads(self) -> int:
+        """Threads for prediction."""
+        return max(1, int(os.environ.get("OMP_NUM_THREADS") or 1))
+
+
+def main(arguments: list[str]) -> int:
+    """`predict.py`: bundle folder, input, output; the exit status. Errors go to standard error, on one line."""
+    if len(arguments) != 3:
+        print(USAGE, file=sys.stderr)
+        return 2
+    return run(*(Path(argument) for argument in arguments))
+
+
+def run(folder: Path, source: Path, output: Path) -> int:
+    """Predicts `source` with the bundle and writes `output`; the exit status."""
+    try:
+        header, rows = apply(folder, source)
+        with output.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+    except Refused as refused:
+        print(f"error: {one_line(refused.message)}; {one_line(refused.hint)}", file=sys.stderr)
+        return 5
+    except (ContractError, OSError, MemoryError) as error:
+        print(f"error: {one_line(str(error) or type(error).__name__)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def apply(folder: Path, source: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the predictions for a file, in its order."""
+    bundle = Bundle.open(folder)
+    # The reader needs pyarrow; frames must be made without it, as they were in training.
+    from ansatz_worker.reader import serve
+
+    table, features, notices = serve.apply_schema(source, bundle.schema)
+    identifier = bundle.record["output"].get("id")
+    ids = serve.ids(table, identifier)
+    for notice in notices:
+        print(f"warning: {one_line(notice.message)}", file=sys.stderr)
+    predictions = average(bundle, features)
+    header = [*([identifier] if identifier else []), *bundle.record["output"]["columns"]]
+    cells = written(bundle.record, predictions)
+    rows = [[name, *row] for name, row in zip(ids, cells, strict=True)] if identifier else cells
+    return header, rows
+
+
+def average(bundle: Bundle, features: Features) -> Floats:
+    """The weighted mean of the members' predictions, shape (rows, outputs)."""
+    from ansatz_worker import imports
+
+    if "pandas" not in sys.modules:
+        imports.block("pyarrow")
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from ansatz_worker import frame as frames
+    from ansatz_worker import harness, model
+    from ansatz_worker.solution import TaskView
+
+    columns = [frames.TableColumn.parse(record) for record in features.table(0)["columns"]]
+    rows = frames.build(columns, features.numeric, features.codes, features.levels)
+    total: Floats | None = None
+    weights = 0.0
+    with threadpool_limits(bundle.threads):
+        for member in bundle.record["members"]:
+            drop = frozenset(str(name) for name in member.get("drop") or bundle.record.get("drop") or [])
+            task = TaskView.parse(bundle.record["task"], harness.kinds(columns, drop))
+            kept = model.load(bundle.folder / member["file"])
+            stage = member.get("stage") or kept.stage
+            part = kept.predict(rows.drop(columns=list(drop), errors="ignore").copy(), task, stage)
+            weight = float(member["weight"])
+            total = part * weight if total is None else total + part * weight
+            weights += weight
+    if total is None or weights <= 0:
+        raise ContractError("the bundle has no members")
+    return np.asarray(total / weights)
+
+
+def decide(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
+    """Predictions after the decision rule: class indices (rows, 1) for rules that make labels, else numbers."""
+    import numpy as np
+
+    match rule or {"rule": "as_is"}:
+        case {"rule": "threshold", "at": at}:
+            return (predictions >= float(at)).astype(np.float64)
+        case {"rule": "argmax", "weights": weights}:
+            return (
+                (predictions * np.asarray(weights, dtype=np.float64))
+                .argmax(axis=1)[:, None]
+                .astype(np.float64)
+            )
+        case {"rule": "at_least", "low": low}:
+            return np.maximum(predictions, float(low))
+        case {"rule": "as_is"}:
+            return predictions
+        case other:
+            raise ContractError(f"the bundle's decision is unknown: {other}")
+
+
+def written(record: dict[str, Any], predictions: Floats) -> list[list[str]]:
+    """The cells of the output columns, row by row."""
+    import numpy as np
+
+    output, classes = record["output"], [str(name) for name in record.get("classes") or []]
+    columns = [str(name) for name in output["columns"]]
+    match output["kind"]:
+        case "label":
+            labels = label_indices(record.get("decision"), predictions).astype(int)
+            return [[classes[i]] * len(columns) for i in labels]
+        case "class_probabilities":
+            if predictions.shape[1] == 1:
+                predictions = np.hstack([1.0 - predictions, predictions])
+            places = class_places(columns, classes)
+            return [[number(row[place]) for place in places] for row in predictions]
+        case "probability":
+            return [[number(row[-1])] * len(columns) for row in predictions]
+        case "value":
+            values = clipped(decide(record.get("decision"), predictions), record.get("clip"))
+            return [[number(row[0])] * len(columns) for row in values]
+        case other:
+            raise ContractError(f"the bundle's output is unknown: {other}")
+
+
+def label_indices(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
+    """Class indices by the rule where it makes labels, else the likelier class."""
+    if rule and rule.get("rule") in ("threshold", "argmax"):
+        return decide(rule, predictions)[:, 0]
+    if predictions.shape[1] == 1:
+        return decide({"rule": "threshold", "at": 0.5}, predictions)[:, 0]
+    return decide({"rule": "argmax", "weights": [1.0] * predictions.shape[1]}, predictions)[:, 0]
+
+
+def class_places(columns: list[str], classes: list[str]) -> list[int]:
+    """Which class each output column holds: by name, by letters and digits alone, or by the end of the name."""
+
+    def plain(text: str) -> str:
+        return "".join(c for c in text if c.isalnum()).lower()
+
+    matchers: list[Callable[[str, str], bool]] = [
+        lambda column, name: column == name,
+        lambda column, name: plain(column) == plain(name),
+        lambda column, name: bool(plain(name)) and plain(column).endswith(plain(name)),
+    ]
+    for matches in matchers:
+        found = [
+            next((i for i, name in enumerate(classes) if matches(column, name)), -1) for column in columns
+        ]
+        if sorted(found) == list(range(len(classes))):
+            return found
+    raise ContractError("the bundle's output columns do not name its classes")
+
+
+def clipped(values: Floats, limits: list[float | None] | None) -> Floats:
+    """Values within [low, high]; either may be open."""
+    import numpy as np
+
+    low, high = limits or (None, None)
+    if low is None and high is None:
+        return values
+    return np.clip(values, -np.inf if low is None else low, np.inf if high is None else high)
+
+
+def number(value: float) -> str:
+    """A number with all its digits."""
+    return repr(float(value))
