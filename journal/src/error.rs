@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// A file of a run could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", path.display())]
+#[error("{}: {kind}", path.display())]
 pub struct JournalError {
     /// The file or folder.
     pub path: PathBuf,
-    /// What is wrong.
-    #[source]
+    /// What is wrong; part of the message, hence not its source.
     pub kind: JournalErrorKind,
 }
 
@@ -48,12 +47,12 @@ pub enum JournalErrorKind {
         problem: String,
     },
     /// The event cannot follow what has happened; on writing nothing was written.
-    #[error("line {line}: {source}")]
+    #[error("line {line}: {illegal}")]
     Illegal {
         /// Number of the line, from 1.
         line: u64,
         /// Status and event.
-        source: IllegalEvent,
+        illegal: IllegalEvent,
     },
     /// The event would not read back as it is, e.g. because a number is not finite. Nothing was written.
     #[error("event `{event}` would not read back: {problem}")]
@@ -79,7 +78,7 @@ pub enum JournalErrorKind {
         found: ArtifactId,
     },
     /// Anything else that the system reports.
-    #[error(transparent)]
+    #[error("{0}")]
     Io(io::Error),
 }
 
@@ -94,6 +93,11 @@ impl JournalError {
             _ => JournalErrorKind::Io(error),
         };
         Self::new(path, kind)
+    }
+
+    /// Whether no space is left, or a quota is used up.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self.kind, JournalErrorKind::DiskFull)
     }
 
     /// What to do about it, for a person to read; `None` when there is nothing general to say.

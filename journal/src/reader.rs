@@ -49,7 +49,7 @@ pub(crate) fn replay(bytes: &[u8]) -> Result<Replay, JournalErrorKind> {
         match decode(line, seq) {
             Ok(record) => {
                 replay.status = after(replay.status, &record.event)
-                    .map_err(|source| JournalErrorKind::Illegal { line: seq, source })?;
+                    .map_err(|illegal| JournalErrorKind::Illegal { line: seq, illegal })?;
                 replay.records.push(record);
             }
             Err(BadLine::Damaged(_)) if tail.is_empty() && line.contains(&0) => break,

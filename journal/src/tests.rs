@@ -189,7 +189,7 @@ fn corruption_names_the_line_and_says_what_to_do() {
     bytes[at] ^= 1;
     fs::write(folder.path().join(FILE_NAME), bytes).unwrap();
     let error = Journal::open(folder.path(), clock()).err().unwrap();
-    let message = format!("{error}: {}", error.kind);
+    let message = error.to_string();
     assert!(message.contains("journal.jsonl: line 2 is damaged: "), "{message}");
     assert!(error.hint().unwrap().contains("copy"));
 }
@@ -319,7 +319,7 @@ fn a_full_disk_is_called_so() {
     {
         let (_folder, mut journal, _) = failing(append, sync);
         let error = journal.append(&started()).unwrap_err();
-        assert!(matches!(error.kind, JournalErrorKind::DiskFull));
+        assert!(error.is_disk_full());
         assert_eq!(error.hint().unwrap(), "free some space, then resume the run");
     }
 }

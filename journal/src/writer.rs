@@ -109,7 +109,7 @@ impl Journal {
         }
         let seq = self.seq + 1;
         let status = after(self.status, event)
-            .map_err(|source| self.error(JournalErrorKind::Illegal { line: seq, source }))?;
+            .map_err(|illegal| self.error(JournalErrorKind::Illegal { line: seq, illegal }))?;
         let text = self.text(event)?;
         let at = self.before + self.clock.monotonic().saturating_sub(self.opened);
         let line = encode(seq, u64::try_from(at.as_millis()).unwrap_or(u64::MAX), &text);

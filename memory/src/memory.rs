@@ -24,12 +24,11 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// Memory could not do what was asked.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", path.display())]
+#[error("{}: {kind}", path.display())]
 pub struct MemoryError {
     /// The file or folder.
     pub path: PathBuf,
-    /// What is wrong.
-    #[source]
+    /// What is wrong; part of the message, hence not its source.
     pub kind: MemoryErrorKind,
 }
 
@@ -46,10 +45,10 @@ pub enum MemoryErrorKind {
     #[error("nothing is remembered of run `{0}`")]
     UnknownRun(RunId),
     /// The store failed, and a fresh one in its place failed too.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(StoreError),
     /// What the system reports.
-    #[error(transparent)]
+    #[error("{0}")]
     Io(io::Error),
 }
 
@@ -132,7 +131,7 @@ impl Memory {
                 match shut {
                     Shut::Held(holder) => snapshot.held_by = Some(holder),
                     Shut::Failed(error) => {
-                        snapshot.notices.insert(0, format!("memory was not opened: {error}: {}", error.kind));
+                        snapshot.notices.insert(0, format!("memory was not opened: {error}"));
                     }
                 }
                 snapshot
@@ -157,7 +156,7 @@ impl Memory {
         let reason = match self.with_store(|store| store.apply(&puts(&records))) {
             Ok(((), notices)) => return Ok(Appended::Stored { notices }),
             Err(Shut::Held(holder)) => format!("memory is in use by {holder}"),
-            Err(Shut::Failed(error)) => format!("memory was not opened: {error}: {}", error.kind),
+            Err(Shut::Failed(error)) => format!("memory was not opened: {error}"),
         };
         let path = inbox::write(&self.folder, run.as_str(), &records).map_err(|error| self.io(error))?;
         Ok(Appended::Inbox { path, reason })

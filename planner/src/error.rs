@@ -9,16 +9,15 @@ use std::fmt;
 pub struct PlanError {
     /// The step at fault; `None` when it is the plan as a whole.
     pub step: Option<StepId>,
-    /// What is wrong with it.
-    #[source]
+    /// What is wrong with it; part of the message, hence not its source.
     pub kind: PlanErrorKind,
 }
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.step {
-            Some(step) => write!(f, "plan refused at step `{step}`"),
-            None => f.write_str("plan refused"),
+            Some(step) => write!(f, "plan refused at step `{step}`: {}", self.kind),
+            None => write!(f, "plan refused: {}", self.kind),
         }
     }
 }
