@@ -8,5 +8,6 @@
 
 pub mod allocate;
 pub mod outlook;
+pub mod playbook;
 pub mod search;
 pub mod understand;

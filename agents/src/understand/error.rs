@@ -8,8 +8,7 @@ use ansatz_core::task::Problem;
 pub struct UnderstandError {
     /// What is wrong.
     pub kind: UnderstandErrorKind,
-    /// What the user can do about it.
-    pub hint: String,
+    hint: String,
 }
 
 /// What is wrong with a request.
@@ -89,6 +88,11 @@ pub enum UnderstandErrorKind {
 impl UnderstandError {
     pub(crate) fn new(kind: UnderstandErrorKind, hint: impl Into<String>) -> Self {
         Self { kind, hint: hint.into() }
+    }
+
+    /// What the user can do about it, for a person to read.
+    pub fn hint(&self) -> Option<&str> {
+        Some(self.hint.as_str()).filter(|hint| !hint.is_empty())
     }
 
     /// Whether the command line is at fault, rather than the data.

@@ -106,7 +106,7 @@ fn flats() -> Profile {
 fn understood(request: &Request) -> Understood {
     match understand(request) {
         Ok(understood) => understood,
-        Err(error) => panic!("{error} (hint: {})", error.hint),
+        Err(error) => panic!("{error} (hint: {})", error.hint().unwrap_or("")),
     }
 }
 
@@ -120,7 +120,7 @@ fn check(request: &Request, expected: &str) {
 
 fn check_error(request: &Request, message: &str, hint: &str) {
     let error = understand(request).err().unwrap_or_else(|| panic!("understood, but expected: {message}"));
-    assert_eq!((error.to_string().as_str(), error.hint.as_str()), (message, hint));
+    assert_eq!((error.to_string().as_str(), error.hint().unwrap_or("")), (message, hint));
 }
 
 fn with_flags(mut request: Request, target: Option<&str>, id: Option<&str>, metric: Option<&str>) -> Request {
@@ -439,7 +439,7 @@ fn names_that_do_not_exist_are_refused_with_the_nearest() {
 fn metrics_that_do_not_exist_or_fit_are_refused() {
     let unknown = understand(&with_flags(request("", "", flats()), None, None, Some("rmlse"))).err().unwrap();
     assert_eq!(unknown.to_string(), "metric `rmlse` is not known");
-    assert!(unknown.hint.contains("rmsle") && unknown.is_usage(), "{}", unknown.hint);
+    assert!(unknown.hint().unwrap().contains("rmsle") && unknown.is_usage(), "{}", unknown.hint().unwrap());
     let unfit = understand(&with_flags(request("", "", flats()), None, None, Some("auc"))).err().unwrap();
     assert_eq!(unfit.to_string(), "metric `roc_auc` does not fit a numeric target: it compares classes");
     let unfit = understand(&request("predict kind, RMSE", "", plants())).err().unwrap();
@@ -447,7 +447,7 @@ fn metrics_that_do_not_exist_or_fit_are_refused() {
         unfit.to_string(),
         "metric `rmse` does not fit a target of several classes: it compares numbers"
     );
-    assert!(unfit.hint.starts_with("metrics that fit: accuracy"), "{}", unfit.hint);
+    assert!(unfit.hint().unwrap().starts_with("metrics that fit: accuracy"), "{}", unfit.hint().unwrap());
     let mut losses = flats();
     losses.columns[2].min = Some(-50.0);
     let unfit = understand(&request("predict MonthlyRent, RMSLE", "", losses)).err().unwrap();
