@@ -1,0 +1,525 @@
+//! Control groups for cells and trials: version 2 where memory is delegated there, else version 1.
+//!
+//! A group's name carries process id and start time of its maker, so that groups of a process that was killed can be told
+//! from those of one that lives, and swept. Nothing here signals a process that is not listed in a group of ours.
+
+use crate::policy::Limits;
+use rustix::process::{Pid, Signal};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Length of the processor time window.
+const CPU_PERIOD_US: f64 = 100_000.0;
+/// A group can be busy for a moment after its last process has ended.
+const REMOVE_TIME_MAX: Duration = Duration::from_secs(2);
+const REMOVE_PAUSE: Duration = Duration::from_millis(2);
+/// Every group of ours starts with this.
+const PREFIX: &str = "ansatz-";
+
+/// Where groups can be made, by kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hierarchy {
+    /// One tree per controller: `memory` and `pids`, and `cpu`, `cpuacct` where present.
+    V1(BTreeMap<&'static str, PathBuf>),
+    /// One tree for all.
+    V2(PathBuf),
+}
+
+/// Controllers that version 1 is asked for; the first two are indispensable.
+const V1_CONTROLLERS: [&str; 4] = ["memory", "pids", "cpu", "cpuacct"];
+
+impl Hierarchy {
+    /// Finds where this process may make groups, from the text of `/proc/self/mountinfo` and `/proc/self/cgroup`.
+    /// Says what is missing otherwise.
+    pub(crate) fn find(mountinfo: &str, own: &str) -> Result<Self, String> {
+        let mounts: Vec<GroupMount<'_>> = mountinfo.lines().filter_map(parse_mount).collect();
+        Self::find_v2(&mounts, own).or_else(|_| Self::find_v1(&mounts, own))
+    }
+
+    fn find_v2(mounts: &[GroupMount<'_>], own: &str) -> Result<Self, String> {
+        let unified =
+            mounts.iter().find(|mount| mount.kind == "cgroup2").ok_or("no version 2 tree is mounted")?;
+        let path = own
+            .lines()
+            .find_map(|line| line.strip_prefix("0::"))
+            .ok_or("this process is in no version 2 group")?;
+        // Its own group if that is delegated, else the root of the tree.
+        for dir in [unified.folder_of(path), unified.at.to_owned()] {
+            let controllers = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+            let has = |name: &str| controllers.split_ascii_whitespace().any(|each| each == name);
+            if has("memory") && has("pids") && writable(&dir) {
+                return Ok(Self::V2(dir));
+            }
+        }
+        Err("the version 2 tree does not delegate memory and pids to this process".into())
+    }
+
+    fn find_v1(mounts: &[GroupMount<'_>], own: &str) -> Result<Self, String> {
+        let mut found = BTreeMap::new();
+        for name in V1_CONTROLLERS {
+            let has = |list: &str| list.split(',').any(|each| each == name);
+            let Some(mount) = mounts.iter().find(|mount| mount.kind == "cgroup" && has(mount.options)) else {
+                continue;
+            };
+            let path = own.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':');
+                fields.next()?;
+                has(fields.next()?).then(|| fields.next())?
+            });
+            let dirs = [mount.folder_of(path.unwrap_or("/")), mount.at.to_owned()];
+            if let Some(dir) = dirs.into_iter().find(|dir| writable(dir)) {
+                found.insert(name, dir);
+            }
+        }
+        for needed in ["memory", "pids"] {
+            if !found.contains_key(needed) {
+                return Err(format!(
+                    "no writable control group for {needed} (neither version 2 nor version 1)"
+                ));
+            }
+        }
+        Ok(Self::V1(found))
+    }
+
+    fn bases(&self) -> Vec<&Path> {
+        match self {
+            Self::V1(dirs) => {
+                let mut bases: Vec<&Path> = dirs.values().map(PathBuf::as_path).collect();
+                bases.dedup();
+                bases
+            }
+            Self::V2(dir) => vec![dir],
+        }
+    }
+
+    /// Whether processor time can be limited.
+    pub(crate) fn limits_cpu(&self) -> bool {
+        match self {
+            Self::V1(dirs) => dirs.contains_key("cpu"),
+            Self::V2(dir) => fs::read_to_string(dir.join("cgroup.subtree_control"))
+                .is_ok_and(|list| list.split_ascii_whitespace().any(|each| each == "cpu")),
+        }
+    }
+
+    /// Removes groups whose maker is gone, with whatever still runs in them. Returns how many were removed.
+    pub(crate) fn sweep(&self, own: &Owner) -> usize {
+        let mut removed = 0;
+        for base in self.bases() {
+            let Ok(entries) = fs::read_dir(base) else { continue };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                if name.to_str().is_some_and(|name| Owner::is_gone(name, own))
+                    && remove_tree(&entry.path()).is_ok()
+                {
+                    removed += 1;
+                }
+            }
+        }
+        removed
+    }
+
+    fn at(&self, relative: &str) -> Dirs {
+        match self {
+            Self::V1(bases) => {
+                Dirs::V1(bases.iter().map(|(name, base)| (*name, base.join(relative))).collect())
+            }
+            Self::V2(base) => Dirs::V2(base.join(relative)),
+        }
+    }
+}
+
+/// Who makes groups: a process id, its start time and its pid name space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pid: u32,
+    started: u64,
+    space: String,
+}
+
+impl Owner {
+    /// This process.
+    pub(crate) fn current() -> Self {
+        let pid = std::process::id();
+        let space = fs::read_link("/proc/self/ns/pid")
+            .map(|link| link.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let space = space.chars().filter(char::is_ascii_digit).collect();
+        Self { pid, started: start_time(pid).unwrap_or(0), space }
+    }
+
+    /// The name of a group of this process.
+    pub(crate) fn group(&self, number: u64, name: &str) -> String {
+        format!("{PREFIX}{}-{}-{}-{number}-{name}", self.pid, self.started, self.space)
+    }
+
+    /// Whether a folder name is a group of ours in this pid name space whose maker no longer runs.
+    fn is_gone(name: &str, own: &Self) -> bool {
+        let Some(rest) = name.strip_prefix(PREFIX) else { return false };
+        let mut fields = rest.splitn(4, '-');
+        let (Some(Ok(pid)), Some(Ok(started)), Some(space)) =
+            (fields.next().map(str::parse::<u32>), fields.next().map(str::parse::<u64>), fields.next())
+        else {
+            return false;
+        };
+        space == own.space && start_time(pid) != Some(started)
+    }
+}
+
+/// When a process started, in clock ticks since boot; with its id it names a process for good.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+struct GroupMount<'a> {
+    root: &'a str,
+    at: &'a Path,
+    kind: &'a str,
+    options: &'a str,
+}
+
+impl GroupMount<'_> {
+    fn folder_of(&self, path: &str) -> PathBuf {
+        let below = path.strip_prefix(self.root.trim_end_matches('/')).unwrap_or("");
+        self.at.join(below.trim_start_matches('/'))
+    }
+}
+
+fn parse_mount(line: &str) -> Option<GroupMount<'_>> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut right = right.split(' ');
+    let kind = right.next().filter(|kind| kind.starts_with("cgroup"))?;
+    let options = right.nth(1)?;
+    let mut left = left.split(' ').skip(3);
+    Some(GroupMount { root: left.next()?, at: Path::new(left.next()?), kind, options })
+}
+
+fn writable(dir: &Path) -> bool {
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// What a group is allowed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupLimits {
+    pub(crate) memory_bytes: u64,
+    pub(crate) pids: u64,
+    pub(crate) cpus: Option<f64>,
+}
+
+impl From<&Limits> for GroupLimits {
+    fn from(limits: &Limits) -> Self {
+        // The helper and PID 1 live in the group, too.
+        Self { memory_bytes: limits.memory_bytes, pids: limits.pids + 2, cpus: limits.cpus }
+    }
+}
+
+/// What a group has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Counters {
+    pub(crate) oom_kills: u64,
+    pub(crate) pids_refused: u64,
+    pub(crate) cpu_s: f64,
+    pub(crate) memory_peak_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Dirs {
+    V1(BTreeMap<&'static str, PathBuf>),
+    V2(PathBuf),
+}
+
+/// A group of ours. Dropping it does not remove it: removal can fail, and the owner has to know.
+#[derive(Debug)]
+pub(crate) struct Group {
+    hierarchy: Hierarchy,
+    path: String,
+    dirs: Dirs,
+    /// Version 2 allows processes in leaves only.
+    members: Dirs,
+}
+
+impl Group {
+    /// Makes the group of a cell.
+    pub(crate) fn cell(hierarchy: &Hierarchy, path: String, limits: GroupLimits) -> io::Result<Self> {
+        let dirs = hierarchy.at(&path);
+        let members = match hierarchy {
+            Hierarchy::V1(_) => hierarchy.at(&path),
+            Hierarchy::V2(_) => hierarchy.at(&format!("{path}/zygote")),
+        };
+        let group = Self { hierarchy: hierarchy.clone(), path, dirs, members };
+        group.make(limits).inspect_err(|_| drop(group.remove()))?;
+        Ok(group)
+    }
+
+    /// Makes the group of a trial below a cell's.
+    pub(crate) fn leaf(&self, name: &str, limits: GroupLimits) -> io::Result<Self> {
+        let path = format!("{}/{name}", self.path);
+        let (dirs, members) = (self.hierarchy.at(&path), self.hierarchy.at(&path));
+        let leaf = Self { hierarchy: self.hierarchy.clone(), path, dirs, members };
+        leaf.make_leaf(limits).inspect_err(|_| drop(leaf.remove()))?;
+        Ok(leaf)
+    }
+
+    fn make(&self, limits: GroupLimits) -> io::Result<()> {
+        self.make_leaf(limits)?;
+        if let (Dirs::V2(dir), Dirs::V2(members)) = (&self.dirs, &self.members) {
+            let cpu = if self.hierarchy.limits_cpu() { " +cpu" } else { "" };
+            write(dir, "cgroup.subtree_control", &format!("+memory +pids{cpu}"))?;
+            fs::create_dir(members)?;
+        }
+        Ok(())
+    }
+
+    fn make_leaf(&self, limits: GroupLimits) -> io::Result<()> {
+        self.each(|dir| match fs::create_dir(dir) {
+            // Two controllers may share one tree.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        })?;
+        let quota = limits.cpus.map(|cpus| (cpus * CPU_PERIOD_US).round());
+        match &self.dirs {
+            Dirs::V1(dirs) => {
+                write(&dirs["memory"], "memory.limit_in_bytes", &limits.memory_bytes.to_string())?;
+                // Absent where swap is not accounted.
+                let swap =
+                    write(&dirs["memory"], "memory.memsw.limit_in_bytes", &limits.memory_bytes.to_string());
+                swap.or_else(absent_is_fine)?;
+                write(&dirs["pids"], "pids.max", &limits.pids.to_string())?;
+                if let (Some(dir), Some(quota)) = (dirs.get("cpu"), quota) {
+                    write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+                    write(dir, "cpu.cfs_quota_us", &quota.to_string())?;
+                }
+                Ok(())
+            }
+            Dirs::V2(dir) => {
+                write(dir, "memory.max", &limits.memory_bytes.to_string())?;
+                write(dir, "memory.swap.max", "0").or_else(absent_is_fine)?;
+                write(dir, "pids.max", &limits.pids.to_string())?;
+                match quota {
+                    Some(quota) => {
+                        write(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}")).or_else(absent_is_fine)
+                    }
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn each(&self, mut action: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+        match &self.dirs {
+            Dirs::V1(dirs) => dirs.values().try_for_each(|dir| action(dir)),
+            Dirs::V2(dir) => action(dir),
+        }
+    }
+
+    /// Moves a process into the group.
+    pub(crate) fn add(&self, pid: Pid) -> io::Result<()> {
+        let pid = pid.as_raw_nonzero().to_string();
+        match &self.members {
+            Dirs::V1(dirs) => dirs.values().try_for_each(|dir| write(dir, "cgroup.procs", &pid)),
+            Dirs::V2(dir) => write(dir, "cgroup.procs", &pid),
+        }
+    }
+
+    /// What has been counted so far.
+    pub(crate) fn counters(&self) -> Counters {
+        match &self.dirs {
+            Dirs::V1(dirs) => {
+                let (memory, pids) = (&dirs["memory"], &dirs["pids"]);
+                Counters {
+                    oom_kills: keyed(memory, "memory.oom_control", "oom_kill"),
+                    pids_refused: keyed(pids, "pids.events", "max"),
+                    cpu_s: dirs.get("cpuacct").map_or(0.0, |dir| number(dir, "cpuacct.usage") as f64 / 1e9),
+                    memory_peak_bytes: number(memory, "memory.max_usage_in_bytes"),
+                }
+            }
+            Dirs::V2(dir) => Counters {
+                oom_kills: keyed(dir, "memory.events", "oom_kill"),
+                pids_refused: keyed(dir, "pids.events", "max"),
+                cpu_s: keyed(dir, "cpu.stat", "usage_usec") as f64 / 1e6,
+                memory_peak_bytes: number(dir, "memory.peak"),
+            },
+        }
+    }
+
+    /// Kills everything in the group until nothing is left. Returns how many processes that were, and whether all are gone.
+    pub(crate) fn kill(&self) -> (u32, bool) {
+        let dir = match &self.members {
+            Dirs::V1(dirs) => &dirs["pids"],
+            Dirs::V2(dir) => dir,
+        };
+        kill_members(dir)
+    }
+
+    /// Removes the group and those below it.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        let mut result = Ok(());
+        let _ = self.each(|dir| {
+            result = remove_tree(dir).and(std::mem::replace(&mut result, Ok(())));
+            Ok(())
+        });
+        result
+    }
+}
+
+/// Kills the members of one group folder.
+fn kill_members(dir: &Path) -> (u32, bool) {
+    let mut killed = std::collections::BTreeSet::new();
+    let deadline = Instant::now() + REMOVE_TIME_MAX;
+    // No more forks: what forks as fast as it is killed is not caught otherwise. Where this fails the loop below still ends.
+    let _ = write(dir, "pids.max", "0");
+    let _ = write(dir, "cgroup.kill", "1");
+    loop {
+        let Ok(members) = fs::read_to_string(dir.join("cgroup.procs")) else {
+            return (killed.len() as u32, true);
+        };
+        let pids: Vec<i32> =
+            members.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect();
+        if pids.is_empty() {
+            return (killed.len() as u32, true);
+        }
+        if Instant::now() > deadline {
+            return (killed.len() as u32, false);
+        }
+        for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        killed.extend(pids);
+        std::thread::sleep(REMOVE_PAUSE);
+    }
+}
+
+/// Removes a group folder and its children, killing what is left in them. Groups are at most two levels deep.
+fn remove_tree(dir: &Path) -> io::Result<()> {
+    let children = fs::read_dir(dir).map(|entries| entries.flatten().filter(|entry| entry.path().is_dir()));
+    for child in children.into_iter().flatten() {
+        remove_one(&child.path())?;
+    }
+    remove_one(dir)
+}
+
+fn remove_one(dir: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + REMOVE_TIME_MAX;
+    loop {
+        match fs::remove_dir(dir) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => {
+                kill_members(dir);
+                std::thread::sleep(REMOVE_PAUSE);
+            }
+        }
+    }
+}
+
+fn write(dir: &Path, file: &str, text: &str) -> io::Result<()> {
+    // Opened without O_CREAT: a missing control file is an answer.
+    let naming =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.join(file).display()));
+    let mut open = fs::OpenOptions::new().write(true).open(dir.join(file)).map_err(naming)?;
+    io::Write::write_all(&mut open, text.as_bytes()).map_err(naming)
+}
+
+fn absent_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn number(dir: &Path, file: &str) -> u64 {
+    fs::read_to_string(dir.join(file)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+fn keyed(dir: &Path, file: &str, key: &str) -> u64 {
+    let text = fs::read_to_string(dir.join(file)).unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok());
+    value.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path, names: &[(&str, &str)]) {
+        fs::create_dir_all(dir).unwrap();
+        for (name, text) in names {
+            fs::write(dir.join(name), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn version_two_is_taken_where_memory_is_delegated() {
+        let temp = tempfile::tempdir().unwrap();
+        let own = temp.path().join("user/app");
+        files(&own, &[("cgroup.subtree_control", "cpu memory pids\n")]);
+        let mounts = format!("30 20 0:26 / {} rw - cgroup2 cgroup2 rw", temp.path().display());
+        assert_eq!(Hierarchy::find(&mounts, "0::/user/app\n").unwrap(), Hierarchy::V2(own));
+    }
+
+    #[test]
+    fn a_hybrid_host_falls_back_to_version_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        files(&at("unified"), &[("cgroup.subtree_control", "")]);
+        for name in ["memory/outer/app", "pids"] {
+            files(&at(name), &[]);
+        }
+        let mounts = format!(
+            "1 0 0:1 / {0}/unified rw - cgroup2 cgroup2 rw\n2 0 0:2 /outer {0}/memory/outer rw - cgroup cgroup rw,memory\n3 0 0:3 / {0}/pids rw - cgroup cgroup rw,pids\n",
+            temp.path().display()
+        );
+        let own = "9:pids:/\n4:memory:/outer/app\n0::/\n";
+        let expected = BTreeMap::from([("memory", at("memory/outer/app")), ("pids", at("pids"))]);
+        assert_eq!(Hierarchy::find(&mounts, own).unwrap(), Hierarchy::V1(expected));
+    }
+
+    #[test]
+    fn a_host_without_groups_is_told_apart_by_what_is_missing() {
+        let why = Hierarchy::find("", "").unwrap_err();
+        assert!(why.contains("memory"), "{why}");
+    }
+
+    #[test]
+    fn limits_are_written_in_the_words_of_version_two() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("cell");
+        let controls = ["memory.max", "memory.swap.max", "pids.max", "cpu.max"].map(|name| (name, ""));
+        files(&dir, &controls);
+        let hierarchy = Hierarchy::V2(temp.path().to_owned());
+        let (dirs, members) = (hierarchy.at("cell"), hierarchy.at("cell"));
+        let group = Group { hierarchy, path: "cell".into(), dirs, members };
+        group.make_leaf(GroupLimits { memory_bytes: 4096, pids: 9, cpus: Some(1.5) }).unwrap();
+        let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+        assert_eq!((read("memory.max"), read("pids.max")), ("4096".into(), "9".into()));
+        assert_eq!((read("cpu.max"), read("memory.swap.max")), ("150000 100000".into(), "0".into()));
+    }
+
+    #[test]
+    fn counters_are_read_by_key() {
+        let temp = tempfile::tempdir().unwrap();
+        let events = [
+            ("memory.events", "low 0\noom 1\noom_kill 3\n"),
+            ("pids.events", "max 7\n"),
+            ("memory.peak", "55\n"),
+        ];
+        files(temp.path(), &events);
+        let hierarchy = Hierarchy::V2(temp.path().to_owned());
+        let (dirs, members) = (hierarchy.at(""), hierarchy.at(""));
+        let group = Group { hierarchy, path: String::new(), dirs, members };
+        let counters = group.counters();
+        assert_eq!((counters.oom_kills, counters.pids_refused, counters.memory_peak_bytes), (3, 7, 55));
+    }
+
+    #[test]
+    fn only_groups_of_the_dead_are_swept() {
+        let own = Owner::current();
+        assert!(!Owner::is_gone(&own.group(1, "x"), &own));
+        let dead = Owner { started: own.started + 1, ..own.clone() };
+        assert!(Owner::is_gone(&dead.group(1, "x-y"), &own));
+        let elsewhere = Owner { space: "1".into(), ..dead };
+        assert!(!Owner::is_gone(&elsewhere.group(1, "x"), &own));
+        assert!(!Owner::is_gone("ansatz-of-somebody-else", &own) && !Owner::is_gone("docker", &own));
+    }
+}

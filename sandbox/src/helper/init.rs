@@ -1,0 +1,201 @@
+//! PID 1 of a cell: furnishes it, starts the program, reaps, watches memory where no control group does, and ends.
+//!
+//! When PID 1 ends, the kernel kills everything in the cell; it ends when the program does, when the host closes its
+//! channel, or when it is killed. It trusts nothing that the program does: it reads no file that the program can write.
+
+use super::furnish::Linux;
+use super::memory::{Limit, Watch};
+use super::order::{Command, Event, Order};
+use super::payload::{self, Word};
+use super::sequence::{StepError, furnish, perform_all};
+use super::{tell, tell_failure};
+use crate::channel::{Channel, timespec};
+use crate::linux;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// How often memory is looked at where PID 1 has to do it.
+const WATCH_EVERY: Duration = Duration::from_millis(50);
+/// How often PID 1 wakes when nothing happens.
+const IDLE: Duration = Duration::from_secs(5);
+/// Time for the program's process to lock itself and start.
+const START_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Runs as PID 1 until the cell is over. Returns its exit code.
+pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control: OwnedFd) -> i32 {
+    match begin(order, &mut kernel, control) {
+        Err(error) => tell_failure(&supervisor, error),
+        Ok(started) => {
+            drop(kernel);
+            tell(&supervisor, &Event::Ready { landlock: started.landlock }, Some(&started.out));
+            // The host keeps the folder; PID 1 has no use for it.
+            drop(started.out);
+            let mut init =
+                Init { supervisor, program: started.program, watch: order.watch_memory.then(Watch::default) };
+            if let Some(watch) = &mut init.watch {
+                watch.set_cell(started.program, order.limits.memory_bytes);
+            }
+            init.look_after(&started.signals)
+        }
+    }
+}
+
+struct Started {
+    program: Pid,
+    out: OwnedFd,
+    signals: OwnedFd,
+    landlock: String,
+}
+
+fn begin(order: &Order, kernel: &mut Linux, control: OwnedFd) -> Result<Started, StepError> {
+    let failed = |step: &str, source: io::Error| StepError { step: step.to_owned(), source };
+    perform_all(kernel, &furnish(order))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let out =
+        rustix::fs::open("/out", flags, Mode::empty()).map_err(|errno| failed("open /out", errno.into()))?;
+    let signals = linux::child_signals().map_err(|error| failed("watch children", error))?;
+    let (read_end, write_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|errno| failed("make a pipe", errno.into()))?;
+    let Some(program) = linux::fork().map_err(|error| failed("fork the program", error))? else {
+        drop((read_end, out, signals));
+        linux::leave(payload::run(order, kernel, control, write_end));
+    };
+    drop((write_end, control));
+    let landlock = await_word(read_end)?;
+    Ok(Started { program, out, signals, landlock })
+}
+
+/// Waits until the program runs or has said why not.
+fn await_word(pipe: OwnedFd) -> Result<String, StepError> {
+    let failed =
+        |message: String| StepError { step: "start the program".into(), source: io::Error::other(message) };
+    let mut pipe = std::fs::File::from(pipe);
+    let mut said = String::new();
+    loop {
+        match poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&timespec(START_TIME_MAX))) {
+            Ok(0) => return Err(failed("it did not start in time".into())),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(failed(errno.to_string())),
+        }
+        let mut piece = [0_u8; 4096];
+        let got = pipe.read(&mut piece).map_err(|error| failed(error.to_string()))?;
+        if got == 0 {
+            break;
+        }
+        said.push_str(&String::from_utf8_lossy(&piece[..got]));
+    }
+    let mut landlock = None;
+    for line in said.lines() {
+        match serde_json::from_str(line) {
+            Ok(Word::Locked(given)) => landlock = Some(given),
+            Ok(Word::Failed { step, message }) => {
+                return Err(StepError { step, source: io::Error::other(message) });
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        }
+    }
+    landlock.ok_or_else(|| failed("it ended before it was locked".into()))
+}
+
+struct Init {
+    supervisor: Channel,
+    program: Pid,
+    watch: Option<Watch>,
+}
+
+impl Init {
+    fn look_after(&mut self, signals: &OwnedFd) -> i32 {
+        let every = if self.watch.is_some() { WATCH_EVERY } else { IDLE };
+        loop {
+            let mut ready =
+                [PollFd::new(&self.supervisor, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            let waited = poll(&mut ready, Some(&timespec(every)));
+            let (spoken, signalled) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
+            if matches!(waited, Err(errno) if errno != Errno::INTR) {
+                return 2;
+            }
+            if signalled {
+                let mut ignored = [0_u8; 1024];
+                let _ = rustix::io::read(signals, &mut ignored);
+            }
+            if let Some(status) = self.reap() {
+                return self.end(status);
+            }
+            if spoken && !self.obey() {
+                return 0;
+            }
+            self.hold_to_memory();
+        }
+    }
+
+    /// Collects every ended child. Returns the program's status once it is among them.
+    fn reap(&self) -> Option<WaitStatus> {
+        let mut program = None;
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if pid == self.program {
+                program = Some(status);
+            }
+        }
+        program
+    }
+
+    fn end(&self, status: WaitStatus) -> i32 {
+        let exited = Event::Exited { code: status.exit_status(), signal: status.terminating_signal() };
+        tell(&self.supervisor, &exited, None);
+        0
+    }
+
+    /// Takes one command. Returns whether the host is still there.
+    fn obey(&mut self) -> bool {
+        let Ok(Some(message)) = self.supervisor.recv(Duration::ZERO.max(Duration::from_millis(10))) else {
+            return false;
+        };
+        match serde_json::from_slice(&message.bytes) {
+            Ok(Command::Terminate) => {
+                let _ = rustix::process::kill_process(self.program, Signal::TERM);
+            }
+            Ok(Command::Watch { trial, pid, memory_bytes }) => self.watch_trial(trial, pid, memory_bytes),
+            Ok(Command::Sweep { trial }) => self.sweep(trial),
+            // Host and helper are the same build: anything else is a bug, and an unsupervised cell must not go on.
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn watch_trial(&mut self, trial: u32, pid: i32, memory_bytes: u64) {
+        if let (Some(watch), Some(pid)) = (&mut self.watch, Pid::from_raw(pid)) {
+            watch.add_trial(trial, pid, Limit { bytes: memory_bytes });
+        }
+        tell(&self.supervisor, &Event::Watched { trial }, None);
+    }
+
+    fn sweep(&mut self, trial: u32) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        let swept = watch.sweep(trial);
+        let event = Event::Swept {
+            trial,
+            killed: swept.killed,
+            cpu_s: swept.cpu_s,
+            memory_peak_bytes: swept.peak_bytes,
+            clean: swept.clean,
+        };
+        tell(&self.supervisor, &event, None);
+    }
+
+    fn hold_to_memory(&mut self) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        for (trial, bytes) in watch.look() {
+            tell(&self.supervisor, &Event::Over { trial, bytes }, None);
+        }
+    }
+}
