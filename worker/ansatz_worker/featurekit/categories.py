@@ -93,12 +93,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class TargetMeans:
-    """Smoothed means of the target for each value: shape (values + 1, outputs); the last is for unseen ones."""
+    """Smoothed target means of each value, shape (values + 1, outputs); the last row is for unseen ones."""
 
     table: Floats
 
     @staticmethod
-    def learn(index: Ints, size: int, targets: Floats, folds: Ints, smoothing: float) -> tuple[TargetMeans, Floats]:
+    def learn(
+        index: Ints, size: int, targets: Floats, folds: Ints, smoothing: float
+    ) -> tuple[TargetMeans, Floats]:
         """The table, and the out-of-fold encoding of the training rows, shape (rows, outputs).
 
         `targets` has shape (rows, outputs); `folds` says for each row which fold it is in.
@@ -109,7 +111,9 @@ class TargetMeans:
         table = np.empty((size + 1, targets.shape[1]))
         encoded = np.empty(targets.shape)
         for j in range(targets.shape[1]):
-            sums = np.bincount(folds * (size + 1) + index, weights=targets[:, j], minlength=fold_count * (size + 1))
+            sums = np.bincount(
+                folds * (size + 1) + index, weights=targets[:, j], minlength=fold_count * (size + 1)
+            )
             sums = sums.reshape(fold_count, size + 1)
             prior = float(targets[:, j].mean())
             table[:, j] = (sums.sum(0) + smoothing * prior) / (counts.sum(0) + smoothing)
@@ -123,7 +127,7 @@ class TargetMeans:
 
 
 def deal_folds(y: Floats, classification: bool, seed: int, folds: int = ENCODING_FOLDS) -> Ints:
-    """Folds of equal size in random order; for classes, each class is dealt out evenly; for values, each range is."""
+    """Folds of equal size in random order; each class is dealt out evenly over them."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(y))
     if classification:
@@ -136,5 +140,5 @@ def deal_folds(y: Floats, classification: bool, seed: int, folds: int = ENCODING
 def target_columns(y: Floats, problem: str, classes: int) -> Floats:
     """The target as columns whose means mean something: one per class, or the value itself."""
     if problem == "multiclass":
-        return (y[:, None] == np.arange(classes)[None, :]).astype(np.float64)
+        return np.asarray(y[:, None] == np.arange(classes)[None, :], dtype=np.float64)
     return y.astype(np.float64)[:, None]

@@ -64,7 +64,7 @@ class Strings:
 
 
 def kinds(frame: pd.DataFrame) -> Kinds:
-    """Sorts the columns of `frame`; constants are left out. `text` are those of `strings` that are free text."""
+    """Sorts the columns of `frame`, without constants; `text` are those of `strings` that are free text."""
     numeric, strings, datetime, text = [], [], [], []
     for name in frame.columns:
         column = frame[name]
@@ -112,7 +112,7 @@ def is_code(values: Floats) -> bool:
         return False
     if distinct[0] < 0 or has_round_steps(distinct):
         return False
-    return len(distinct) / (distinct[-1] - distinct[0] + 1) < CODE_RANGE_SHARE_MAX
+    return bool(len(distinct) / (distinct[-1] - distinct[0] + 1) < CODE_RANGE_SHARE_MAX)
 
 
 def has_round_steps(distinct: Floats) -> bool:

@@ -18,10 +18,10 @@ def parts(column: pd.Series[Any]) -> dict[str, Floats]:
     moment = column.dt
     days = (column - pd.Timestamp(0)).dt.total_seconds().to_numpy(dtype=np.float64) / SECONDS_PER_DAY
     hours = (days % 1.0) * 24.0
-    day_of_year = moment.dayofyear.to_numpy(dtype=np.float64)
+    day_of_year = moment.day_of_year.to_numpy(dtype=np.float64)
     angle = 2 * np.pi * day_of_year / DAYS_PER_YEAR
     clock = 2 * np.pi * hours / 24.0
-    weekday = moment.dayofweek.to_numpy(dtype=np.float64)
+    weekday = moment.day_of_week.to_numpy(dtype=np.float64)
     return {
         "days": days,
         "year": moment.year.to_numpy(dtype=np.float64),

@@ -21,7 +21,7 @@ from .columns import Floats, Ints, Task
 # Knots of the bends, as quantiles.
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 # A number of at most this many values gets a column per value.
-FEW_VALUES_MAX = 10
+FEW_VALUES_MAX = 32
 # Standard deviations at which a scaled number is cut, for rows unlike all training rows.
 SCALED_MAX = 4.0
 # Words of a text column that get a column of their own.
@@ -70,7 +70,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Combination:
-    """Columns for the values of a category or of several together; `place` is the column of each key, -1 for none."""
+    """Columns for the values of one or several categories; `place` is the column of each key, -1 for none."""
 
     names: tuple[str, ...]
     keys: Keys
@@ -93,7 +93,7 @@ def learn(
     train: pd.DataFrame, y: Floats, *, task: Task, options: Options, seed: int, log_target: bool
 ) -> tuple[Design, Any]:
     """The design and the matrix of the training rows; target means of large categories are out of fold."""
-    wide = table.Options(encode_levels_min=30, counts=True, codes=False, text=False, pairs="none")
+    wide = table.Options(encode_levels_min=30, counts=True, code_levels_max=0, text=False, pairs="none")
     base, frame = table.learn(train, y, task=task, options=wide, seed=seed, log_target=log_target)
     design = Design(base)
     block = frame.to_numpy(dtype=np.float64)
@@ -148,7 +148,7 @@ def _learn_number(name: str, raw: Floats, bends: bool) -> Number:
     if bends and not few:
         scaled = (bent - centre) / scale
         knots = tuple(float(k) for k in np.unique(np.quantile(scaled, KNOTS))[:-1] if k > scaled.min())
-    values = tuple(float(v) for v in distinct) if few and 2 < len(distinct) else ()
+    values = tuple(float(v) for v in distinct) if few and len(distinct) > 2 else ()
     gaps = len(known) < len(raw)
     return Number(name, float(low), float(high), log, centre, scale, middle, gaps, knots, values)
 
@@ -171,7 +171,9 @@ def _combinations(base: table.Table, order: int) -> list[tuple[str, ...]]:
     return found
 
 
-def _learn_combination(base: table.Table, names: tuple[str, ...], codes: dict[str, Ints], rows_min: int) -> Combination:
+def _learn_combination(
+    base: table.Table, names: tuple[str, ...], codes: dict[str, Ints], rows_min: int
+) -> Combination:
     sizes = {category.name: category.vocabulary.size for category in base.categories}
     keys, index = Keys.learn([codes[name] for name in names], tuple(sizes[name] for name in names))
     counts = np.bincount(index, minlength=len(keys.known))

@@ -7,7 +7,7 @@ categories. It works on distinct strings, so its cost does not grow with the num
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +25,6 @@ LENGTH_MAX = 400
 
 QUANTITY = re.compile(r"^\s*([^\w\s.,+-]{0,3})\s*([+-]?\d[\d,]*\.?\d*)\s*([A-Za-z%°\"']{0,12})\.?\s*$")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-PREFIX = re.compile(r"^[^\d]*")
 WORD = re.compile(r"[^\W\d_]+\.?")
 DELIMITERS = ("/", ";", "|", ",", " - ", "_", "-", ":", "+", " ")
 
@@ -36,7 +35,7 @@ UNITS: tuple[dict[str, float], ...] = (
         "month": 30.44, "mo": 30.44, "mth": 30.44, "year": 365.25, "yr": 365.25, "y": 365.25,
     },
     {"g": 1e-3, "kg": 1.0, "mg": 1e-6, "t": 1e3, "oz": 0.02835, "lb": 0.45359, "pound": 0.45359, "ton": 1e3},
-    {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3, "inch": 0.0254, "in": 0.0254, "ft": 0.3048, "mile": 1609.34},
+    {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3, "inch": 0.0254, "ft": 0.3048, "mile": 1609.34},
     {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12},
     {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6},
 )  # fmt: skip
@@ -84,7 +83,7 @@ class Reading:
         if self.quantity is not None:
             return found
         if self.prefix:
-            found["prefix"] = _each_text(texts, lambda text: PREFIX.match(text).group().strip() if text else "")  # type: ignore[union-attr]
+            found["prefix"] = _each_text(texts, lambda text: NUMBER.split(text, maxsplit=1)[0].strip())
         if self.titled:
             found["title"] = _each_text(texts, _title)
         if self.delimiter is not None:
@@ -111,7 +110,7 @@ def read(strings: Strings, free_text: bool = False) -> Reading | None:
     return Reading(
         quantity=None,
         number=digits > 0.2,
-        prefix=0.1 < digits and pure < 0.95,
+        prefix=digits > 0.1 and pure < 0.95,
         delimiter=None if free_text else _delimiter(texts, weights),
         titled=_share(texts, weights, lambda text: _title(text) is not None) > PATTERN_SHARE_MIN,
         shape=pure < 0.95 and len({len(text) for text in texts}) > 3,
@@ -141,7 +140,7 @@ def _singular(unit: str) -> str:
 
 def _units(texts: list[str], weights: Floats) -> dict[str, float] | None:
     """The scale of units that explains most strings; one unknown unit is a scale of its own."""
-    shares: Counter[str] = Counter()
+    shares: defaultdict[str, float] = defaultdict(float)
     for text, weight in zip(texts, weights, strict=True):
         match = QUANTITY.match(text)
         if match:
@@ -193,8 +192,8 @@ def _words(text: str) -> list[str]:
 
 
 def _frequent_words(texts: list[str], weights: Floats, rows: int) -> tuple[str, ...]:
-    """Words that are in at least one of a hundred rows (and ten rows) and not in nearly all, the most telling first."""
-    shares: Counter[str] = Counter()
+    """Words in at least one of a hundred rows (and ten rows) and not in nearly all, the most telling first."""
+    shares: defaultdict[str, float] = defaultdict(float)
     for text, weight in zip(texts, weights, strict=True):
         for word in set(_words(text)):
             shares[word] += float(weight)

@@ -1,6 +1,6 @@
 """The feature table for trees: numbers, parts of dates and strings, and encodings of categories.
 
-The result is a DataFrame of float32 columns, and of pandas Categorical columns where native categories are wanted.
+The result is a DataFrame of float32 columns, and of pandas Categorical columns for native categories.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ CODE_TABLE_COLUMNS_MAX = 12
 ENCODED_OUTPUTS_MAX = 8
 # Derived categories with more distinct values per row than this are names, not groups.
 DERIVED_DISTINCT_SHARE_MAX = 0.5
+# Columns that correlate more than this on a sample of this many rows are one column.
+SAME_CORRELATION = 0.99999
+SAMPLE_ROWS = 4000
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Options:
     # Encode combinations of categories: "auto" does so in tables of codes.
     pairs: str = "auto"
     smoothing: float = 10.0
-    # Plain codes (the most frequent first) for categories that are not native.
-    codes: bool = True
+    # Categories of at most this many levels are also written as codes, the most frequent first.
+    code_levels_max: int = 32
     text: bool = True
 
 
@@ -84,7 +87,9 @@ class Table:
     def names(self) -> list[str]:
         """Columns of the result, in order."""
         native = {f"{name}|code" for name in self.native}
-        return [name for name in self.kept if name not in native] + [name for name in self.kept if name in native]
+        return [name for name in self.kept if name not in native] + [
+            name for name in self.kept if name in native
+        ]
 
 
 def learn(
@@ -114,7 +119,7 @@ def learn(
             scores, values = TextScores.learn(seen[name], y, task, folds, seed)
             table.texts[name] = scores
             built.update({f"{name}|{key}": column for key, column in values.items()})
-    table.kept = [name for name, values in built.items() if columns.varies(np.asarray(values, dtype=np.float64))]
+    table.kept = _distinct_columns(built, seed)
     return table, _frame(table, built, train.index)
 
 
@@ -134,9 +139,19 @@ def apply(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
 
 def is_code_table(table: Table) -> bool:
     """Whether nearly all columns are categories, so that what matters are their combinations."""
-    whole = [category for category in table.categories if category.part is None]
+    opaque = sum(
+        category.part is None and not _is_readable(table, category.column) for category in table.categories
+    )
     total = len(table.kinds.numeric) + len(table.kinds.strings) + len(table.kinds.datetime)
-    return 3 <= len(whole) <= CODE_TABLE_COLUMNS_MAX and len(whole) >= CODE_TABLE_SHARE_MIN * total
+    return 3 <= opaque <= CODE_TABLE_COLUMNS_MAX and opaque >= CODE_TABLE_SHARE_MIN * total
+
+
+def _is_readable(table: Table, column: str) -> bool:
+    """Whether the strings of a column say more than which value it is."""
+    reading = table.readings.get(column)
+    return reading is not None and (
+        reading.quantity is not None or reading.delimiter is not None or bool(reading.words)
+    )
 
 
 def _code_columns(train: pd.DataFrame, kinds: columns.Kinds) -> list[str]:
@@ -184,9 +199,9 @@ def _choose_forms(table: Table) -> None:
     for category in table.categories:
         levels = len(category.vocabulary.levels)
         is_number = category.column in table.kinds.numeric
-        if levels <= table.options.native_levels_max and not is_number:
+        if levels <= table.options.native_levels_max:
             table.native.append(category.name)
-        elif table.options.codes and not is_number:
+        elif levels <= table.options.code_levels_max and not is_number:
             table.coded.append(category.name)
 
 
@@ -209,10 +224,11 @@ def _plain_columns(
 def _encoded(table: Table) -> list[tuple[str, ...]]:
     """The categories and combinations that get counts and target means."""
     options = table.options
-    singles = [
+    singles: list[tuple[str, ...]] = [
         (category.name,)
         for category in table.categories
-        if len(category.vocabulary.levels) >= options.encode_levels_min and (options.target_means or options.counts)
+        if len(category.vocabulary.levels) >= options.encode_levels_min
+        and (options.target_means or options.counts)
     ]
     if options.pairs == "none" or (options.pairs == "auto" and not is_code_table(table)):
         return singles
@@ -246,6 +262,23 @@ def _encoded_columns(encoding: Encoding, index: Ints) -> dict[str, Floats]:
     return values
 
 
+def _distinct_columns(built: dict[str, Any], seed: int) -> list[str]:
+    """The columns that vary and that are not, up to scale, an earlier column again."""
+    names = [name for name, values in built.items() if columns.varies(np.asarray(values, dtype=np.float64))]
+    if not names:
+        return names
+    total = len(built[names[0]])
+    sample = np.random.default_rng(seed).permutation(total)[:SAMPLE_ROWS]
+    block = np.column_stack([np.asarray(built[name], dtype=np.float64)[sample] for name in names])
+    low = np.nanmin(np.where(np.isnan(block), np.inf, block), axis=0)
+    block = np.where(np.isnan(block), low - 1.0, block)
+    block -= block.mean(axis=0)
+    length = np.linalg.norm(block, axis=0)
+    block /= np.where(length > 0, length, 1.0)
+    same = np.asarray(np.triu(np.abs(block.T @ block) > SAME_CORRELATION, 1).any(axis=0))
+    return [name for name, again in zip(names, same, strict=True) if not again]
+
+
 def _frame(table: Table, built: dict[str, Any], index: pd.Index) -> pd.DataFrame:
     """The kept columns: one float32 block, then the native categories."""
     native = {f"{name}|code" for name in table.native}
@@ -256,6 +289,8 @@ def _frame(table: Table, built: dict[str, Any], index: pd.Index) -> pd.DataFrame
     frame = pd.DataFrame(block, columns=plain, index=index, copy=False)
     sizes = {f"{category.name}|code": category.vocabulary.size for category in table.categories}
     categories = {
-        name: pd.Categorical.from_codes(built[name], categories=range(sizes[name])) for name in table.kept if name in native
+        name: pd.Categorical.from_codes(built[name], categories=range(sizes[name]))
+        for name in table.kept
+        if name in native
     }
     return frame.assign(**categories) if categories else frame

@@ -26,7 +26,7 @@ ABSOLUTE_METRICS = frozenset(
 
 
 def uses_log(task: Task, params: Mapping[str, Any], lowest: float) -> bool:
-    """Whether the target is learnt as log(1 + y): by `params["target"]`, or for metrics that compare logarithms."""
+    """Whether log(1 + y) is learnt: by `params["target"]`, or for metrics that compare logarithms."""
     if task.problem != "regression" or lowest <= -1:
         return False
     wish = params.get("target", "auto")

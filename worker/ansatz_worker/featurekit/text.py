@@ -1,6 +1,6 @@
 """Free text as scores: a linear model over weighted words, out of fold for the training rows.
 
-Trees cannot use thousands of sparse word columns; a linear model can, and its score is one good column for trees.
+Trees cannot use thousands of sparse word columns; a linear model can, and its score is a good column for trees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ LENGTH_MAX = 20_000
 def vectorizer(words_max: int = WORDS_MAX) -> TfidfVectorizer:
     """Words and pairs of words, weighted by rarity; numbers and currency signs are words too."""
     return TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=words_max, token_pattern=r"(?u)\b\w+\b|[£$€!?]+"
+        sublinear_tf=True,
+        ngram_range=(1, 2),
+        min_df=2,
+        max_features=words_max,
+        token_pattern=r"(?u)\b\w+\b|[£$€!?]+",
     )
 
 
@@ -45,6 +49,7 @@ class TextScores:
 
     weights: TfidfVectorizer | None
     model: Any
+    outputs: int
 
     @staticmethod
     def learn(
@@ -55,34 +60,46 @@ class TextScores:
         try:
             matrix = sparse.csr_matrix(weights.fit_transform(documents(strings)))
         except ValueError:  # no word is left, e.g. only stop marks
-            return TextScores(None, None), {}
-        scores: Floats | None = None
+            return TextScores(None, None, task.outputs), {}
+        scores = np.zeros((len(y), task.outputs))
         for fold in range(int(folds.max()) + 1):
             inside, outside = folds != fold, folds == fold
-            part = _score(_fitted(matrix[inside], y[inside], task, seed), matrix[outside], task)
-            if scores is None:
-                scores = np.zeros((len(y), part.shape[1]))
-            scores[outside] = part
+            if outside.any():
+                scores[outside] = _score(
+                    _fitted(matrix[inside], y[inside], task, seed), matrix[outside], task.outputs
+                )
         model = _fitted(matrix, y, task, seed)
-        return TextScores(weights, model), {} if scores is None else _named(scores)
+        return TextScores(weights, model, task.outputs), _named(scores)
 
-    def apply(self, strings: Strings, task: Task | None = None) -> dict[str, Floats]:
+    def apply(self, strings: Strings) -> dict[str, Floats]:
         """Scores of any rows by name."""
         if self.weights is None:
             return {}
-        matrix = words(self.weights, strings)
-        return _named(_score(self.model, matrix, task))
+        return _named(_score(self.model, words(self.weights, strings), self.outputs))
 
 
 def _fitted(matrix: Any, y: Floats, task: Task, seed: int) -> Any:
     if task.problem == "regression":
         return Ridge(alpha=1.0, solver="lsqr").fit(matrix, y)
+    if len(np.unique(y)) < 2:
+        return None
     return LogisticRegression(C=STRENGTH, max_iter=100, random_state=seed).fit(matrix, y.astype(np.int64))
 
 
-def _score(model: Any, matrix: Any, task: Task | None) -> Floats:
-    scores = model.predict(matrix) if isinstance(model, Ridge) else model.decision_function(matrix)
-    return np.asarray(scores, dtype=np.float64).reshape(matrix.shape[0], -1)
+def _score(model: Any, matrix: Any, outputs: int) -> Floats:
+    """One column per output; a class that the model's rows lacked gets the lowest score of the row."""
+    if model is None:
+        return np.zeros((matrix.shape[0], outputs))
+    if isinstance(model, Ridge):
+        return np.asarray(model.predict(matrix), dtype=np.float64)[:, None]
+    scores = np.asarray(model.decision_function(matrix), dtype=np.float64).reshape(matrix.shape[0], -1)
+    if scores.shape[1] == 1 and outputs > 1:
+        scores = np.column_stack([-scores, scores])
+    if scores.shape[1] == outputs:
+        return scores
+    full = np.repeat(scores.min(axis=1, keepdims=True), outputs, axis=1)
+    full[:, model.classes_] = scores
+    return full
 
 
 def _named(scores: Floats) -> dict[str, Floats]:

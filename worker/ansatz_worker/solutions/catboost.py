@@ -22,7 +22,7 @@ SPACE: dict[str, dict[str, Any]] = {
     "depth": {"type": "int", "low": 3, "high": 9, "log": False, "default": 6},
     "l2": {"type": "float", "low": 0.5, "high": 30.0, "log": True, "default": 3.0},
     "random_strength": {"type": "float", "low": 0.0, "high": 4.0, "log": False, "default": 1.0},
-    "columns_share": {"type": "float", "low": 0.2, "high": 1.0, "log": False, "default": 0.6},
+    "columns_share": {"type": "float", "low": 0.1, "high": 1.0, "log": False, "default": 0.3},
     "combinations": {"type": "int", "low": 1, "high": 3, "log": False, "default": 1},
     "encoding": {"type": "categorical", "values": ["native", "encoded"], "default": "native"},
     "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
@@ -32,9 +32,10 @@ BATCH = False
 
 @dataclass(frozen=True)
 class Model:
-    """A trained booster."""
+    """A trained booster, or the raw scores of the prior where nothing could be learnt."""
 
     booster: Any
+    prior: Floats | None
     rounds: int
     log_target: bool
 
@@ -79,14 +80,19 @@ def fit(
     """A booster of `stage` rounds, or of `params["rounds"]`."""
     log = targets.uses_log(task, params, float(np.min(y)))
     rounds = boosting.rounds(params, stage, SPACE)
+    prior = boosting.prior(X, targets.forward(y, log), task)
+    if prior is not None:
+        return Model(None, prior, rounds, log)
     label = targets.forward(y, log) if task.problem == "regression" else y.astype(np.int64)
-    booster = catboost.CatBoost(booster_params(task, params, seed, threads, rounds))
+    booster = catboost.CatBoost(booster_params(task, params, seed, threads, rounds, X.shape[1]))
     booster.fit(_pool(X, label, weight))
-    return Model(booster, rounds, log)
+    return Model(booster, None, rounds, log)
 
 
-def booster_params(task: Task, params: Mapping[str, Any], seed: int, threads: int, rounds: int) -> dict[str, Any]:
-    """CatBoost's own parameters."""
+def booster_params(
+    task: Task, params: Mapping[str, Any], seed: int, threads: int, rounds: int, columns: int
+) -> dict[str, Any]:
+    """CatBoost's own parameters, for this many columns."""
     chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
     return {
         "loss_function": loss(task),
@@ -96,10 +102,10 @@ def booster_params(task: Task, params: Mapping[str, Any], seed: int, threads: in
         "depth": int(chosen["depth"]),
         "l2_leaf_reg": chosen["l2"],
         "random_strength": chosen["random_strength"],
-        "rsm": chosen["columns_share"],
+        "rsm": boosting.column_share(params, SPACE, columns),
         "max_ctr_complexity": int(chosen["combinations"]),
         "one_hot_max_size": 6,
-        "border_count": 128,
+        "border_count": 64,
         "boosting_type": "Plain",
         "bootstrap_type": "MVS",
         "leaf_estimation_iterations": 1,
@@ -120,6 +126,8 @@ def loss(task: Task) -> str:
 
 
 def _pool(X: pd.DataFrame, label: Any = None, weight: Floats | None = None) -> Any:
+    if X.shape[1] == 0:
+        return None
     native = [j for j, dtype in enumerate(X.dtypes) if isinstance(dtype, pd.CategoricalDtype)]
     if native:
         names = X.columns[native]
@@ -131,7 +139,7 @@ def _pool(X: pd.DataFrame, label: Any = None, weight: Floats | None = None) -> A
 def predict(model: Model, X: pd.DataFrame, *, task: Task, stage: float | None = None) -> Floats:
     """Probabilities or values, shape (rows, outputs)."""
     rounds = model.rounds if stage is None else min(int(stage), model.rounds)
-    return _finished(model, _raw(model, _pool(X), 0, rounds), task)
+    return _finished(model, _raw(model, _pool(X), len(X), 0, rounds), task)
 
 
 def predict_stages(model: Model, X: pd.DataFrame, *, task: Task, stages: list[float]) -> Floats:
@@ -142,15 +150,19 @@ def predict_stages(model: Model, X: pd.DataFrame, *, task: Task, stages: list[fl
     for stage in stages:
         rounds = min(int(stage), model.rounds)
         if rounds > done:
-            raw = raw + _raw(model, pool, done, rounds)
+            raw = raw + _raw(model, pool, len(X), done, rounds)
             done = rounds
         found.append(_finished(model, raw, task))
     return np.stack(found)
 
 
-def _raw(model: Model, pool: Any, start: int, end: int) -> Floats:
-    raw = model.booster.predict(pool, prediction_type="RawFormulaVal", ntree_start=start, ntree_end=end, thread_count=1)
-    return np.asarray(raw, dtype=np.float64).reshape(pool.num_row(), -1)
+def _raw(model: Model, pool: Any, rows: int, start: int, end: int) -> Floats:
+    if model.booster is None:
+        return boosting.repeat(model.prior, rows, start)
+    raw = model.booster.predict(
+        pool, prediction_type="RawFormulaVal", ntree_start=start, ntree_end=end, thread_count=1
+    )
+    return np.asarray(raw, dtype=np.float64).reshape(rows, -1)
 
 
 def _finished(model: Model, raw: Floats, task: Task) -> Floats:
@@ -161,5 +173,7 @@ def _finished(model: Model, raw: Floats, task: Task) -> Floats:
 
 def importances(model: Model, state: table.Table) -> dict[str, float]:
     """Share of the predictions' changes by feature."""
+    if model.booster is None:
+        return {}
     values = model.booster.get_feature_importance()
     return {name: float(value) for name, value in zip(state.names, values, strict=True)}

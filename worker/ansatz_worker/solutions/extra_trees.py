@@ -1,4 +1,4 @@
-"""Extremely randomised trees: many deep trees with random splits, averaged; different from boosting, hence a good partner."""
+"""Extremely randomised trees: deep trees with random splits, averaged; errs unlike boosting, hence a partner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-from ..featurekit import table, targets
+from ..featurekit import boosting, table, targets
 from ..featurekit.columns import Floats, Task
 
 SPACE: dict[str, dict[str, Any]] = {
@@ -35,9 +35,10 @@ class State:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained forest."""
+    """A trained forest, or the raw scores of the prior where nothing could be learnt."""
 
     forest: Any
+    prior: Floats | None
     log_target: bool
 
 
@@ -84,6 +85,9 @@ def fit(
 ) -> Model:
     """A forest; leaves get larger with the number of rows so that its size stays bounded."""
     log = targets.uses_log(task, params, float(np.min(y)))
+    prior = boosting.prior(X, targets.forward(y, log), task)
+    if prior is not None:
+        return Model(None, prior, log)
     trees = int(params.get("trees", SPACE["trees"]["default"]))
     leaf_rows = max(int(params.get("leaf_rows_min", 2)), -(-len(y) * trees // LEAVES_MAX))
     common = {
@@ -98,13 +102,22 @@ def fit(
     else:
         forest = ExtraTreesClassifier(**common).fit(X, y.astype(np.int64), sample_weight=weight)
     forest.n_jobs = 1
-    return Model(forest, log)
+    return Model(forest, None, log)
 
 
 def predict(model: Model, X: np.ndarray[Any, Any], *, task: Task, stage: float | None = None) -> Floats:
     """Probabilities or values, shape (rows, outputs)."""
+    if model.forest is None:
+        raw = boosting.repeat(model.prior, len(X), 0)
+        return (
+            targets.backward(raw, model.log_target)
+            if task.problem == "regression"
+            else boosting.probabilities(raw)
+        )
     if task.problem == "regression":
-        return targets.backward(np.asarray(model.forest.predict(X), dtype=np.float64)[:, None], model.log_target)
+        return targets.backward(
+            np.asarray(model.forest.predict(X), dtype=np.float64)[:, None], model.log_target
+        )
     shares = model.forest.predict_proba(X)
     full = np.zeros((len(shares), max(2, task.outputs)))
     full[:, model.forest.classes_] = shares
@@ -113,5 +126,7 @@ def predict(model: Model, X: np.ndarray[Any, Any], *, task: Task, stage: float |
 
 def importances(model: Model, state: State) -> dict[str, float]:
     """Total impurity taken away by feature."""
+    if model.forest is None:
+        return {}
     values = model.forest.feature_importances_
     return {name: float(value) for name, value in zip(state.table.names, values, strict=True)}
