@@ -1,1 +1,47 @@
-//! engine
+//! The engine: the only crate that decides when an effect happens.
+//!
+//! [`run`] takes resolved [`Options`] to a [`RunResult`]; [`resume`] takes up a run that was interrupted;
+//! [`predict`] uses a delivered model. Everything that happens on the way is an event in the run's journal, and
+//! every watcher ([`Observer`]) sees exactly those events.
+//!
+//! Data flow: `intake` → `reader` (a cell) → `agents` understand and plan → `search` (trials in the `worker`'s
+//! children) → `finalise` (ensemble, judge, package) → `result.json`.
+//!
+//! Invariant: no solution code runs outside a cell; no score is taken from a cell; no sealed label enters one.
+
+mod board;
+mod bundle;
+mod cells;
+pub mod environment;
+mod error;
+mod finalise;
+mod folder;
+mod intake;
+mod judge;
+mod observer;
+mod options;
+mod pace;
+mod pool;
+mod predict;
+mod protocol;
+mod reader;
+mod record;
+mod remember;
+mod result;
+mod run;
+mod scoring;
+mod search;
+mod setup;
+mod shim;
+mod stop;
+mod submission;
+mod worker;
+
+pub use error::{RunError, RunErrorKind};
+pub use observer::{Note, Observer, Silent};
+pub use options::{Options, WALL_DEFAULT};
+pub use predict::{Prediction, predict};
+pub use run::{resume, run};
+pub use stop::Stop;
+
+pub use ansatz_core::outcome::RunResult;

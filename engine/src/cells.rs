@@ -1,0 +1,126 @@
+//! How this program's cells are furnished: mounts, limits, environment; and small helpers around them.
+
+use crate::environment::Environment;
+use crate::error::{RunError, RunErrorKind};
+use ansatz_sandbox::{Cell, CellSpec, Launcher, Limits, Mount, Policy, SandboxError};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Largest array file that is taken from a cell.
+pub const ARRAYS_BYTES_MAX: u64 = 16 << 30;
+/// Where the worker's source is mounted.
+const SOURCE: &str = "/opt/ansatz/worker";
+/// Share of the machine's memory that one cell may use.
+const MEMORY_SHARE: f64 = 0.75;
+
+/// Starts a cell that runs `python -m ansatz_worker ROLE`.
+///
+/// # Errors
+/// When no cell can be started; of kind `Sandbox` when the host cannot give one.
+pub fn start(
+    launcher: &Launcher,
+    environment: &Environment,
+    name: &str,
+    role: &str,
+    extra: Vec<(PathBuf, PathBuf)>,
+) -> Result<Cell, RunError> {
+    let argv = ["-m", "ansatz_worker", role].map(String::from);
+    start_command(launcher, environment, name, &argv, extra)
+}
+
+/// Starts a cell that runs Python with the given arguments.
+///
+/// # Errors
+/// When no cell can be started; of kind `Sandbox` when the host cannot give one.
+pub fn start_command(
+    launcher: &Launcher,
+    environment: &Environment,
+    name: &str,
+    arguments: &[String],
+    extra: Vec<(PathBuf, PathBuf)>,
+) -> Result<Cell, RunError> {
+    let mut mounts = ansatz_sandbox::python_mounts(&environment.python).map_err(|error| sandbox_error(&error))?;
+    mounts.push(Mount { source: environment.source.clone(), target: SOURCE.into() });
+    mounts.extend(extra.into_iter().map(|(source, target)| Mount { source, target }));
+    let variables = [
+        ("PATH", "/usr/bin:/bin"),
+        ("HOME", "/tmp"),
+        ("TMPDIR", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PYTHONPATH", SOURCE),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONNOUSERSITE", "1"),
+        ("PYTHONSAFEPATH", "1"),
+        ("OMP_NUM_THREADS", "1"),
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("MKL_NUM_THREADS", "1"),
+    ];
+    let env: BTreeMap<String, String> =
+        variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let limits = Limits { memory_bytes: memory_limit(), ..Limits::default() };
+    let argv = std::iter::once(environment.python.display().to_string()).chain(arguments.iter().cloned()).collect();
+    let spec = CellSpec {
+        name: name.to_owned(),
+        policy: Policy { mounts, env, limits, ..Policy::default() },
+        argv,
+        cwd: "/tmp".into(),
+    };
+    launcher.start(spec).map_err(|error| sandbox_error(&error))
+}
+
+/// Memory that one cell may use: a share of what the machine has.
+pub fn memory_limit() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    total.map_or(8 << 30, |kib| (kib as f64 * 1024.0 * MEMORY_SHARE) as u64)
+}
+
+/// An error of the sandbox as an error of the run.
+pub fn sandbox_error(error: &SandboxError) -> RunError {
+    let kind = if error.is_unavailable() { RunErrorKind::Sandbox } else { RunErrorKind::Failed };
+    let wrapped = RunError::new(kind, error.to_string());
+    match error.hint() {
+        Some(hint) => wrapped.hint(hint),
+        None => wrapped,
+    }
+}
+
+/// The end of what a cell printed, as one line.
+pub fn last_words(cell: &Cell) -> String {
+    let log = cell.log().text();
+    let line = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    line.chars().filter(|character| !character.is_control()).take(300).collect()
+}
+
+/// Writes a file so that after a crash it is either complete or absent.
+///
+/// # Errors
+/// When the disk is full or the folder is not writable.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let temporary = path.with_extension("part");
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        if let Some(folder) = path.parent() {
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(|error| RunError::io("writing", path, &error))
+}
+
+/// The program that becomes a cell's first process: this one, under its hidden subcommand.
+///
+/// # Errors
+/// When the running program cannot be found on disk.
+pub fn helper() -> Result<PathBuf, RunError> {
+    std::env::current_exe().map_err(|error| RunError::failed(format!("finding this program on disk: {error}")))
+}

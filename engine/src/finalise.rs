@@ -1,0 +1,493 @@
+//! From candidates to a deliverable: combine, judge once, train for delivery.
+//!
+//! Order matters and is fixed: everything is chosen on out-of-fold predictions, then the seal is opened once, then
+//! models are trained for delivery. Nothing that is chosen here may depend on a sealed row.
+
+use crate::board::{Board, Entry};
+use crate::error::RunError;
+use crate::pace::{Measured, Pace};
+use crate::pool::Pool;
+use crate::protocol::{Order, OrderKind, TaskBrief};
+use crate::record::Record;
+use crate::scoring::{Decision, Scoring};
+use crate::search::Job;
+use crate::stop::Stop;
+use crate::worker::TrialOutput;
+use ansatz_core::candidate::{Candidate, Origin};
+use ansatz_core::event::{Event, Fold};
+use ansatz_core::ids::{ArtifactId, CandidateId, TrialId};
+use ansatz_core::matrix::Matrix;
+use ansatz_core::npy;
+use ansatz_core::seed::Seed;
+use ansatz_core::task::Task;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Numbers of orders that finalise start here, so that they never meet a trial's or a question's.
+const ORDERS_FROM: u32 = 2_000_000;
+/// Members that an ensemble may have at most.
+const MEMBERS_MAX: usize = 8;
+/// Boosting stages chosen on folds are stretched by the growth of the training rows to this power.
+const STAGE_GROWTH_POWER: f64 = 0.5;
+/// A challenger takes the lead when it is better with at least this probability.
+pub const INCUMBENT_GATE: f64 = 0.6;
+/// Longest time for one order when trials are counted rather than seconds.
+const ORDER_SECONDS_MAX: f64 = 3600.0;
+
+/// One part of the delivered model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// The candidate.
+    pub id: CandidateId,
+    /// Its weight; all weights add up to 1.
+    pub weight: f64,
+    /// The chosen stage, when its solution has stages.
+    pub stage: Option<f64>,
+    /// Whether the stage counts rounds, which then grow with the rows.
+    pub counted: bool,
+}
+
+/// What will be delivered, chosen on out-of-fold predictions.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Its parts.
+    pub members: Vec<Member>,
+    /// Its out-of-fold predictions.
+    pub oof: Matrix,
+    /// Their score.
+    pub score: f64,
+    /// How labels are made of probabilities, for metrics of labels.
+    pub decision: Decision,
+}
+
+impl Choice {
+    /// Whether it is a combination.
+    pub fn is_ensemble(&self) -> bool {
+        self.members.len() > 1
+    }
+}
+
+/// A model file for delivery.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The model's bytes, as a blob.
+    pub model: ArtifactId,
+    /// Its weight.
+    pub weight: f64,
+    /// The stage to predict at, when the model has more than one.
+    pub stage: Option<f64>,
+}
+
+/// Trained for delivery.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Model files with weights.
+    pub parts: Vec<Part>,
+    /// Predictions of the test rows.
+    pub test: Matrix,
+    /// `fold_bagged` or `refit_all_rows`.
+    pub trained: &'static str,
+}
+
+/// What finalising works on.
+pub struct Finalise<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// Candidates.
+    pub board: &'a mut Board,
+    /// Journal and watcher.
+    pub record: &'a mut Record,
+    /// Metric and gates.
+    pub scoring: &'a Scoring,
+    /// Where children run.
+    pub pool: &'a mut Pool<Job>,
+    /// Time.
+    pub pace: Pace,
+    /// Measured times.
+    pub measured: Measured,
+    /// The run's seed.
+    pub seed: Seed,
+    /// Columns that solutions do not get.
+    pub drop: Vec<String>,
+    /// Folder that is mounted at `/in/models`.
+    pub models: PathBuf,
+    /// Rows of the test file, as numbers of the frame.
+    pub test_rows: Vec<usize>,
+    /// The user's stop.
+    pub stop: &'a Stop,
+    /// Number of the next order.
+    pub orders: u32,
+}
+
+impl Finalise<'_> {
+    /// Combines the best candidates, or chooses the best one; `None` when nothing was scored. `combine` is whether
+    /// the plan has an ensemble step.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn choose(&mut self, combine: bool) -> Result<Option<Choice>, RunError> {
+        let truth = self.board.open_truth().to_vec();
+        let ranking: Vec<&Entry> =
+            self.board.ranking(self.scoring.direction()).into_iter().filter(|entry| entry.oof.is_some()).collect();
+        let Some(best) = ranking.first() else { return Ok(None) };
+        let candidates: Vec<(CandidateId, &Matrix)> =
+            ranking.iter().filter_map(|entry| Some((entry.candidate.id, entry.oof.as_ref()?))).collect();
+        let single = vec![(best.candidate.id, 1.0)];
+        let mut weights = single.clone();
+        if combine && candidates.len() > 1 {
+            let matrices: Vec<&Matrix> = candidates.iter().map(|(_, oof)| *oof).collect();
+            let found = self.scoring.ensemble(&truth, &matrices, MEMBERS_MAX, self.seed.derive("ensemble"));
+            let combined: Vec<(CandidateId, f64)> = found
+                .iter()
+                .zip(&candidates)
+                .filter(|(weight, _)| **weight > 0.0)
+                .map(|(weight, (id, _))| (*id, *weight))
+                .collect();
+            if combined.len() > 1 {
+                let (mixed, alone) = (self.blend(&combined), self.blend(&single));
+                if let (Some(mixed), Some(alone)) = (mixed, alone) {
+                    if self.scoring.p_better(&truth, &mixed, &alone) > INCUMBENT_GATE {
+                        weights = combined;
+                    }
+                }
+            } else if !combined.is_empty() {
+                weights = combined;
+            }
+        }
+        let Some(oof) = self.blend(&weights) else { return Ok(None) };
+        let decision = self.scoring.decision(&truth, &oof);
+        let Some(score) = self.scoring.score(&truth, &oof, &decision) else { return Ok(None) };
+        let inputs = weights
+            .iter()
+            .filter_map(|(id, _)| self.board.entries.get(id))
+            .flat_map(|entry| entry.held.values().map(|held| held.predictions.clone()))
+            .collect();
+        if weights.len() > 1 {
+            self.record.write(Event::EnsembleBuilt { members: weights.clone(), score, inputs })?;
+        }
+        let members = weights.into_iter().map(|(id, weight)| self.member(id, weight)).collect();
+        Ok(Some(Choice { members, oof, score, decision }))
+    }
+
+    fn member(&self, id: CandidateId, weight: f64) -> Member {
+        let scored = self.board.entries.get(&id).and_then(Entry::score);
+        let stage = scored.filter(|scored| scored.staged).map(|scored| scored.stage_value);
+        Member { id, weight, stage, counted: scored.is_some_and(|scored| scored.counted) }
+    }
+
+    fn blend(&self, weights: &[(CandidateId, f64)]) -> Option<Matrix> {
+        let parts: Option<Vec<(&Matrix, f64)>> = weights
+            .iter()
+            .map(|(id, weight)| Some((self.board.entries.get(id)?.oof.as_ref()?, *weight)))
+            .collect();
+        blend(&parts?)
+    }
+
+    /// Predictions of some rows by each given member's fold models, averaged over folds. Models that were not kept
+    /// are trained again on their fold.
+    ///
+    /// # Errors
+    /// When an order fails or time runs out.
+    pub async fn by_folds(
+        &mut self,
+        members: &[Member],
+        rows: &[usize],
+    ) -> Result<BTreeMap<CandidateId, Matrix>, RunError> {
+        let mut owners = Vec::new();
+        let mut orders = Vec::new();
+        for member in members {
+            let Some(entry) = self.board.entries.get(&member.id) else { continue };
+            let folds: Vec<(Fold, Option<ArtifactId>)> = entry
+                .held
+                .iter()
+                .filter(|(fold, _)| fold.repeat == 0)
+                .map(|(fold, held)| (fold.clone(), held.model.clone()))
+                .collect();
+            let candidate = entry.candidate.clone();
+            for (fold, model) in folds {
+                owners.push(member.id);
+                orders.push(match model {
+                    Some(model) => self.predict_order(&candidate, member.stage, &model, rows)?,
+                    None => self.fit_order(&candidate, member.stage, &fold, rows),
+                });
+            }
+        }
+        let outputs = self.carry_out(orders).await?;
+        let mut sums: BTreeMap<CandidateId, (Matrix, f64)> = BTreeMap::new();
+        for (owner, output) in owners.into_iter().zip(outputs) {
+            let Some(stage) = output.stages.into_iter().next() else {
+                return Err(RunError::failed("a model gave no predictions"));
+            };
+            match sums.get_mut(&owner) {
+                Some((sum, count)) => {
+                    for (total, value) in sum.data_mut().iter_mut().zip(stage.data()) {
+                        *total += value;
+                    }
+                    *count += 1.0;
+                }
+                None => {
+                    sums.insert(owner, (stage, 1.0));
+                }
+            }
+        }
+        Ok(sums
+            .into_iter()
+            .map(|(id, (mut sum, count))| {
+                sum.data_mut().iter_mut().for_each(|value| *value /= count);
+                (id, sum)
+            })
+            .collect())
+    }
+
+    /// The fold models themselves, as parts of a bagged delivery; `None` when one was not kept.
+    fn bagged_parts(&self, choice: &Choice) -> Option<Vec<Part>> {
+        let mut parts = Vec::new();
+        for member in &choice.members {
+            let entry = self.board.entries.get(&member.id)?;
+            let folds: Vec<_> = entry.held.iter().filter(|(fold, _)| fold.repeat == 0).collect();
+            for (_, held) in &folds {
+                parts.push(Part {
+                    model: held.model.clone()?,
+                    weight: member.weight / folds.len() as f64,
+                    stage: member.stage,
+                });
+            }
+        }
+        Some(parts)
+    }
+
+    /// Trains for delivery: anew on all rows when that fits into the reserve, else the fold models as they are.
+    ///
+    /// # Errors
+    /// When an order fails for another reason than time.
+    pub async fn train(&mut self, choice: &Choice) -> Result<Delivery, RunError> {
+        let hurried = self.stop.asked() || self.bagged_parts(choice).is_some() && !self.time_for_refit(choice);
+        if !hurried {
+            match self.refit(choice).await {
+                Ok(delivery) => return Ok(delivery),
+                Err(error) => {
+                    self.record.warn(format!("training on all rows was given up: {error}"))?;
+                    self.pool.resume();
+                }
+            }
+        }
+        let parts = self
+            .bagged_parts(choice)
+            .ok_or_else(|| RunError::failed("the models of the folds were not kept, and a refit failed"))?;
+        let rows = self.test_rows.clone();
+        let test = if rows.is_empty() {
+            Matrix::filled(0, self.task.outputs(), 0.0)
+        } else {
+            let by_member = self.by_folds(&choice.members, &rows).await?;
+            mix(&choice.members, &by_member).ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
+        };
+        Ok(Delivery { parts, test, trained: "fold_bagged" })
+    }
+
+    fn time_for_refit(&self, choice: &Choice) -> bool {
+        let Some(wall) = self.pace.wall_s else { return true };
+        let growth = self.growth();
+        let walls: Vec<f64> = choice
+            .members
+            .iter()
+            .filter_map(|member| self.board.entries.get(&member.id)?.trial_wall_s())
+            .map(|seconds| seconds * growth)
+            .collect();
+        let measured = Measured {
+            refit_s: walls.iter().sum(),
+            refit_longest_s: walls.iter().copied().fold(0.0, f64::max),
+            ..self.measured
+        };
+        let left = wall - self.record.elapsed_s();
+        self.pace.refit_s(&measured) + self.pace.base_s(&Measured { predict_s: 0.0, ..self.measured }) <= left
+    }
+
+    /// How many times more rows a refit has than a fold.
+    fn growth(&self) -> f64 {
+        let fold = self.board.entries.values().find_map(|entry| entry.held.keys().next().cloned());
+        let trained = fold.map_or(1, |fold| self.board.rows.training(&fold).len());
+        let all = self.board.rows.open.len() + self.board.rows.sealed.len();
+        all as f64 / trained.max(1) as f64
+    }
+
+    async fn refit(&mut self, choice: &Choice) -> Result<Delivery, RunError> {
+        let mut rows: Vec<usize> = self.board.rows.open.iter().chain(&self.board.rows.sealed).copied().collect();
+        rows.sort_unstable();
+        let truth = self.board.truth_of(&rows);
+        let stretch = self.growth().powf(STAGE_GROWTH_POWER);
+        let mut orders = Vec::new();
+        for member in &choice.members {
+            let Some(entry) = self.board.entries.get(&member.id) else { continue };
+            let candidate = entry.candidate.clone();
+            // Stages that count something, such as rounds, grow with the rows; strengths of regularisation do not.
+            let stage = member.stage.map(|stage| if member.counted { (stage * stretch).round() } else { stage });
+            let mut order = self.order(OrderKind::Fit, &candidate, stage);
+            order.seed = self.seed.derive(&format!("refit {}", member.id.0)).for_python();
+            order.keep_model = true;
+            let sealed = vec![
+                npy::write_indices(&rows),
+                npy::write_values(&truth),
+                npy::write_indices(&self.test_rows_or(&rows)),
+            ];
+            orders.push((order, sealed));
+        }
+        let outputs = self.carry_out(orders).await?;
+        let mut parts = Vec::new();
+        let mut by_member = BTreeMap::new();
+        for (member, output) in choice.members.iter().zip(outputs) {
+            let model = output.model.as_deref().ok_or_else(|| RunError::failed("a model is too large to keep"))?;
+            parts.push(Part { model: self.record.blob(model)?, weight: member.weight, stage: None });
+            if let Some(stage) = output.stages.into_iter().next() {
+                by_member.insert(member.id, stage);
+            }
+        }
+        let test = if self.test_rows.is_empty() {
+            Matrix::filled(0, self.task.outputs(), 0.0)
+        } else {
+            mix(&choice.members, &by_member).ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
+        };
+        Ok(Delivery { parts, test, trained: "refit_all_rows" })
+    }
+
+    /// A child wants at least one row to predict.
+    fn test_rows_or(&self, rows: &[usize]) -> Vec<usize> {
+        if self.test_rows.is_empty() { rows.iter().copied().take(1).collect() } else { self.test_rows.clone() }
+    }
+
+    fn order(&mut self, kind: OrderKind, candidate: &Candidate, stage: Option<f64>) -> Order {
+        self.orders += 1;
+        let number = ORDERS_FROM + self.orders;
+        let left = self.pace.wall_s.map_or(ORDER_SECONDS_MAX, |wall| (wall - self.record.elapsed_s()).max(0.5));
+        Order {
+            order: kind,
+            trial: number,
+            solution: Some(candidate.solution.clone()),
+            params: candidate.params.clone(),
+            seed: 0,
+            threads: 1,
+            task: TaskBrief::of(self.task),
+            drop: self.drop.clone(),
+            sealed: ["train_rows", "y", "predict_rows"].map(String::from).to_vec(),
+            deadline_s: left,
+            keep_model: false,
+            stage,
+            model: None,
+            out: format!("/out/f{number}"),
+        }
+    }
+
+    fn fit_order(
+        &mut self,
+        candidate: &Candidate,
+        stage: Option<f64>,
+        fold: &Fold,
+        rows: &[usize],
+    ) -> (Order, Vec<Vec<u8>>) {
+        let training = self.board.rows.training(fold);
+        let truth = self.board.truth_of(&training);
+        let mut order = self.order(OrderKind::Fit, candidate, stage);
+        let name = format!("trial {} {} {}", candidate.id.0, fold.repeat, fold.fold);
+        order.seed = self.seed.derive(&name).for_python();
+        let sealed = vec![npy::write_indices(&training), npy::write_values(&truth), npy::write_indices(rows)];
+        (order, sealed)
+    }
+
+    fn predict_order(
+        &mut self,
+        candidate: &Candidate,
+        stage: Option<f64>,
+        model: &ArtifactId,
+        rows: &[usize],
+    ) -> Result<(Order, Vec<Vec<u8>>), RunError> {
+        let bytes = self.record.blobs.path(model).map_err(|error| RunError::failed(error.to_string()))?;
+        let name = format!("{}.bin", model.as_str().trim_start_matches("sha256:"));
+        let place = self.models.join(&name);
+        if !place.exists() {
+            // A link where the file system allows one: models are large and never changed.
+            std::fs::hard_link(&bytes, &place)
+                .or_else(|_| std::fs::copy(&bytes, &place).map(drop))
+                .map_err(|error| RunError::io("placing", &place, &error))?;
+        }
+        let mut order = self.order(OrderKind::Predict, candidate, stage);
+        order.model = Some(format!("/in/models/{name}"));
+        order.sealed = vec!["predict_rows".into()];
+        Ok((order, vec![npy::write_indices(rows)]))
+    }
+
+    /// Runs orders in the pool; all must succeed. Outputs come in the order of the orders.
+    async fn carry_out(&mut self, orders: Vec<(Order, Vec<Vec<u8>>)>) -> Result<Vec<TrialOutput>, RunError> {
+        let count = orders.len();
+        let mut waiting = orders.into_iter().enumerate();
+        let mut outputs: Vec<Option<TrialOutput>> = (0..count).map(|_| None).collect();
+        let mut failure = None;
+        loop {
+            while failure.is_none() && self.pool.has_room() {
+                let Some((index, (order, sealed))) = waiting.next() else { break };
+                let key = Job::Trial(TrialId(index as u32), CandidateId(0), Fold { repeat: 0, fold: 0, rows_permille: 0 });
+                self.pool.start(key, order, sealed);
+            }
+            if self.pool.running() == 0 {
+                break;
+            }
+            let ended = self.pool.ended().await;
+            let Job::Trial(TrialId(index), _, _) = ended.key else { continue };
+            match ended.result {
+                Ok(output) => {
+                    self.record.count_cpu(output.cpu_s);
+                    outputs[index as usize] = Some(output);
+                }
+                Err(error) => {
+                    self.record.count_cpu(error.cpu_s);
+                    self.pool.stop();
+                    failure.get_or_insert(RunError::failed(error.message));
+                }
+            }
+        }
+        if let Some(failure) = failure {
+            self.pool.resume();
+            return Err(failure);
+        }
+        outputs.into_iter().map(|output| output.ok_or_else(|| RunError::failed("an order was lost"))).collect()
+    }
+
+    /// Members of the baseline alone, for the lift.
+    pub fn baseline_member(&self) -> Option<Member> {
+        let entry = self.board.baseline().filter(|entry| entry.candidate.origin == Origin::Baseline)?;
+        entry.score()?;
+        Some(self.member(entry.candidate.id, 1.0))
+    }
+}
+
+/// The weighted mean of matrices of one shape; `None` when there are none or shapes differ.
+pub fn blend(parts: &[(&Matrix, f64)]) -> Option<Matrix> {
+    let (first, _) = parts.first()?;
+    let mut sum = Matrix::filled(first.rows(), first.columns(), 0.0);
+    for (matrix, weight) in parts {
+        if (matrix.rows(), matrix.columns()) != (sum.rows(), sum.columns()) {
+            return None;
+        }
+        for (total, value) in sum.data_mut().iter_mut().zip(matrix.data()) {
+            *total += value * weight;
+        }
+    }
+    Some(sum)
+}
+
+/// The weighted mean of members' predictions.
+pub fn mix(members: &[Member], predictions: &BTreeMap<CandidateId, Matrix>) -> Option<Matrix> {
+    let parts: Option<Vec<(&Matrix, f64)>> =
+        members.iter().map(|member| Some((predictions.get(&member.id)?, member.weight))).collect();
+    blend(&parts?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blend_is_a_weighted_mean_of_equal_shapes() {
+        let (a, b) = (Matrix::column(vec![1.0, 3.0]), Matrix::column(vec![5.0, 7.0]));
+        assert_eq!(blend(&[(&a, 0.75), (&b, 0.25)]).unwrap().data(), [2.0, 4.0]);
+        assert!(blend(&[(&a, 0.5), (&Matrix::column(vec![1.0]), 0.5)]).is_none());
+    }
+}

@@ -1,0 +1,56 @@
+//! What a run was asked to do, resolved: nobody further in reads a flag or the environment.
+
+use ansatz_core::budget::Budget;
+use ansatz_core::ids::RunId;
+use ansatz_core::seed::Seed;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that a run needs to know; journalled, so that `resume` needs nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// A CSV, TSV or Parquet file, or a folder with `train.csv`.
+    pub data: PathBuf,
+    /// The user's words.
+    pub request: Option<String>,
+    /// Target column, when the user named it.
+    pub target: Option<String>,
+    /// Id column, when the user named it.
+    pub id: Option<String>,
+    /// Metric, when the user named it.
+    pub metric: Option<String>,
+    /// Test file, when the user named it.
+    pub test: Option<PathBuf>,
+    /// Sample submission, when the user named it.
+    pub sample: Option<PathBuf>,
+    /// Where everything goes.
+    pub out: PathBuf,
+    /// The run's id.
+    pub run: RunId,
+    /// Hard limits.
+    pub budget: Budget,
+    /// Trials at once.
+    pub jobs: usize,
+    /// The seed.
+    pub seed: Seed,
+    /// Whether anything below level L3 is refused.
+    pub strict: bool,
+    /// Memory folder; `None` switches memory off.
+    pub memory: Option<PathBuf>,
+    /// State of the program: worker environments and the like.
+    pub home: PathBuf,
+    /// A plan to carry out instead of the playbook's.
+    pub plan: Option<PathBuf>,
+    /// Stop after the plan is shown.
+    pub dry_run: bool,
+}
+
+/// Time after which a run without any limit ends.
+pub const WALL_DEFAULT: std::time::Duration = std::time::Duration::from_secs(300);
+
+impl Options {
+    /// Whether the run counts trials rather than seconds, which makes it deterministic.
+    pub fn deterministic(&self) -> bool {
+        self.budget.trials.is_some()
+    }
+}

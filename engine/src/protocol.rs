@@ -1,0 +1,222 @@
+//! The lines that host and worker exchange (`worker/PROTOCOL.md`), as types.
+
+use ansatz_core::candidate::{Params, Solution, Space};
+use ansatz_core::metric::Direction;
+use ansatz_core::task::{Problem, Task};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a solution is told about the task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskBrief {
+    /// Kind of problem.
+    pub problem: Problem,
+    /// Metric name.
+    pub metric: String,
+    /// Prediction columns.
+    pub outputs: usize,
+    /// Number of classes; 0 for regression.
+    pub classes: usize,
+    /// Whether larger scores are better.
+    pub higher_is_better: bool,
+}
+
+impl TaskBrief {
+    /// The brief of a task.
+    pub fn of(task: &Task) -> Self {
+        Self {
+            problem: task.problem,
+            metric: task.metric.name.clone(),
+            outputs: task.outputs(),
+            classes: task.classes.len(),
+            higher_is_better: task.metric.direction == Direction::Maximize,
+        }
+    }
+}
+
+/// What a child is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderKind {
+    /// Fit on training rows, predict other rows.
+    Fit,
+    /// Prove that features are computed row by row.
+    Check,
+    /// Load a kept model and predict.
+    Predict,
+    /// Tell the search space.
+    Space,
+}
+
+/// An order to a child.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// What to do.
+    pub order: OrderKind,
+    /// The trial's number.
+    pub trial: u32,
+    /// The code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solution: Option<Solution>,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Params,
+    /// Its seed.
+    pub seed: u32,
+    /// Threads it may use.
+    pub threads: u32,
+    /// The task.
+    pub task: TaskBrief,
+    /// Columns it does not get.
+    pub drop: Vec<String>,
+    /// Names of the sealed descriptors, in order.
+    pub sealed: Vec<String>,
+    /// Seconds until it is ended.
+    pub deadline_s: f64,
+    /// Whether the fitted model is written.
+    pub keep_model: bool,
+    /// Train exactly to this stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<f64>,
+    /// Model file for `predict`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Its folder.
+    pub out: String,
+}
+
+/// Seconds spent in the parts of a trial.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// Features.
+    #[serde(default)]
+    pub features: f64,
+    /// Fitting.
+    #[serde(default)]
+    pub fit: f64,
+    /// Predicting.
+    #[serde(default)]
+    pub predict: f64,
+}
+
+/// What a child says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ChildEvent {
+    /// An intermediate value.
+    Progress {
+        /// Rounds or epochs so far.
+        step: f64,
+        /// The solution's own number; for display only.
+        #[serde(default)]
+        value: Option<f64>,
+    },
+    /// Success.
+    Done {
+        /// File of predictions in the trial's folder.
+        #[serde(default)]
+        predictions: Option<String>,
+        /// File of the fitted model in the trial's folder.
+        #[serde(default)]
+        model: Option<String>,
+        /// Points at which training could have been stopped.
+        #[serde(default)]
+        stages: Vec<f64>,
+        /// Where the time went.
+        #[serde(default)]
+        seconds: Seconds,
+        /// Search space, when asked for.
+        #[serde(default)]
+        space: Option<Space>,
+        /// Whether features are computed row by row, when asked for.
+        #[serde(default)]
+        row_by_row: Option<bool>,
+        /// Anything else, e.g. importances.
+        #[serde(default)]
+        info: BTreeMap<String, serde_json::Value>,
+    },
+    /// Failure.
+    Failed {
+        /// What kind.
+        kind: String,
+        /// One line.
+        message: String,
+        /// Where in the code.
+        #[serde(default)]
+        traceback: String,
+    },
+}
+
+/// What the zygote says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ZygoteEvent {
+    /// Libraries are imported.
+    Ready {
+        /// Threads of the process; must be 1.
+        threads: u32,
+        /// Versions of the libraries.
+        versions: BTreeMap<String, String>,
+        /// Seconds the imports took.
+        seconds: f64,
+    },
+    /// Arrays are mapped.
+    Loaded {
+        /// Rows of the frame.
+        rows: usize,
+    },
+    /// A child ended.
+    Exited {
+        /// Its trial.
+        trial: u32,
+        /// Its exit code, when it exited.
+        #[serde(default)]
+        status: Option<i32>,
+        /// The signal that ended it, if one did.
+        #[serde(default)]
+        signal: Option<i32>,
+    },
+    /// A request could not be met.
+    #[serde(alias = "refused")]
+    Failed {
+        /// Why.
+        message: String,
+    },
+}
+
+/// What the reader says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ReaderEvent {
+    /// Files are parsed.
+    Read {
+        /// The profile's file.
+        profile: String,
+    },
+    /// Arrays are written.
+    Written {
+        /// Rows, when a new file was applied.
+        #[serde(default)]
+        rows: Option<usize>,
+    },
+    /// Evidence is computed.
+    Evidence {
+        /// Its file.
+        file: String,
+    },
+    /// The user's files are not usable.
+    Refused {
+        /// A constant word.
+        code: String,
+        /// One line.
+        message: String,
+        /// What to do.
+        #[serde(default)]
+        hint: Option<String>,
+    },
+    /// Our own code failed.
+    Failed {
+        /// One line.
+        message: String,
+    },
+}

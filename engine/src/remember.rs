@@ -1,0 +1,133 @@
+//! What earlier runs taught, and what this one teaches. No run fails or waits because of memory.
+
+use crate::board::Board;
+use crate::error::RunError;
+use crate::options::Options;
+use crate::record::Record;
+use crate::scoring::Scoring;
+use crate::setup::Prepared;
+use ansatz_core::clock::Clock;
+use ansatz_memory::{Appended, Experience, Look, Memory, MetaFeatures, Snapshot, TaskFacts, TrialFact};
+use std::sync::Arc;
+
+pub use ansatz_memory::WarmStart;
+
+/// Remembered configurations that a run starts from.
+const WARM_STARTS_MAX: usize = 4;
+/// Scored configurations that are remembered of one run, best first.
+const TRIALS_MAX: usize = 50;
+
+/// Memory as it was when the run began.
+pub struct Remembered {
+    memory: Option<Memory>,
+    snapshot: Snapshot,
+    warnings: Vec<String>,
+}
+
+impl Remembered {
+    /// Reads memory, if there is to be one.
+    pub fn open(options: &Options, clock: &Arc<dyn Clock>) -> Self {
+        let Some(folder) = &options.memory else {
+            return Self { memory: None, snapshot: Snapshot::default(), warnings: Vec::new() };
+        };
+        let memory = Memory::new(folder, Arc::clone(clock));
+        let snapshot = memory.open_snapshot();
+        let mut warnings = snapshot.notices.clone();
+        if let Some(holder) = &snapshot.held_by {
+            warnings.push(format!("memory is in use by {holder}; this run knows only its last export"));
+        }
+        Self { memory: Some(memory), snapshot, warnings }
+    }
+
+    /// What the user should know about memory.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How often the seal over these data was opened by earlier runs.
+    pub fn looks(&self, data_hash: &str) -> u32 {
+        match &self.memory {
+            Some(memory) => memory.looks(data_hash).unwrap_or_else(|_| self.snapshot.looks(data_hash)),
+            None => 0,
+        }
+    }
+
+    /// Counts the look of this run.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; trouble with memory is a warning.
+    pub fn count_look(&self, options: &Options, data_hash: &str, record: &mut Record) -> Result<(), RunError> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        // A run looks once; looking again after a crash is the same look.
+        let look = Look { data_hash: data_hash.to_owned(), run: options.run.clone(), number: 1 };
+        match memory.look(&look) {
+            Ok(_) => Ok(()),
+            Err(error) => record.warn(format!("this look at the seal could not be counted: {error}")),
+        }
+    }
+
+    /// Configurations that did well on like tasks.
+    pub fn warm_starts(&self, prepared: &Prepared) -> Vec<WarmStart> {
+        let task = prepared.setup.task();
+        let meta = MetaFeatures::of(&prepared.setup.profile, task);
+        self.snapshot.warm_starts(&meta, task.problem, WARM_STARTS_MAX)
+    }
+
+    /// Writes what the run taught.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; trouble with memory is a warning.
+    pub fn store(
+        &self,
+        options: &Options,
+        prepared: &Prepared,
+        board: &Board,
+        scoring: &Scoring,
+        at: u64,
+        record: &mut Record,
+    ) -> Result<(), RunError> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        let experience = experience(options, prepared, board, scoring, at);
+        let records = vec![ansatz_memory::Record::Experience(Box::new(experience))];
+        match memory.append(&options.run, records) {
+            Ok(Appended::Stored { notices }) => notices.into_iter().try_for_each(|notice| record.warn(notice)),
+            Ok(_) => Ok(()),
+            Err(error) => record.warn(format!("this run could not be remembered: {error}")),
+        }
+    }
+}
+
+fn experience(options: &Options, prepared: &Prepared, board: &Board, scoring: &Scoring, at: u64) -> Experience {
+    let task = prepared.setup.task();
+    let trials: Vec<TrialFact> = board
+        .ranking(scoring.direction())
+        .into_iter()
+        .filter(|entry| entry.candidate.origin != ansatz_core::candidate::Origin::Baseline)
+        .filter_map(|entry| {
+            let scored = entry.score()?;
+            Some(TrialFact {
+                solution: entry.candidate.solution.name().to_owned(),
+                params: entry.candidate.params.clone(),
+                score: scored.score,
+                seconds: entry.cpu_s(),
+                stage: scored.stage as u32,
+            })
+        })
+        .take(TRIALS_MAX)
+        .collect();
+    Experience {
+        run: options.run.clone(),
+        at,
+        data_hash: prepared.setup.profile.data_hash.clone(),
+        task: TaskFacts {
+            name: task.name.clone(),
+            problem: task.problem,
+            metric: task.metric.clone(),
+            target: task.target.clone(),
+        },
+        meta: MetaFeatures::of(&prepared.setup.profile, task),
+        best: trials.first().cloned(),
+        trials,
+        baseline: board.baseline().and_then(|entry| Some(entry.score()?.score)),
+    }
+}

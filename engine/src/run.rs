@@ -1,0 +1,599 @@
+//! A run from end to end: set-up, plan, search, finalise, result.
+
+use crate::board::{Board, Held, Rows, Scored, State};
+use crate::bundle;
+use crate::cells;
+use crate::environment::{self, Environment};
+use crate::error::{RunError, RunErrorKind};
+use crate::finalise::{Choice, Delivery, Finalise};
+use crate::folder::Folder;
+use crate::judge::{self, Outcome, Seal};
+use crate::observer::{Note, Observer};
+use crate::options::{Options, WALL_DEFAULT};
+use crate::pace::{Measured, Pace};
+use crate::pool::Pool;
+use crate::record::Record;
+use crate::remember;
+use crate::result::{self, Ending};
+use crate::scoring::{Decision, Scoring};
+use crate::search::{self, Job, Progress, Search, SearchEnd, Searched, StepState};
+use crate::setup::{self, Prepared};
+use crate::stop::Stop;
+use crate::submission;
+use crate::worker::Worker;
+use ansatz_agents::playbook;
+use ansatz_core::budget::Spent;
+use ansatz_core::clock::Clock;
+use ansatz_core::event::{Event, FailureKind};
+use ansatz_core::ids::{CandidateId, StepId};
+use ansatz_core::matrix::Matrix;
+use ansatz_core::outcome::RunResult;
+use ansatz_core::status::Status;
+use ansatz_core::verdict::Stage;
+use ansatz_journal::{Blobs, Journal};
+use ansatz_planner::{Plan, StepKind};
+use crate::shim::prior;
+use ansatz_referee::split::{FoldPlan, folds};
+use ansatz_sandbox::{Launcher, Level};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Folds of the cross-validation.
+const FOLDS: usize = 5;
+/// Folds when there are many rows: each is then large enough.
+const FOLDS_MANY_ROWS: usize = 3;
+/// Rows from which there are many.
+const MANY_ROWS: usize = 100_000;
+/// Repeats that are prepared; whether they are used is decided while searching.
+const REPEATS: u32 = 4;
+/// Training rows that a trial uses at most.
+const TRIAL_ROWS_MAX: usize = 250_000;
+
+/// Carries out a run.
+///
+/// # Errors
+/// [`RunError`] when nothing usable can come out; its kind decides the exit code.
+pub fn run(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    observer: Box<dyn Observer>,
+    stop: Arc<Stop>,
+) -> Result<RunResult, RunError> {
+    let folder = Folder::create(&options.out)?;
+    let journal = Journal::create(&folder.root, Arc::clone(&clock)).map_err(|error| broken(&error))?;
+    let blobs = Blobs::new(&folder.root);
+    let mut record = Record::new(journal, blobs, observer, Status::New, Spent::default());
+    record.write(Event::RunStarted {
+        run: options.run.clone(),
+        options: serde_json::to_value(&options).map_err(|error| RunError::failed(error.to_string()))?,
+        budget: options.budget.clone(),
+        seed: options.seed,
+        versions: program_versions(),
+        at: clock.unix_seconds(),
+    })?;
+    Life { options, folder, record, stop, history: Vec::new(), clock }.live(None)
+}
+
+/// Takes up a run that was interrupted. A run that is over gives its result again.
+///
+/// # Errors
+/// As [`run`]; also when the folder holds no run, or another process is working on it.
+pub fn resume(
+    root: &Path,
+    home: &Path,
+    clock: Arc<dyn Clock>,
+    observer: Box<dyn Observer>,
+    stop: Arc<Stop>,
+) -> Result<RunResult, RunError> {
+    let folder = Folder::open(root)?;
+    let (journal, replay) = Journal::open(&folder.root, Arc::clone(&clock)).map_err(|error| broken(&error))?;
+    let events: Vec<Event> = replay.records.iter().map(|record| record.event.clone()).collect();
+    if let Some(Event::Finished { result }) = events.last() {
+        return Ok(result.as_ref().clone());
+    }
+    let Some(Event::RunStarted { options, .. }) = events.first() else {
+        return Err(RunError::failed("the journal does not begin with a run").hint("start the run anew"));
+    };
+    let mut options: Options =
+        serde_json::from_value(options.clone()).map_err(|error| RunError::failed(format!("options: {error}")))?;
+    options.out = folder.root.clone();
+    options.home = home.to_path_buf();
+    let spent = events.iter().rev().find_map(|event| match event {
+        Event::Ticked { spent } => Some(spent.clone()),
+        _ => None,
+    });
+    let blobs = Blobs::new(&folder.root);
+    let mut record = Record::new(journal, blobs, observer, replay.status, spent.unwrap_or_default());
+    for event in &events {
+        match event {
+            Event::Checked { verdict } => record.verdicts.push(verdict.clone()),
+            Event::Warned { message } => record.warnings.push(message.clone()),
+            _ => {}
+        }
+    }
+    record.write(Event::Resumed { at: clock.unix_seconds(), torn_bytes: replay.torn_bytes })?;
+    let adopted = events.iter().any(|event| matches!(event, Event::PlanAdopted { .. }));
+    let past = adopted.then_some(events);
+    Life { options, folder, record, stop, history: Vec::new(), clock }.live(past)
+}
+
+/// What a run or its resumption works with.
+struct Life {
+    options: Options,
+    folder: Folder,
+    record: Record,
+    stop: Arc<Stop>,
+    history: Vec<(f64, f64)>,
+    clock: Arc<dyn Clock>,
+}
+
+fn broken(error: &ansatz_journal::JournalError) -> RunError {
+    let wrapped = RunError::failed(error.to_string());
+    match error.hint() {
+        Some(hint) => wrapped.hint(hint),
+        None => wrapped,
+    }
+}
+
+fn program_versions() -> BTreeMap<String, String> {
+    BTreeMap::from([("ansatz".to_owned(), env!("CARGO_PKG_VERSION").to_owned())])
+}
+
+impl Life {
+    fn live(mut self, past: Option<Vec<Event>>) -> Result<RunResult, RunError> {
+        let outcome = self.work(past);
+        if let Err(error) = &outcome
+            && error.kind != RunErrorKind::Failed
+        {
+            // Refused: nothing stays but the journal, which says why.
+            let result = result::refused(&self.options, &self.record, error);
+            let _ = self.record.write(Event::Finished { result: Box::new(result) });
+            self.folder.clear();
+        }
+        outcome
+    }
+
+    fn work(&mut self, past: Option<Vec<Event>>) -> Result<RunResult, RunError> {
+        let setup_started = Instant::now();
+        let (record, options) = (&mut self.record, &self.options);
+        let environment =
+            environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
+        let setup_s = setup_started.elapsed().as_secs_f64();
+        let launcher = Launcher::new(cells::helper()?).map_err(|error| cells::sandbox_error(&error))?;
+        let level = launcher.effective().level;
+        if options.strict && level != Level::L3 {
+            let missing = launcher.effective().missing.join("; ");
+            return Err(RunError::new(RunErrorKind::Sandbox, format!("--strict needs level L3; this host gives {level}"))
+                .hint(format!("missing: {missing}")));
+        }
+        self.record.restart_clock();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(options.jobs + 4)
+            .build()
+            .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
+        runtime.block_on(self.carry_out(&launcher, &environment, past, setup_s))
+    }
+
+    async fn carry_out(
+        &mut self,
+        launcher: &Launcher,
+        environment: &Environment,
+        past: Option<Vec<Event>>,
+        setup_s: f64,
+    ) -> Result<RunResult, RunError> {
+        let begun = Instant::now();
+        let starting = Worker::launch(launcher, environment, &self.folder.data(), &self.folder.models())?;
+        let memory = remember::Remembered::open(&self.options, &self.clock);
+        let prepared = if past.is_some() {
+            setup::reload(&self.folder)?
+        } else {
+            let looks = |hash: &str| memory.looks(hash);
+            setup::prepare(&self.options, &self.folder, &mut self.record, launcher, environment, looks)?
+        };
+        for warning in memory.warnings() {
+            self.record.warn(warning.clone())?;
+        }
+        self.set_budget(&prepared);
+        let task = prepared.setup.task().clone();
+        let scoring = Scoring::of(&task, self.options.seed)
+            .ok_or_else(|| RunError::usage(format!("metric {} is unknown", task.metric.name)))?;
+        let mut board = Board::new(self.rows(&prepared), prepared.truth.clone());
+        if past.is_none() {
+            self.prior_submission(&prepared, &board, &scoring)?;
+        }
+        let warm = memory.warm_starts(&prepared);
+        let plan = self.plan(&prepared)?;
+        self.record.write(Event::PlanAdopted {
+            plan: self.record.blob(plan.to_json().as_bytes())?,
+            steps: plan.order(),
+        })?;
+        if self.options.dry_run {
+            return self.show_plan(&prepared, &plan, launcher, setup_s);
+        }
+        let progress = past.as_deref().map(|past| restore(past, &mut board, &self.record)).unwrap_or_default();
+
+        self.record.note(&Note::Phase("starting the worker"));
+        let jobs = self.options.jobs.max(1);
+        let worker = Arc::new(starting.load(jobs)?);
+        let worker_versions = worker.versions.clone();
+        let measured = Measured { cell_start_s: begun.elapsed().as_secs_f64().min(5.0), ..Measured::default() };
+        let pace = Pace::new(self.options.budget.wall, jobs);
+        let mut pool = Pool::new(worker, jobs);
+        let judged_before = self.record.status() == Status::Finalising;
+
+        self.record.note(&Note::Phase("searching"));
+        let (searched, measured) = self
+            .search(&prepared, &plan, &mut board, &scoring, &mut pool, progress, (pace, measured), warm, judged_before, launcher, environment)
+            .await?;
+        self.history.clone_from(&searched.history);
+        self.record.note(&Note::Phase("finalising"));
+        pool.resume();
+        let mut finalise = Finalise {
+            task: &task,
+            board: &mut board,
+            record: &mut self.record,
+            scoring: &scoring,
+            pool: &mut pool,
+            pace,
+            measured,
+            seed: self.options.seed,
+            drop: prepared.setup.leaks.clone(),
+            models: self.folder.models(),
+            test_rows: test_rows(&prepared),
+            stop: &self.stop,
+            orders: 0,
+        };
+        let finished = finish(&mut finalise, &prepared, &plan, &self.folder, launcher, environment, &memory, &self.options).await?;
+        let ending = Ending {
+            searched: &searched,
+            finished: &finished,
+            prepared: &prepared,
+            plan: &plan,
+            scoring: &scoring,
+            board: &board,
+            launcher,
+            worker_versions,
+            setup_s,
+            stopped: self.stop.asked(),
+        };
+        let result = result::compose(&self.options, &self.folder, &self.record, &ending);
+        let at = self.clock.unix_seconds();
+        memory.store(&self.options, &prepared, &board, &scoring, at, &mut self.record)?;
+        result::deliver(&self.folder, &mut self.record, &plan, result)
+    }
+
+    /// What the flags did not say, the words or the default say.
+    fn set_budget(&mut self, prepared: &Prepared) {
+        let budget = &mut self.options.budget;
+        if budget.wall.is_none() && budget.trials.is_none() {
+            let said = &prepared.setup.understood.said;
+            let seconds = said.seconds.or(said.minutes.map(|minutes| minutes * 60.0));
+            let said = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            budget.wall = Some(said.unwrap_or(WALL_DEFAULT));
+        }
+    }
+
+    fn rows(&self, prepared: &Prepared) -> Rows {
+        let task = prepared.setup.task();
+        let holdout = &prepared.setup.holdout;
+        let open = holdout.train().to_vec();
+        let input = setup::split_input(task, &prepared.truth, prepared.times.as_ref());
+        let count = if open.len() > MANY_ROWS { FOLDS_MANY_ROWS } else { FOLDS };
+        let scheme = ansatz_referee::split::scheme(&input);
+        let plan = FoldPlan { folds: count, scheme, seed: self.options.seed.derive("folds") };
+        let folds = (0..REPEATS).map(|repeat| folds(&plan, &input, &open, repeat)).collect();
+        Rows::new(prepared.truth.len(), holdout.sealed().to_vec(), open, folds)
+    }
+
+    /// The best constant answer, so that there is a valid submission from the first second on.
+    fn prior_submission(
+        &mut self,
+        prepared: &Prepared,
+        board: &Board,
+        scoring: &Scoring,
+    ) -> Result<(), RunError> {
+        let task = prepared.setup.task();
+        let constant = prior::constant(task, scoring.metric(), board.open_truth(), prepared.table.test_rows);
+        let plain = Decision::plain(scoring.metric().spec(), task.outputs());
+        submission::write(&self.folder, task, &prepared.ids, &constant, &plain).map(drop)
+    }
+
+    fn plan(&mut self, prepared: &Prepared) -> Result<Plan, RunError> {
+        let refused = |error: &ansatz_planner::PlanError| {
+            RunError::usage(format!("the plan cannot be carried out: {error}")).hint(error.hint())
+        };
+        let existing = self.folder.path("plan.json");
+        let source = if existing.is_file() { Some(existing) } else { self.options.plan.clone() };
+        if let Some(path) = source {
+            let text = std::fs::read_to_string(&path).map_err(|error| RunError::io("reading", &path, &error))?;
+            let plan = Plan::from_json(&text).map_err(|error| refused(&error))?;
+            self.folder.write("plan.json", plan.to_json().as_bytes())?;
+            return Ok(plan);
+        }
+        let plans = playbook::plans(prepared.setup.task(), &prepared.setup.profile, self.options.jobs)
+            .map_err(|error| refused(&error))?;
+        let plan = ansatz_planner::merge(&plans).map_err(|error| refused(&error))?;
+        self.record.check(
+            Stage::Plan,
+            "plan",
+            true,
+            format!("{} plans merged into one graph of {} steps", plans.len(), plan.steps().len()),
+        )?;
+        self.folder.write("plan.json", plan.to_json().as_bytes())?;
+        Ok(plan)
+    }
+
+    fn show_plan(
+        &mut self,
+        prepared: &Prepared,
+        plan: &Plan,
+        launcher: &Launcher,
+        setup_s: f64,
+    ) -> Result<RunResult, RunError> {
+        let result = result::dry(&self.options, &self.folder, &self.record, prepared, launcher, setup_s);
+        result::deliver(&self.folder, &mut self.record, plan, result)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything the search needs is made here, once")]
+    async fn search(
+        &mut self,
+        prepared: &Prepared,
+        plan: &Plan,
+        board: &mut Board,
+        scoring: &Scoring,
+        pool: &mut Pool<Job>,
+        progress: Progress,
+        (pace, measured): (Pace, Measured),
+        warm: Vec<remember::WarmStart>,
+        judged_before: bool,
+        launcher: &Launcher,
+        environment: &Environment,
+    ) -> Result<(Searched, Measured), RunError> {
+        let task = prepared.setup.task();
+        let (folder, stop, jobs) = (&self.folder, &self.stop, self.options.jobs);
+        let mut early = |board: &Board, record: &mut Record| {
+            early_submission(folder, task, prepared, board, scoring).and_then(|written| {
+                if written { record.check(Stage::Submission, "early submission", true, "from the baseline") } else { Ok(()) }
+            })
+        };
+        let mut new_worker = || {
+            Worker::launch(launcher, environment, &folder.data(), &folder.models())?.load(jobs).map(Arc::new)
+        };
+        let open = board.rows.open.len();
+        let permille = if open > TRIAL_ROWS_MAX { (TRIAL_ROWS_MAX * 1000 / open) as u32 } else { 1000 };
+        let mut search = Search {
+            task,
+            profile: &prepared.setup.profile,
+            plan,
+            board,
+            record: &mut self.record,
+            scoring,
+            pace,
+            trials_max: self.options.budget.trials,
+            seed: self.options.seed,
+            drop: prepared.setup.leaks.clone(),
+            rows_permille: permille,
+            test_rows: test_rows(prepared),
+            warm,
+            measured,
+            stop,
+            early: &mut early,
+            new_worker: &mut new_worker,
+        };
+        if judged_before {
+            // The seal was opened in an earlier life: nothing may be searched any more.
+            let states = plan.steps().iter().map(|step| (step.id.clone(), StepState::Finished)).collect();
+            let end = SearchEnd::BudgetUsed;
+            return Ok((Searched { states, end, history: Vec::new(), incumbent: None }, measured));
+        }
+        let searched = search::search(&mut search, pool, progress).await?;
+        let measured = search.measured;
+        Ok((searched, measured))
+    }
+}
+
+fn test_rows(prepared: &Prepared) -> Vec<usize> {
+    let first = prepared.table.train_rows;
+    (first..first + prepared.table.test_rows).collect()
+}
+
+/// Writes a submission from the baseline's fold models; false when there is nothing to write.
+fn early_submission(
+    folder: &Folder,
+    task: &ansatz_core::task::Task,
+    prepared: &Prepared,
+    board: &Board,
+    scoring: &Scoring,
+) -> Result<bool, RunError> {
+    let Some(entry) = board.baseline() else { return Ok(false) };
+    let (Some(scored), Some(oof)) = (entry.score(), entry.oof.as_ref()) else { return Ok(false) };
+    let tests: Vec<(&Matrix, f64)> = entry
+        .held
+        .values()
+        .filter_map(|held| held.test.get(scored.stage))
+        .map(|test| (test, 1.0 / entry.held.len() as f64))
+        .collect();
+    if tests.len() < entry.held.len() {
+        return Ok(false);
+    }
+    let Some(mean) = crate::finalise::blend(&tests) else { return Ok(false) };
+    let decision = scoring.decision(board.open_truth(), oof);
+    Ok(submission::write(folder, task, &prepared.ids, &mean, &decision)?.is_some())
+}
+
+/// What finalising brought.
+pub struct Finished {
+    /// What was chosen.
+    pub choice: Option<Choice>,
+    /// What the look at the seal showed.
+    pub judged: Outcome,
+    /// What was trained for delivery.
+    pub delivery: Option<Delivery>,
+    /// Mandatory steps that were cut, with the reason.
+    pub cut: Vec<(StepId, String)>,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the end of a run touches everything")]
+async fn finish(
+    finalise: &mut Finalise<'_>,
+    prepared: &Prepared,
+    plan: &Plan,
+    folder: &Folder,
+    launcher: &Launcher,
+    environment: &Environment,
+    memory: &remember::Remembered,
+    options: &Options,
+) -> Result<Finished, RunError> {
+    let mut finished = Finished { choice: None, judged: Outcome::default(), delivery: None, cut: Vec::new() };
+    let step_of = |kind: StepKind| plan.steps().iter().find(|step| step.kind == kind).map(|step| step.id.clone());
+    let hash = &prepared.setup.profile.data_hash;
+
+    let ensemble = step_of(StepKind::Ensemble);
+    if let Some(step) = &ensemble {
+        finalise.record.write(Event::StepStarted { step: step.clone() })?;
+    }
+    finished.choice = finalise.choose(ensemble.is_some())?;
+    if let Some(step) = ensemble {
+        finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
+    }
+    let Some(choice) = finished.choice.clone() else {
+        for kind in [StepKind::Verify, StepKind::Package] {
+            if let Some(step) = step_of(kind) {
+                let reason = "no model was trained in time; the submission holds the best constant answer".to_owned();
+                finalise.record.write(Event::StepSkipped { step: step.clone(), reason: reason.clone() })?;
+                finished.cut.push((step, reason));
+            }
+        }
+        return Ok(finished);
+    };
+
+    if let Some(step) = step_of(StepKind::Verify) {
+        finalise.record.write(Event::StepStarted { step: step.clone() })?;
+        let looks_before = memory.looks(hash);
+        memory.count_look(options, hash, finalise.record)?;
+        let seal = Seal {
+            plan: &prepared.setup.holdout,
+            looks_before,
+            test_rows: prepared.table.test_rows,
+            times: prepared.times.as_ref().map(|(train, _)| train.as_slice()),
+        };
+        match judge::judge(finalise, &choice, &seal).await {
+            Ok(judged) => {
+                finished.judged = judged;
+                finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
+            }
+            Err(error) => {
+                finalise.record.write(Event::StepFailed { step: step.clone(), error: error.to_string() })?;
+                finalise.pool.resume();
+                finished.cut.push((step, error.to_string()));
+            }
+        }
+    }
+
+    if let Some(step) = step_of(StepKind::Package) {
+        finalise.record.write(Event::StepStarted { step: step.clone() })?;
+        match package(finalise, prepared, folder, launcher, environment, &choice).await {
+            Ok(delivery) => {
+                finished.delivery = Some(delivery);
+                finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
+            }
+            Err(error) => {
+                finalise.record.write(Event::StepFailed { step: step.clone(), error: error.to_string() })?;
+                finished.cut.push((step, error.to_string()));
+            }
+        }
+    }
+    Ok(finished)
+}
+
+async fn package(
+    finalise: &mut Finalise<'_>,
+    prepared: &Prepared,
+    folder: &Folder,
+    launcher: &Launcher,
+    environment: &Environment,
+    choice: &Choice,
+) -> Result<Delivery, RunError> {
+    let delivery = finalise.train(choice).await?;
+    let verdict = submission::write(folder, finalise.task, &prepared.ids, &delivery.test, &choice.decision)?;
+    if let Some(verdict) = verdict {
+        finalise.record.write(Event::Checked { verdict })?;
+    }
+    bundle::write(folder, finalise.record, prepared, &delivery, &choice.decision)?;
+    let left = finalise.pace.wall_s.map_or(600.0, |wall| wall - finalise.record.elapsed_s());
+    if left < 0.2 {
+        finalise.record.check(Stage::Package, "bundle", false, "no time was left to prove it in a clean cell")?;
+        return Ok(delivery);
+    }
+    // The proof may use the grace that the budget's contract allows on top.
+    let limit = Duration::from_secs_f64(left + 1.0);
+    match bundle::prove(folder, launcher, environment, prepared, limit) {
+        Ok(evidence) => finalise.record.check(Stage::Package, "bundle", true, evidence)?,
+        Err(error) => {
+            finalise.record.check(Stage::Package, "bundle", false, error.to_string())?;
+            finalise.record.warn(format!("the delivered model was not proved: {error}"))?;
+        }
+    }
+    Ok(delivery)
+}
+
+/// Puts back on the board what the journal knows.
+fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
+    let mut progress = Progress::default();
+    let mut scored: Vec<(CandidateId, f64, u32)> = Vec::new();
+    for event in past {
+        match event {
+            Event::CandidateProposed { candidate, step, .. } => board.add(candidate.as_ref().clone(), step.clone()),
+            Event::TrialStarted { trial, .. } => progress.next_trial = progress.next_trial.max(trial.0 + 1),
+            Event::TrialFinished { candidate, fold, predictions, model, score, wall_s, cpu_s, .. } => {
+                progress.trials_started += 1;
+                if let Some(score) = score {
+                    progress.fold_scores.insert((*candidate, fold.clone()), *score);
+                }
+                let rows = board.rows.validation(fold).len();
+                let decoded = record.blobs.get(predictions).ok().and_then(|bytes| search::decode(&bytes, rows));
+                let Some((stages, stage_values)) = decoded else { continue };
+                let held = Held {
+                    stages,
+                    stage_values,
+                    test: Vec::new(),
+                    predictions: predictions.clone(),
+                    model: model.clone().filter(|model| record.blobs.contains(model)),
+                    cpu_s: *cpu_s,
+                    wall_s: *wall_s,
+                };
+                if let Some(entry) = board.entries.get_mut(candidate) {
+                    entry.held.insert(fold.clone(), held);
+                }
+            }
+            Event::TrialFailed { candidate, fold, kind, message, .. } if *kind != FailureKind::Cancelled => {
+                progress.trials_started += 1;
+                if let Some(entry) = board.entries.get_mut(candidate) {
+                    entry.failures.insert(fold.clone(), message.clone());
+                }
+            }
+            Event::CandidateScored { candidate, score, stage, .. } => scored.push((*candidate, *score, *stage)),
+            _ => {}
+        }
+    }
+    for (candidate, score, stage) in scored {
+        let stage = stage as usize;
+        let Some((stages, values)) = board.oof_by_stage(candidate) else {
+            board.close(candidate, State::Failed("its predictions were lost".into()));
+            continue;
+        };
+        let staged = values.len() > 1;
+        let counted = staged && values.iter().all(|value| value.fract() == 0.0);
+        let stage_value = values.get(stage).copied().unwrap_or(0.0);
+        if let Some(oof) = stages.into_iter().nth(stage) {
+            board.settle(candidate, Scored { score, stage, stage_value, staged, counted }, oof);
+            for repeat in 1..board.rows.folds.len() as u32 {
+                board.absorb_repeat(candidate, repeat);
+            }
+        }
+    }
+    progress
+}

@@ -1,0 +1,304 @@
+//! From the user's files to a sealed, described, typed task: the first half of every run.
+//!
+//! Everything that later parts need is written to the run folder, so that a resumed run need not parse again.
+
+use crate::environment::Environment;
+use crate::error::{RunError, RunErrorKind};
+use crate::folder::Folder;
+use crate::intake;
+use crate::observer::Note;
+use crate::options::Options;
+use crate::reader::{Layout, Reader};
+use crate::record::Record;
+use crate::submission::Ids;
+use ansatz_agents::understand::{self, Flags, Request, Understood};
+use ansatz_core::event::Event;
+use ansatz_core::ids::ArtifactId;
+use ansatz_core::npy;
+use ansatz_core::outcome::DroppedColumn;
+use ansatz_core::profile::Profile;
+use ansatz_core::task::Task;
+use ansatz_core::verdict::Stage;
+use crate::shim::leaks::{self, Action};
+use ansatz_referee::split::{HoldoutPlan, SplitInput, seal};
+use ansatz_sandbox::Launcher;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Most rows that a training file may have.
+const ROWS_MAX: usize = 1 << 31;
+
+/// How a column of the arrays is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredColumn {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: ansatz_core::profile::ColumnKind,
+    /// `numeric` or `codes`.
+    pub store: String,
+    /// Its place in that array.
+    pub index: usize,
+}
+
+/// The arrays' table of contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Rows of the training file; they come first.
+    pub train_rows: usize,
+    /// Rows of the test file; they follow.
+    pub test_rows: usize,
+    /// Feature columns.
+    pub columns: Vec<StoredColumn>,
+}
+
+/// What is known once the data are understood and sealed; kept as `setup.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// The task and what goes with it.
+    pub understood: Understood,
+    /// The data card.
+    pub profile: Profile,
+    /// How the final choice is judged, and which rows are open.
+    pub holdout: HoldoutPlan,
+    /// Columns that are not used, leaks first.
+    pub dropped: Vec<DroppedColumn>,
+    /// Columns that are in the arrays but that solutions do not get.
+    pub leaks: Vec<String>,
+}
+
+impl Setup {
+    /// The task.
+    pub fn task(&self) -> &Task {
+        &self.understood.task
+    }
+}
+
+/// A setup with its targets and ids.
+pub struct Prepared {
+    /// What is known.
+    pub setup: Setup,
+    /// Targets of all training rows; NaN where missing.
+    pub truth: Vec<f64>,
+    /// The arrays' table of contents.
+    pub table: Table,
+    /// Ids of test rows and sample.
+    pub ids: Ids,
+    /// Moments of the training rows, where the split respects time.
+    pub times: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+/// Reads, understands, seals and looks for leaks.
+///
+/// # Errors
+/// Of kind `Data` when the files cannot carry the task; the message says where and the hint what to do.
+pub fn prepare(
+    options: &Options,
+    folder: &Folder,
+    record: &mut Record,
+    launcher: &Launcher,
+    environment: &Environment,
+    looks: impl FnOnce(&str) -> u32,
+) -> Result<Prepared, RunError> {
+    record.note(&Note::Phase("reading the data"));
+    let originals = intake::find(options)?;
+    let files = intake::snapshot(&originals, &folder.input())?;
+    let reader = Reader::start(launcher, environment, &folder.input())?;
+    let profile = reader.read(&files)?;
+    let profile_blob = record.blob(&json(&profile)?)?;
+    let inputs = vec![ArtifactId::new(format!("sha256:{}", profile.data_hash))];
+    record.write(Event::Profiled { inputs, profile: profile_blob.clone() })?;
+    for notice in &profile.notices {
+        record.warn(notice.message.clone())?;
+    }
+
+    let understood = understand(options, &files, profile.clone())?;
+    for warning in &understood.warnings {
+        record.warn(warning.clone())?;
+    }
+    let event = Event::Understood { task: Box::new(understood.task.clone()), inputs: vec![profile_blob] };
+    record.write(event)?;
+    record.check(Stage::Request, "task", true, describe(&understood.task))?;
+
+    folder.make_seal()?;
+    let layout = Layout {
+        task: &understood.task,
+        exclude: understood.excluded.iter().map(|column| column.column.clone()).collect(),
+        categorical: &understood.categorical,
+    };
+    reader.write(&layout, &folder.data(), &folder.seal())?;
+    let (truth, table, ids) = load_arrays(folder)?;
+    check_target(&understood.task, &truth)?;
+    let times = time_columns(folder, &table, understood.time_column.as_deref());
+
+    let holdout = seal(&split_input(&understood.task, &truth, times.as_ref()), &profile.data_hash);
+    record.write(Event::Sealed {
+        rows: holdout.sealed().len() as u64,
+        method: holdout.method(),
+        data_hash: profile.data_hash.clone(),
+        looks_before: looks(&profile.data_hash),
+    })?;
+
+    let (leaked, mut dropped) = find_leaks(&reader, record, &profile, &understood.task, &holdout, &table)?;
+    reader.stop();
+    dropped.extend(understood.excluded.iter().cloned());
+    for column in &dropped {
+        record.write(Event::ColumnDropped { dropped: column.clone() })?;
+    }
+    let names: Vec<&str> = leaked.iter().map(String::as_str).collect();
+    let evidence = if names.is_empty() { "no column gives the target away".into() } else { names.join(", ") };
+    record.check(Stage::Data, "leaks", true, evidence)?;
+    if table.columns.len() == leaked.len() {
+        return Err(RunError::data("no usable feature column is left")
+            .hint("the file needs at least one column beside the target and the id that is not constant"));
+    }
+    let setup = Setup { understood, profile, holdout, dropped, leaks: leaked };
+    folder.write("setup.json", &json(&setup)?)?;
+    Ok(Prepared { setup, truth, table, ids, times })
+}
+
+/// Takes up what an earlier life of the run has prepared.
+///
+/// # Errors
+/// When files are missing or damaged.
+pub fn reload(folder: &Folder) -> Result<Prepared, RunError> {
+    let setup: Setup = folder.json("setup.json")?;
+    let (truth, table, ids) = load_arrays(folder)?;
+    let times = time_columns(folder, &table, setup.understood.time_column.as_deref());
+    Ok(Prepared { setup, truth, table, ids, times })
+}
+
+/// What splits may depend on.
+pub fn split_input<'a>(
+    task: &Task,
+    truth: &'a [f64],
+    times: Option<&'a (Vec<f64>, Vec<f64>)>,
+) -> SplitInput<'a> {
+    let input = SplitInput::new(task.problem, truth);
+    match times {
+        Some((train, test)) => input.with_times(train, (!test.is_empty()).then_some(test.as_slice())),
+        None => input,
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, RunError> {
+    serde_json::to_vec_pretty(value).map_err(|error| RunError::failed(format!("writing JSON: {error}")))
+}
+
+fn understand(options: &Options, files: &intake::Files, profile: Profile) -> Result<Understood, RunError> {
+    let name = options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
+    let request = Request {
+        name,
+        flags: Flags { target: options.target.clone(), id: options.id.clone(), metric: options.metric.clone() },
+        said: options.request.clone().unwrap_or_default(),
+        described: intake::description(files),
+        profile,
+    };
+    understand::understand(&request).map_err(|error| {
+        let kind = if error.is_usage() { RunErrorKind::Usage } else { RunErrorKind::Data };
+        let wrapped = RunError::new(kind, error.to_string());
+        match error.hint() {
+            Some(hint) => wrapped.hint(hint),
+            None => wrapped,
+        }
+    })
+}
+
+fn describe(task: &Task) -> String {
+    format!("{:?}: predict {} by {}", task.problem, task.target, task.metric.name)
+}
+
+fn load_arrays(folder: &Folder) -> Result<(Vec<f64>, Table, Ids), RunError> {
+    let table: Table = folder.json("data/table.json")?;
+    let target = npy::read(&folder.read("seal/target.npy")?, ROWS_MAX)
+        .map_err(|error| RunError::failed(format!("target.npy: {error}")))?;
+    let test: Vec<String> = folder.json("seal/ids.json")?;
+    let sample = folder.path("seal/sample_ids.json");
+    let sample = sample.is_file().then(|| folder.json("seal/sample_ids.json")).transpose()?;
+    let low = target.values.iter().copied().filter(|value| value.is_finite()).reduce(f64::min);
+    Ok((target.values, table, Ids { test, sample, target_min: low }))
+}
+
+fn check_target(task: &Task, truth: &[f64]) -> Result<(), RunError> {
+    let known: Vec<f64> = truth.iter().copied().filter(|value| value.is_finite()).collect();
+    if known.len() < 20 {
+        return Err(RunError::data(format!("only {} rows have a value in `{}`", known.len(), task.target))
+            .hint("at least 20 rows with a known target are needed"));
+    }
+    if known.iter().all(|value| *value == known[0]) {
+        return Err(RunError::data(format!("the target `{}` has the same value in every row", task.target))
+            .hint("choose another target with --target"));
+    }
+    Ok(())
+}
+
+fn find_leaks(
+    reader: &Reader,
+    record: &mut Record,
+    profile: &Profile,
+    task: &Task,
+    holdout: &HoldoutPlan,
+    table: &Table,
+) -> Result<(Vec<String>, Vec<DroppedColumn>), RunError> {
+    let evidence = reader.evidence(holdout.train())?;
+    let mut leaked = Vec::new();
+    let mut dropped = Vec::new();
+    for decision in leaks::decide(&evidence, profile, task) {
+        if !table.columns.iter().any(|column| column.name == decision.column) {
+            continue;
+        }
+        match decision.action {
+            Action::Drop => {
+                leaked.push(decision.column.clone());
+                let (column, evidence) = (decision.column, decision.evidence);
+                dropped.push(DroppedColumn { column, reason: "leak".into(), evidence });
+            }
+            Action::Warn => record.warn(format!("column {}: {}", decision.column, decision.evidence))?,
+            Action::Keep => {}
+        }
+    }
+    Ok((leaked, dropped))
+}
+
+/// The values of the time column for training and test rows. The array is in Fortran order: one stretch per column.
+fn time_columns(folder: &Folder, table: &Table, name: Option<&str>) -> Option<(Vec<f64>, Vec<f64>)> {
+    let column = table.columns.iter().find(|column| Some(column.name.as_str()) == name)?;
+    if column.store != "numeric" {
+        return None;
+    }
+    let rows = table.train_rows + table.test_rows;
+    let values = column_of(&folder.data().join("numeric.npy"), column.index, rows)?;
+    let (train, test) = values.split_at(table.train_rows);
+    Some((train.to_vec(), test.to_vec()))
+}
+
+/// One column of a Fortran-ordered `<f8` array that our own reader wrote.
+fn column_of(path: &Path, index: usize, rows: usize) -> Option<Vec<f64>> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(path).ok()?;
+    let mut head = [0_u8; 10];
+    file.read_exact(&mut head).ok()?;
+    if &head[..6] != b"\x93NUMPY" || head[6] != 1 {
+        return None;
+    }
+    let length = u64::from(u16::from_le_bytes([head[8], head[9]]));
+    let mut header = vec![0; usize::try_from(length).ok()?];
+    file.read_exact(&mut header).ok()?;
+    let header = String::from_utf8(header).ok()?;
+    if !header.contains("'<f8'") || !(header.contains("'fortran_order': True") || index == 0) {
+        return None;
+    }
+    file.seek(SeekFrom::Start(10 + length + (index * rows * 8) as u64)).ok()?;
+    let mut bytes = vec![0; rows * 8];
+    file.read_exact(&mut bytes).ok()?;
+    Some(
+        bytes
+            .chunks_exact(8)
+            .map(|chunk| {
+                let mut number = [0; 8];
+                number.copy_from_slice(chunk);
+                f64::from_le_bytes(number)
+            })
+            .collect(),
+    )
+}

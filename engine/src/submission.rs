@@ -1,0 +1,73 @@
+//! Writes `submission.csv` from raw predictions of the test rows.
+
+use crate::error::RunError;
+use crate::folder::Folder;
+use ansatz_core::matrix::Matrix;
+use ansatz_core::task::{SubmissionKind, Task};
+use ansatz_core::verdict::Verdict;
+use ansatz_referee::decision::Decision;
+use ansatz_referee::submission::{self, Expectation};
+
+/// Name of the file.
+pub const FILE: &str = "submission.csv";
+
+/// What is needed to write a submission.
+#[derive(Debug, Clone, Default)]
+pub struct Ids {
+    /// Ids of the test rows in file order.
+    pub test: Vec<String>,
+    /// Ids of the sample submission in its order, when there is one.
+    pub sample: Option<Vec<String>>,
+    /// Smallest target of the training rows.
+    pub target_min: Option<f64>,
+}
+
+/// Builds, checks and writes the submission. Nothing is written when the task has none.
+///
+/// # Errors
+/// When predictions and ids do not fit together, or the file cannot be written.
+pub fn write(
+    folder: &Folder,
+    task: &Task,
+    ids: &Ids,
+    predictions: &Matrix,
+    decision: &Decision,
+) -> Result<Option<Verdict>, RunError> {
+    let Some(format) = &task.submission else { return Ok(None) };
+    let wanted = Expectation {
+        format,
+        problem: task.problem,
+        classes: &task.classes,
+        ids: ids.sample.as_ref().unwrap_or(&ids.test),
+        // Targets that are never negative, such as counts and prices, are not predicted as negative.
+        value_min: ids.target_min.filter(|low| *low >= 0.0).map(|_| 0.0),
+    };
+    let labels = (format.kind == SubmissionKind::Label).then(|| label_indices(task, decision, predictions));
+    let bounded = if task.problem.is_classification() {
+        predictions.clone()
+    } else {
+        bound(&decision.apply(predictions), wanted.value_min)
+    };
+    let built = submission::build(&wanted, &ids.test, &bounded, labels.as_deref())
+        .map_err(|error| RunError::data(format!("the submission cannot be built: {error}")))?;
+    let verdict = submission::verdict(&built, &wanted);
+    folder.write(FILE, built.to_csv().as_bytes())?;
+    Ok(Some(verdict))
+}
+
+/// Class indices: by the fitted decision where it makes labels, else the plain rule.
+pub fn label_indices(task: &Task, decision: &Decision, predictions: &Matrix) -> Vec<f64> {
+    match decision {
+        Decision::Threshold { .. } | Decision::Argmax { .. } => decision.apply(predictions).data().to_vec(),
+        _ if task.outputs() == 1 => Decision::Threshold { at: 0.5 }.apply(predictions).data().to_vec(),
+        _ => Decision::Argmax { weights: vec![1.0; task.outputs()] }.apply(predictions).data().to_vec(),
+    }
+}
+
+fn bound(values: &Matrix, low: Option<f64>) -> Matrix {
+    let mut bounded = values.clone();
+    if let Some(low) = low {
+        bounded.data_mut().iter_mut().for_each(|value| *value = value.max(low));
+    }
+    bounded
+}

@@ -1,0 +1,344 @@
+//! The host's side of the zygote: forks children, hands them their labels, takes their predictions.
+//!
+//! Invariant: a score never comes from here; predictions do.
+
+use crate::cells::{self, ARRAYS_BYTES_MAX};
+use crate::environment::Environment;
+use crate::error::RunError;
+use crate::protocol::{ChildEvent, Order, Seconds, ZygoteEvent};
+use ansatz_core::candidate::Space;
+use ansatz_core::event::FailureKind;
+use ansatz_core::matrix::Matrix;
+use ansatz_core::npy;
+use ansatz_sandbox::{Cell, CappedLog, Launcher, LeafLimits, Verdict};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Processes and threads of one trial.
+const TRIAL_PIDS_MAX: u64 = 256;
+/// Longest time for imports and mapping.
+const START_MAX: Duration = Duration::from_secs(120);
+/// How often a waiting thread looks at the stop flag.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How long the zygote may take to tell how a child ended.
+const OBITUARY_MAX: Duration = Duration::from_millis(500);
+/// Most numbers that one prediction array may hold.
+const PREDICTION_VALUES_MAX: usize = 400_000_000;
+/// Largest model file that is kept.
+const MODEL_BYTES_MAX: u64 = 256 << 20;
+
+/// What a trial gave.
+#[derive(Debug, Clone)]
+pub struct TrialOutput {
+    /// One matrix per stage.
+    pub stages: Vec<Matrix>,
+    /// The stages' values, e.g. numbers of rounds; as long as `stages`.
+    pub stage_values: Vec<f64>,
+    /// The fitted model's bytes.
+    pub model: Option<Vec<u8>>,
+    /// Where the time went.
+    pub seconds: Seconds,
+    /// Wall time from order to end.
+    pub wall_s: f64,
+    /// Processor time of the child.
+    pub cpu_s: f64,
+    /// The search space, when it was asked for.
+    pub space: Option<Space>,
+    /// Whether features are computed row by row, when asked.
+    pub row_by_row: Option<bool>,
+    /// Anything else.
+    pub info: BTreeMap<String, serde_json::Value>,
+}
+
+/// Why a trial gave nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialFailure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// For a person to read.
+    pub message: String,
+    /// Processor time of the child.
+    pub cpu_s: f64,
+    /// Whether the worker itself is gone, not just the child.
+    pub worker_lost: bool,
+}
+
+#[derive(Default)]
+struct Obituaries {
+    ended: Mutex<HashMap<u32, (Option<i32>, Option<i32>)>>,
+    news: Condvar,
+}
+
+/// A running zygote.
+pub struct Worker {
+    cell: Arc<Cell>,
+    obituaries: Arc<Obituaries>,
+    listener: Option<std::thread::JoinHandle<()>>,
+    /// Versions of the worker's libraries.
+    pub versions: BTreeMap<String, String>,
+    /// Threads that the zygote reported; always 1.
+    pub threads: u32,
+    leaf_limits: LeafLimits,
+}
+
+impl Worker {
+    /// Starts the zygote's cell; imports run while the caller goes on. `data` is mounted at `/in/data`, `models` at
+    /// `/in/models`, both read-only; files may be added to them later.
+    ///
+    /// # Errors
+    /// When the cell cannot be started.
+    pub fn launch(
+        launcher: &Launcher,
+        environment: &Environment,
+        data: &Path,
+        models: &Path,
+    ) -> Result<Starting, RunError> {
+        for folder in [data, models] {
+            std::fs::create_dir_all(folder).map_err(|error| RunError::io("creating", folder, &error))?;
+        }
+        let mounts = vec![
+            (data.to_path_buf(), PathBuf::from("/in/data")),
+            (models.to_path_buf(), PathBuf::from("/in/models")),
+        ];
+        Ok(Starting { cell: cells::start(launcher, environment, "worker", "zygote", mounts)? })
+    }
+
+    /// Runs one order to its end. `stop` ends it early.
+    ///
+    /// # Errors
+    /// [`TrialFailure`] saying how the child ended when it gave nothing acceptable.
+    pub fn run(&self, order: &Order, sealed: &[&[u8]], stop: &AtomicBool) -> Result<TrialOutput, TrialFailure> {
+        let started = Instant::now();
+        let request = serde_json::json!({"op": "fork", "trial": order.trial, "out": order.out}).to_string();
+        let gone = |message: String| TrialFailure {
+            kind: FailureKind::Error,
+            message,
+            cpu_s: 0.0,
+            worker_lost: true,
+        };
+        let leaf = self
+            .cell
+            .fork(order.trial, request.as_bytes(), self.leaf_limits.clone())
+            .map_err(|error| gone(format!("the worker could not start a trial: {error}")))?;
+        let text = serde_json::to_string(order).map_err(|error| gone(format!("order: {error}")))?;
+        let deadline = started + Duration::from_secs_f64(order.deadline_s.clamp(0.0, 1e7));
+        let mut ending = Ending::Closed;
+        if leaf.send_sealed(text.as_bytes(), sealed).is_ok() {
+            ending = loop {
+                if stop.load(Ordering::Relaxed) {
+                    break Ending::Cancelled;
+                }
+                if Instant::now() >= deadline {
+                    break Ending::Late;
+                }
+                match leaf.recv(GLANCE) {
+                    Ok(Some(line)) => match serde_json::from_slice(&line) {
+                        Ok(ChildEvent::Progress { .. }) => {}
+                        Ok(event) => break Ending::Said(Box::new(event)),
+                        Err(error) => break Ending::Garbled(error.to_string()),
+                    },
+                    Ok(None) => break Ending::Closed,
+                    Err(error) if error.is_timeout() => {}
+                    Err(_) => break Ending::Closed,
+                }
+            };
+        }
+        let closed = matches!(ending, Ending::Closed);
+        let obituary = closed.then(|| self.obituary(order.trial)).flatten();
+        let report = leaf.finish();
+        let folder = order.out.trim_start_matches("/out/").to_owned();
+        let result = match ending {
+            Ending::Said(event) => self.take(*event, &folder, order).map_err(|(kind, message)| (kind, message)),
+            Ending::Cancelled => Err((FailureKind::Cancelled, "the run was stopped".to_owned())),
+            Ending::Late => Err((FailureKind::Timeout, format!("not done after {:.1} s", order.deadline_s))),
+            Ending::Garbled(error) => Err((FailureKind::Error, format!("a line that is not ours: {error}"))),
+            Ending::Closed => Err(cause_of_death(&report.verdict, obituary)),
+        };
+        let _ = self.cell.remove(&folder);
+        let wall_s = started.elapsed().as_secs_f64();
+        match result {
+            Ok(output) => Ok(TrialOutput { wall_s, cpu_s: report.cpu_s, ..output }),
+            Err((kind, message)) => {
+                // Running out of memory shows in the counter even when the child lived to tell a tale.
+                let kind = if matches!(report.verdict, Verdict::Oom) { FailureKind::Memory } else { kind };
+                let worker_lost = closed && obituary.is_none() && self.cell.has_ended();
+                Err(TrialFailure { kind, message, cpu_s: report.cpu_s, worker_lost })
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        event: ChildEvent,
+        folder: &str,
+        order: &Order,
+    ) -> Result<TrialOutput, (FailureKind, String)> {
+        let (predictions, model, stage_values, seconds, space, row_by_row, info) = match event {
+            ChildEvent::Done { predictions, model, stages, seconds, space, row_by_row, info } => {
+                (predictions, model, stages, seconds, space, row_by_row, info)
+            }
+            ChildEvent::Failed { kind, message, .. } => {
+                let kind = if kind == "memory" { FailureKind::Memory } else { FailureKind::Error };
+                return Err((kind, message));
+            }
+            ChildEvent::Progress { .. } => return Err((FailureKind::Error, "progress without end".into())),
+        };
+        let unacceptable = |message: String| (FailureKind::Predictions, message);
+        let mut stages = Vec::new();
+        if let Some(name) = predictions {
+            let bytes = self
+                .cell
+                .collect(&format!("{folder}/{name}"), ARRAYS_BYTES_MAX)
+                .map_err(|error| unacceptable(format!("predictions: {error}")))?;
+            let array = npy::read(&bytes, PREDICTION_VALUES_MAX).map_err(|error| unacceptable(error.to_string()))?;
+            let [count, rows, outputs] = *array.shape.as_slice() else {
+                return Err(unacceptable(format!("predictions have shape {:?}, not three axes", array.shape)));
+            };
+            if outputs != order.task.outputs || count == 0 {
+                return Err(unacceptable(format!("predictions have shape {:?}", array.shape)));
+            }
+            if array.values.iter().any(|value| !value.is_finite()) {
+                return Err(unacceptable("a prediction is not a finite number".into()));
+            }
+            let size = rows * outputs;
+            stages = array
+                .values
+                .chunks(size.max(1))
+                .take(count)
+                .filter_map(|chunk| Matrix::new(rows, outputs, chunk.to_vec()))
+                .collect();
+            if stages.len() != count {
+                return Err(unacceptable("predictions are empty".into()));
+            }
+        }
+        let stage_values = if stage_values.len() == stages.len() {
+            stage_values
+        } else {
+            (0..stages.len()).map(|index| index as f64).collect()
+        };
+        let model = model.and_then(|name| self.cell.collect(&format!("{folder}/{name}"), MODEL_BYTES_MAX).ok());
+        Ok(TrialOutput { stages, stage_values, model, seconds, wall_s: 0.0, cpu_s: 0.0, space, row_by_row, info })
+    }
+
+    fn obituary(&self, trial: u32) -> Option<(Option<i32>, Option<i32>)> {
+        let ended = self.obituaries.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut ended, _) = self
+            .obituaries
+            .news
+            .wait_timeout_while(ended, OBITUARY_MAX, |ended| !ended.contains_key(&trial))
+            .unwrap_or_else(PoisonError::into_inner);
+        ended.remove(&trial)
+    }
+
+    /// What the worker printed.
+    pub fn log(&self) -> CappedLog {
+        self.cell.log()
+    }
+
+    /// Whether the zygote still runs.
+    pub fn is_alive(&self) -> bool {
+        !self.cell.has_ended()
+    }
+
+    /// Ends the cell and everything in it.
+    pub fn stop(mut self) {
+        let _ = self.cell.send(br#"{"op":"stop"}"#, &[]);
+        self.cell.kill();
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.cell.kill();
+    }
+}
+
+enum Ending {
+    Said(Box<ChildEvent>),
+    Cancelled,
+    Late,
+    Garbled(String),
+    Closed,
+}
+
+fn cause_of_death(verdict: &Verdict, obituary: Option<(Option<i32>, Option<i32>)>) -> (FailureKind, String) {
+    match verdict {
+        Verdict::Oom => return (FailureKind::Memory, "it outgrew its memory".into()),
+        Verdict::Quota => return (FailureKind::Quota, "it wrote too much".into()),
+        Verdict::OutputFlood => return (FailureKind::Flood, "it printed too much".into()),
+        Verdict::Pids => return (FailureKind::Processes, "it started too many processes".into()),
+        _ => {}
+    }
+    match obituary {
+        Some((_, Some(signal))) => (FailureKind::Signal, format!("ended by signal {signal}")),
+        Some((Some(status), None)) => (FailureKind::Error, format!("ended with code {status} and without a result")),
+        _ => (FailureKind::Error, "ended without a result".into()),
+    }
+}
+
+/// A zygote whose imports are still running.
+pub struct Starting {
+    cell: Cell,
+}
+
+impl Starting {
+    /// Waits for the imports and maps the arrays; `trials` children may then run at once.
+    ///
+    /// # Errors
+    /// When the zygote fails, or has a second thread.
+    pub fn load(self, trials: usize) -> Result<Worker, RunError> {
+        let (versions, threads) = match receive(&self.cell)? {
+            ZygoteEvent::Ready { versions, threads, .. } => (versions, threads),
+            other => return Err(RunError::failed(format!("the worker answered out of turn: {other:?}"))),
+        };
+        if threads != 1 {
+            return Err(RunError::failed(format!("the worker has {threads} threads after its start instead of one")));
+        }
+        self.cell
+            .send(br#"{"op":"load","table":"/in/data"}"#, &[])
+            .map_err(|error| RunError::failed(format!("the worker is gone: {error}")))?;
+        match receive(&self.cell)? {
+            ZygoteEvent::Loaded { .. } => {}
+            other => return Err(RunError::failed(format!("the worker could not map the data: {other:?}"))),
+        }
+        let cell = Arc::new(self.cell);
+        let obituaries = Arc::new(Obituaries::default());
+        let listener = listen(Arc::clone(&cell), Arc::clone(&obituaries));
+        let memory_bytes = cells::memory_limit() / (trials.max(1) as u64 + 1);
+        let leaf_limits = LeafLimits { memory_bytes, pids: TRIAL_PIDS_MAX, wall: None };
+        Ok(Worker { cell, obituaries, listener: Some(listener), versions, threads, leaf_limits })
+    }
+}
+
+fn receive(cell: &Cell) -> Result<ZygoteEvent, RunError> {
+    match cell.recv(START_MAX) {
+        Ok(Some(line)) => serde_json::from_slice(&line)
+            .map_err(|error| RunError::failed(format!("the worker sent a line that is not ours: {error}"))),
+        Ok(None) => Err(RunError::failed(format!("the worker ended at its start: {}", cells::last_words(cell)))),
+        Err(error) => Err(RunError::failed(format!("waiting for the worker: {error}"))),
+    }
+}
+
+fn listen(cell: Arc<Cell>, obituaries: Arc<Obituaries>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        loop {
+            match cell.recv(Duration::from_secs(3600)) {
+                Ok(Some(line)) => {
+                    if let Ok(ZygoteEvent::Exited { trial, status, signal }) = serde_json::from_slice(&line) {
+                        let mut ended = obituaries.ended.lock().unwrap_or_else(PoisonError::into_inner);
+                        ended.insert(trial, (status, signal));
+                        obituaries.news.notify_all();
+                    }
+                }
+                Err(error) if error.is_timeout() => {}
+                _ => break,
+            }
+        }
+    })
+}
