@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,34 +27,48 @@ PROGRESS_SECONDS = 0.05
 
 
 def live(
-    descriptor: int, trial: int, out: Path, frame: pd.DataFrame | None, columns: list[frames.TableColumn]
+    descriptor: int,
+    trial: int,
+    out: Path,
+    zygote: int,
+    frame: pd.DataFrame | None,
+    columns: list[frames.TableColumn],
 ) -> None:
     """Lives the whole life of a trial and never returns."""
     status = 1
     try:
-        _shut_in(descriptor, out)
+        _shut_in(descriptor, out, zygote)
         channel = Channel(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=descriptor))
         status = serve(channel, trial, out, frame, columns)
     except BaseException as error:  # A child must never run on into the zygote's loop.
         os.write(2, f"trial {trial}: {type(error).__name__}: {error}\n".encode())
     finally:
+        _flush()
         os._exit(status)
 
 
-def _shut_in(descriptor: int, out: Path) -> None:
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # A full folder or a stream that the solution closed.
+
+
+def _shut_in(descriptor: int, out: Path, zygote: int) -> None:
     os.setsid()
     lock.prctl(lock.PR_SET_PDEATHSIG, lock.SIGKILL)
-    if os.getppid() == 1 and os.getpid() != 1 and not Path("/proc/1").exists():
-        raise lock.LockError("the zygote ended")
+    if os.getppid() != zygote:
+        raise lock.LockError("the zygote ended before its death could be watched")
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    lock.close_descriptors(descriptor)
     # A log of its own: the zygote's output is a pipe that all trials share, and a pipe can be read again.
     log = os.open(out / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    for new, old in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(new, old)
+    lock.close_descriptors(descriptor)
 
 
 def serve(

@@ -51,6 +51,8 @@ def prepare() -> None:
     """Settings that must stand before the first library is imported."""
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
+    # Trials share cores with each other: a waiting thread sleeps instead of keeping a core busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Process pools need semaphores in /dev/shm, which trials cannot write: joblib then works in sequence or threads.
     os.environ["JOBLIB_MULTIPROCESSING"] = "0"
     imports.block("pyarrow")
@@ -179,9 +181,10 @@ class Zygote:
         from ansatz_worker import child
 
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        zygote = os.getpid()
         process = os.fork()
         if process == 0:
-            child.live(descriptor, trial, out, self.frame, self.columns)
+            child.live(descriptor, trial, out, zygote, self.frame, self.columns)
         self.trials[process] = trial
 
     def reap(self) -> None:

@@ -37,14 +37,8 @@ class Features:
         places = {"numeric": 0, "codes": 0}
         records = []
         for column in self.columns:
-            records.append(
-                {
-                    "name": column.name,
-                    "kind": column.kind,
-                    "store": column.store,
-                    "index": places[column.store],
-                }
-            )
+            place = {"store": column.store, "index": places[column.store]}
+            records.append({"name": column.name, "kind": column.kind, **place, "notation": column.notation})
             places[column.store] += 1
         return {"train_rows": train_rows, "test_rows": len(self.numeric) - train_rows, "columns": records}
 
