@@ -29,7 +29,7 @@ const REPLICATES_MIN: usize = 40;
 const REPLICATES_COUNTED: usize = 1_000;
 
 /// Rows visited by all replicates of a comparison together: about 100 ms.
-const VISITS_MAX: usize = 8_000_000;
+const VISITS_MAX: usize = 16_000_000;
 
 /// A metric that is not ours is asked at most so often, about at most so many rows.
 pub(crate) const FOREIGN_REPLICATES_MAX: usize = 200;
@@ -65,14 +65,9 @@ pub fn compare(
     let resampling = groups.map_or(Resampling::Rows, |groups| {
         Resampling::suited(ansatz_core::task::Problem::Regression, truth, Some(groups), None)
     });
-    let direction = metric.spec().direction;
-    let gain = direction.gain(metric.score(truth, challenger, None)?)
-        - direction.gain(metric.score(truth, incumbent, None)?);
-    if challenger == incumbent {
-        return Ok(Comparison { gain: 0.0, error: 0.0, p_better: 0.5, replicates: 0 });
-    }
     let gains = paired(metric, truth, [challenger, incumbent], &resampling, VISITS_MAX, seed)?;
-    let error = statistics::deviation(&gains.values) * gains.scale;
+    let gain = gains.observed;
+    let error = gains.error();
     let p_better = if gains.values.len() >= REPLICATES_COUNTED && gains.scale == 1.0 {
         statistics::share_above(&gains.values, 0.0)
     } else {
@@ -100,8 +95,17 @@ pub fn claim_level(looks: u32) -> f64 {
 
 /// Replicates of a paired gain. `scale` turns their spread into that of all rows, where only a part was visited.
 pub(crate) struct Gains {
+    /// The gain on all rows.
+    pub(crate) observed: f64,
     pub(crate) values: Vec<f64>,
     pub(crate) scale: f64,
+}
+
+impl Gains {
+    /// Standard error of the gain on all rows.
+    pub(crate) fn error(&self) -> f64 {
+        statistics::deviation(&self.values) * self.scale
+    }
 }
 
 /// Bootstrap replicates of the gain of the first predictions over the second.
@@ -113,29 +117,32 @@ pub(crate) fn paired(
     visits_max: usize,
     seed: Seed,
 ) -> Result<Gains, MetricError> {
+    let direction = metric.spec().direction;
+    let gain = |first: f64, second: f64| direction.gain(first) - direction.gain(second);
     if !metrics::is_native(metric.spec()) && truth.len() > FOREIGN_ROWS_MAX {
         let rows = spread_rows(truth.len(), FOREIGN_ROWS_MAX);
         let truth_part: Vec<f64> = rows.iter().map(|&row| truth[row]).collect();
         let (first, second) = (rivals[0].take(&rows), rivals[1].take(&rows));
         let gains =
             paired(metric, &truth_part, [&first, &second], &resampling.take(&rows), visits_max, seed)?;
-        return Ok(Gains { scale: (rows.len() as f64 / truth.len() as f64).sqrt(), ..gains });
+        let observed = gain(metric.score(truth, rivals[0], None)?, metric.score(truth, rivals[1], None)?);
+        return Ok(Gains { observed, scale: (rows.len() as f64 / truth.len() as f64).sqrt(), ..gains });
     }
     let first = Prepared::new(metric, truth, rivals[0])?;
     let second = Prepared::new(metric, truth, rivals[1])?;
+    let observed = gain(first.all()?, second.all()?);
     let replicates = replicates(visits_max, first.visits() + second.visits(), first.is_foreign());
     let mut sampler = Sampler::new(resampling, truth.len(), 1.0);
     let mut rng = ChaCha8Rng::seed_from_u64(seed.derive("paired").0);
     let mut counts = vec![0; truth.len()];
-    let direction = metric.spec().direction;
     let mut values = Vec::with_capacity(replicates);
     for _ in 0..replicates {
         sampler.draw(&mut counts, &mut rng);
         if let (Some(first), Some(second)) = (first.score(&counts), second.score(&counts)) {
-            values.push(direction.gain(first) - direction.gain(second));
+            values.push(gain(first, second));
         }
     }
-    Ok(Gains { values, scale: 1.0 })
+    Ok(Gains { observed, values, scale: 1.0 })
 }
 
 /// How many replicates the allowed visits pay for.

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Above this rate a rounded normal draw stands in for a Poisson one.
 const POISSON_RATE_MAX: f64 = 30.0;
 
+/// One more than the largest number of 16 bits.
+const SIXTEEN_BITS: u32 = 1 << 16;
+
 /// With fewer rows of a class than this, classes are drawn apart, so that no replicate lacks one.
 const FEW_OF_A_CLASS: usize = 30;
 
@@ -131,50 +134,55 @@ impl<'a> Sampler<'a> {
     }
 }
 
-/// Poisson counts of one rate, by a table over 16 random bits.
+/// Poisson counts of one rate, from 16 random bits each: the upper eight find the count or the one just below it.
 pub(crate) struct Poisson {
     rate: f64,
-    table: Vec<u16>,
+    /// Count at the lowest value of each upper byte.
+    guide: Vec<u8>,
+    /// A draw of at least `edges[count]` is above `count`.
+    edges: Vec<u32>,
 }
 
 impl Poisson {
-    /// Prepares the table.
+    /// Prepares the tables.
     pub(crate) fn new(rate: f64) -> Self {
-        let mut table = Vec::new();
+        let (mut guide, mut edges) = (Vec::new(), Vec::new());
         if rate <= POISSON_RATE_MAX {
-            let size = 1_u32 << 16;
-            let (mut count, mut probability) = (0_u16, (-rate).exp());
-            let mut below = probability;
-            for at in 0..size {
-                // The middle of each sixteen-bit cell decides, so that the mean is kept.
-                let place = (f64::from(at) + 0.5) / f64::from(size);
-                while place > below && count < u16::MAX {
-                    count += 1;
-                    probability *= rate / f64::from(count);
-                    below += probability;
-                    if probability < 1e-12 && f64::from(count) > rate {
-                        break;
-                    }
-                }
-                table.push(count);
+            let (mut probability, mut below) = ((-rate).exp(), 0.0);
+            // The last edge lies above every draw of 16 bits.
+            while edges.last() != Some(&SIXTEEN_BITS) && edges.len() < usize::from(u8::MAX) {
+                below += probability;
+                edges.push((below * f64::from(SIXTEEN_BITS)).round() as u32);
+                probability *= rate / edges.len() as f64;
             }
+            guide = (0..256_u32).map(|byte| edges.partition_point(|edge| *edge <= byte << 8) as u8).collect();
         }
-        Self { rate, table }
+        Self { rate, guide, edges }
     }
 
     /// Fills a slice with independent counts.
     pub(crate) fn fill(&self, counts: &mut [u32], rng: &mut ChaCha8Rng) {
-        if self.table.is_empty() {
+        if self.guide.is_empty() {
             counts.iter_mut().for_each(|count| *count = rounded_normal(self.rate, rng));
             return;
         }
         let mut bytes = [0_u8; 2048];
         for chunk in counts.chunks_mut(bytes.len() / 2) {
             rng.fill_bytes(&mut bytes);
-            for (count, pair) in chunk.iter_mut().zip(bytes.chunks_exact(2)) {
-                *count = u32::from(self.table[usize::from(u16::from_le_bytes([pair[0], pair[1]]))]);
+            for (at, count) in chunk.iter_mut().enumerate() {
+                *count = self.count(bytes[2 * at], bytes[2 * at + 1]);
             }
         }
+    }
+
+    #[inline]
+    fn count(&self, upper: u8, lower: u8) -> u32 {
+        let draw = (u32::from(upper) << 8) | u32::from(lower);
+        let mut count = self.guide[usize::from(upper)];
+        while draw >= self.edges[usize::from(count)] {
+            count += 1;
+        }
+        u32::from(count)
     }
 
     /// One count of any rate.

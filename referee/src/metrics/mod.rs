@@ -16,8 +16,9 @@ pub use replicate::Prepared;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Direction, Metric, MetricError, MetricSpec, PredictionKind};
 use confusion::{Confusion, CountFormula};
-use ranking::RankStatistic;
-use rowwise::{Reduction, RowLoss};
+pub(crate) use ranking::RankStatistic;
+use rowwise::Reduction;
+pub(crate) use rowwise::{PROBABILITY_FLOOR, RowLoss};
 
 /// How a native metric is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,4 +85,9 @@ pub fn range(spec: &MetricSpec) -> (f64, f64) {
 /// Whether a metric is one of the catalogue, so that it can be scored quickly again and again.
 pub fn is_native(spec: &MetricSpec) -> bool {
     catalogue::native(&spec.name).is_some()
+}
+
+/// How a metric of the catalogue is computed.
+pub(crate) fn formula(spec: &MetricSpec) -> Option<Formula> {
+    catalogue::native(&spec.name).map(|native| native.formula)
 }

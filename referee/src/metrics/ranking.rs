@@ -15,69 +15,89 @@ pub(crate) enum RankStatistic {
     AveragePrecision,
 }
 
-/// Rows by falling score, with the end of each group of equal scores marked.
+/// Rows by falling score. Each entry packs the row number, whether it is positive, and whether the next score differs:
+/// one read per row, and no branch that the processor would have to guess.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ranking {
-    rows: Vec<u32>,
-    positive: Vec<bool>,
-    group_end: Vec<bool>,
-}
+pub(crate) struct Ranking(Vec<u32>);
+
+const POSITIVE: u32 = 0b01;
+const GROUP_END: u32 = 0b10;
+const FLAGS: u32 = 2;
 
 impl Ranking {
-    /// Orders rows by falling score. Scores must be finite.
+    /// Orders rows by falling score. Scores must be finite, rows fewer than 2³⁰.
     pub(crate) fn new(scores: &[f64], positive: impl Fn(usize) -> bool) -> Self {
         let mut rows: Vec<u32> = (0..scores.len() as u32).collect();
         rows.sort_unstable_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
         let end =
             |at: usize| at + 1 == rows.len() || scores[rows[at] as usize] != scores[rows[at + 1] as usize];
-        let group_end = (0..rows.len()).map(end).collect();
-        let positive = rows.iter().map(|&row| positive(row as usize)).collect();
-        Self { rows, positive, group_end }
+        let entry = |at: usize| {
+            let flags = if positive(rows[at] as usize) { POSITIVE } else { 0 };
+            (rows[at] << FLAGS) | flags | if end(at) { GROUP_END } else { 0 }
+        };
+        Self((0..rows.len()).map(entry).collect())
     }
 
     /// The statistic with one weight per row; `None` when a class has no weight.
-    pub(crate) fn value(&self, statistic: RankStatistic, weight: impl Fn(usize) -> f64) -> Option<f64> {
+    pub(crate) fn value<W: Weight>(&self, statistic: RankStatistic, weights: &[W]) -> Option<f64> {
         match statistic {
-            RankStatistic::RocAuc => self.roc_auc(weight),
-            RankStatistic::AveragePrecision => self.average_precision(weight),
+            RankStatistic::RocAuc => self.roc_auc(weights),
+            RankStatistic::AveragePrecision => self.average_precision(weights),
         }
     }
 
-    fn roc_auc(&self, weight: impl Fn(usize) -> f64) -> Option<f64> {
-        let (mut above, mut wins, mut group_positive, mut group_negative) = (0.0, 0.0, 0.0, 0.0);
-        let mut negatives = 0.0;
-        for ((&row, &positive), &end) in self.rows.iter().zip(&self.positive).zip(&self.group_end) {
-            let weight = weight(row as usize);
-            if positive {
-                group_positive += weight;
-            } else {
-                group_negative += weight;
-            }
-            if end {
+    fn roc_auc<W: Weight>(&self, weights: &[W]) -> Option<f64> {
+        let (mut above, mut negatives, mut wins) = (0.0, 0.0, 0.0);
+        let (mut group, mut group_positive) = (0.0, 0.0);
+        for entry in &self.0 {
+            let weight = weights[(entry >> FLAGS) as usize].value();
+            group += weight;
+            group_positive += weight * f64::from(entry & POSITIVE);
+            if entry & GROUP_END != 0 {
+                let group_negative = group - group_positive;
                 wins += group_negative * (above + 0.5 * group_positive);
                 above += group_positive;
                 negatives += group_negative;
-                (group_positive, group_negative) = (0.0, 0.0);
+                (group, group_positive) = (0.0, 0.0);
             }
         }
         (above > 0.0 && negatives > 0.0).then(|| wins / (above * negatives))
     }
 
-    fn average_precision(&self, weight: impl Fn(usize) -> f64) -> Option<f64> {
-        let (mut seen, mut found, mut sum, mut group_positive) = (0.0, 0.0, 0.0, 0.0);
-        for ((&row, &positive), &end) in self.rows.iter().zip(&self.positive).zip(&self.group_end) {
-            let weight = weight(row as usize);
+    fn average_precision<W: Weight>(&self, weights: &[W]) -> Option<f64> {
+        let (mut seen, mut found, mut sum, mut group_positive) = (0.0_f64, 0.0, 0.0, 0.0);
+        for entry in &self.0 {
+            let weight = weights[(entry >> FLAGS) as usize].value();
             seen += weight;
-            if positive {
-                group_positive += weight;
-            }
-            if end && group_positive > 0.0 {
+            group_positive += weight * f64::from(entry & POSITIVE);
+            if entry & GROUP_END != 0 {
                 found += group_positive;
-                sum += group_positive * found / seen;
+                // Before the first row of weight above 0 both are 0.
+                sum += group_positive * found / seen.max(f64::MIN_POSITIVE);
                 group_positive = 0.0;
             }
         }
         (found > 0.0).then(|| sum / found)
+    }
+}
+
+/// A weight of a row: a number, or a count of a bootstrap replicate.
+pub(crate) trait Weight: Copy {
+    /// As a number.
+    fn value(self) -> f64;
+}
+
+impl Weight for f64 {
+    #[inline]
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+impl Weight for u32 {
+    #[inline]
+    fn value(self) -> f64 {
+        f64::from(self)
     }
 }
 
@@ -90,7 +110,11 @@ pub(crate) fn binary(
 ) -> Result<f64, MetricError> {
     check(truth, predictions, weights, 1, 2)?;
     let ranking = ranking(predictions, truth, 0, 1.0);
-    ranking.value(statistic, |row| input::weight(weights, row)).ok_or_else(|| one_class(statistic))
+    let value = match weights {
+        Some(weights) => ranking.value(statistic, weights),
+        None => ranking.value(statistic, &vec![1_u32; truth.len()]),
+    };
+    value.ok_or_else(|| one_class(statistic))
 }
 
 /// The mean over the classes that occur of the statistic of that class against the rest.
@@ -102,12 +126,10 @@ pub(crate) fn one_vs_rest(
 ) -> Result<f64, MetricError> {
     let classes = predictions.columns();
     check(truth, predictions, weights, classes, classes)?;
-    let values: Vec<f64> = (0..classes)
-        .filter_map(|class| {
-            ranking(predictions, truth, class, class as f64)
-                .value(statistic, |row| input::weight(weights, row))
-        })
-        .collect();
+    let ones = vec![1.0; if weights.is_none() { truth.len() } else { 0 }];
+    let weights = weights.unwrap_or(&ones);
+    let of_class = |class| ranking(predictions, truth, class, class as f64).value(statistic, weights);
+    let values: Vec<f64> = (0..classes).filter_map(of_class).collect();
     mean(&values).ok_or_else(|| one_class(statistic))
 }
 

@@ -86,6 +86,15 @@ impl<'a> Prepared<'a> {
         self.truth.len()
     }
 
+    /// The score of every row once.
+    ///
+    /// # Errors
+    /// [`MetricError::Undefined`] where there is none.
+    pub fn all(&self) -> Result<f64, MetricError> {
+        let undefined = || MetricError::Undefined("the metric has no value on these rows".to_owned());
+        self.score(&vec![1; self.rows()]).ok_or_else(undefined)
+    }
+
     /// The score when row `i` occurs `counts[i]` times; `None` where it is undefined, as ROC AUC of one class.
     pub fn score(&self, counts: &[u32]) -> Option<f64> {
         let weight = |row: usize| f64::from(counts[row]);
@@ -99,7 +108,7 @@ impl<'a> Prepared<'a> {
             }
             Form::Rank { statistic, rankings } => {
                 let values: Vec<f64> =
-                    rankings.iter().filter_map(|ranking| ranking.value(*statistic, weight)).collect();
+                    rankings.iter().filter_map(|ranking| ranking.value(*statistic, counts)).collect();
                 ranking::mean(&values)
             }
             Form::Rows { losses, reduction } => reduction.value(losses, self.truth, weight).ok(),

@@ -236,24 +236,26 @@ pub(crate) fn median_of_rising(pairs: impl Iterator<Item = (f64, f64)> + Clone) 
 
 /// R². A constant truth gives 1 for exact predictions and 0 otherwise, as in scikit-learn.
 fn explained(squares: &[f64], truth: &[f64], weight: impl Fn(usize) -> f64) -> Result<f64, MetricError> {
-    let (mut rows, mut total, mut sum, mut error) = (0_usize, 0.0, 0.0, 0.0);
+    let (mut rows, mut total, mut sum, mut sum_squares, mut error) = (0_usize, 0.0, 0.0, 0.0, 0.0);
+    // Moments about one of the values lose no digits to a large mean, and need one pass.
+    let mut origin = 0.0;
     for (row, square) in squares.iter().enumerate() {
         let weight = weight(row);
         if weight > 0.0 {
+            origin = if rows == 0 { truth[row] } else { origin };
+            let distance = truth[row] - origin;
             rows += 1;
             total += weight;
-            sum += weight * truth[row];
+            sum += weight * distance;
+            sum_squares += weight * distance * distance;
             error += weight * square;
         }
     }
     if rows < 2 {
         return Err(MetricError::Undefined("R² needs two rows".to_owned()));
     }
-    let mean = sum / total;
-    let distance =
-        |row: usize| weight(row) * if weight(row) > 0.0 { (truth[row] - mean).powi(2) } else { 0.0 };
-    let spread: f64 = (0..truth.len()).map(distance).sum();
-    Ok(match (error == 0.0, spread == 0.0) {
+    let spread = sum_squares - sum * sum / total;
+    Ok(match (error == 0.0, spread <= 0.0) {
         (true, _) => 1.0,
         (false, true) => 0.0,
         (false, false) => 1.0 - error / spread,
