@@ -22,9 +22,13 @@ pub fn solution_of(step: &Step) -> Option<String> {
 ///
 /// # Errors
 /// [`PlanError`] when the rules make no sound plan, which the tests over all kinds of data exclude.
-pub fn plans(task: &Task, profile: &Profile, jobs: u32) -> Result<Vec<Plan>, PlanError> {
+pub fn plans(task: &Task, profile: &Profile, jobs: usize) -> Result<Vec<Plan>, PlanError> {
     let shape = DataShape::of(task, profile);
-    let cpus = if shape.rows * shape.columns() >= CELLS_LARGE { jobs.max(1) } else { 1 };
+    let cpus = if shape.rows * shape.columns() >= CELLS_LARGE {
+        u32::try_from(jobs).unwrap_or(u32::MAX).max(1)
+    } else {
+        1
+    };
     let draft = |steps: &[Branch]| draft(steps, cpus);
     if task.constraints.interpretable {
         return readable().iter().map(|branch| draft(std::slice::from_ref(branch))).collect();

@@ -87,7 +87,13 @@ fn asked(facts: &Facts<'_>, notes: &mut Notes) -> Result<Option<Asked>, Understa
 
 fn said(mention: &Mention<'_>) -> String {
     let who = if mention.clause.said { "you said" } else { "the task text says" };
-    format!("{who} \"{}\"", mention.phrase)
+    let compares_logs = matches!(mention.metric, "rmsle" | "msle");
+    let of_logs = if compares_logs && !mention.phrase.contains("log") && !mention.phrase.ends_with("sle") {
+        " of logarithms"
+    } else {
+        ""
+    };
+    format!("{who} \"{}\"{of_logs}", mention.phrase)
 }
 
 /// Integer targets with more values than this are quantities unless the metric or the sample says otherwise.
@@ -125,7 +131,12 @@ fn numeric_problem(target: &Target<'_>, reads: Option<PredictionKind>, words: &W
     match reads {
         Some(PredictionKind::Value) => return (Problem::Regression, "the metric scores numbers".into()),
         Some(_) if column.whole && distinct <= column.top.len() as u64 => {
-            return (several, "the metric scores classes".into());
+            let because = if distinct == 2 {
+                format!("`{name}` has two values")
+            } else {
+                "the metric scores classes".into()
+            };
+            return (several, because);
         }
         _ => {}
     }
@@ -391,7 +402,7 @@ fn many_classes(target: &Target<'_>) -> Result<Vec<String>, UnderstandError> {
             column.top.len()
         );
         let kind = UnderstandErrorKind::TargetUnfit { column: column.name.clone(), problem };
-        let hint = "merge rare values, or for a quantity give a metric for numbers such as --metric rmse";
+        let hint = "name another column with --target, or merge rare values";
         return Err(UnderstandError::new(kind, hint));
     }
     let mut classes: Vec<String> = column.top.iter().map(|(value, _)| label(column, value)).collect();

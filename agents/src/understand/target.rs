@@ -145,7 +145,8 @@ fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, 
 fn called_target<'a>(clause: &Clause, names: &[&'a str]) -> Option<&'a str> {
     const CALLED: &[&str] =
         &["target", "dependent variable", "response variable", "outcome variable", "label column"];
-    if !clause.has_any(CALLED) || clause.has_any(&["target encoding", "not the target", "no target"]) {
+    let denied = clause.raw.contains("not the target") || clause.has_any(&["target encoding", "no target"]);
+    if !clause.has_any(CALLED) || denied {
         return None;
     }
     let named = names.iter().filter_map(|name| Some((clause.position_of(name)?, *name)));

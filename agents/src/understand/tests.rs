@@ -202,6 +202,8 @@ fn the_target_is_found_in_the_words() {
     check(&request("predict Rooms, MAE", "", flats()), "Rooms Regression mae [] -");
     check(&request("predict Size given Rooms and MonthlyRent", "", flats()), "Size Regression rmse [] -");
     let table = "## Columns\n| column | meaning |\n| --- | --- |\n| Rooms | rooms; MonthlyRent rises with it |\n| Size | m² (the target) |\n";
+    let asided = "| Rooms | 1 if large, 0 if not (the target) |";
+    check(&request("", asided, flats()), "Rooms Multiclass log_loss [1/2/3/4] -");
     check(&request("", table, flats()), "Size Regression rmse [] -");
     check(
         &request("", "`train.csv` (with `Rooms`), `test.csv` (without)", flats()),
