@@ -507,7 +507,11 @@ impl Dispatcher<'_, '_> {
 
     /// Starts one job; false when there is nothing to start now.
     fn start_next(&mut self) -> Result<bool, RunError> {
-        if self.start_question() {
+        // The reference model comes before everything: with it there is something valid to hand in.
+        if self.s.board.baseline().is_none() && self.trials_left() {
+            self.propose_baseline()?;
+        }
+        if self.baseline_is_under_way() && self.start_question() {
             return Ok(true);
         }
         if !self.trials_left() {
@@ -522,6 +526,13 @@ impl Dispatcher<'_, '_> {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether no fold of the reference model waits to be started.
+    fn baseline_is_under_way(&self) -> bool {
+        self.s.board.baseline().is_none_or(|entry| {
+            entry.state != State::Open || !self.queue.iter().any(|(id, _)| *id == entry.candidate.id)
+        })
     }
 
     /// Short questions to solutions: feature checks and search spaces.
@@ -640,9 +651,6 @@ impl Dispatcher<'_, '_> {
 
     /// Finds a new candidate or further folds to queue; false when there is none.
     fn find_work(&mut self) -> Result<bool, RunError> {
-        if self.s.board.baseline().is_none() {
-            return self.propose_baseline().map(|()| true);
-        }
         if let Some((step, proposal)) = self.next_proposal() {
             self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
             return Ok(true);
@@ -712,7 +720,8 @@ impl Dispatcher<'_, '_> {
             .cloned()
             .collect();
         if missing.is_empty() {
-            return if self.flying(id) { Ok(()) } else { self.score(id) };
+            let due = self.flying(id) || self.queue.iter().any(|(other, _)| *other == id);
+            return if due { Ok(()) } else { self.score(id) };
         }
         if let Some(reason) = entry.failures.values().next().cloned() {
             if !self.flying(id) {
@@ -723,7 +732,8 @@ impl Dispatcher<'_, '_> {
             }
             return Ok(());
         }
-        let probes = self.s.pace.jobs.min(all.len());
+        let baseline = entry.candidate.origin == Origin::Baseline;
+        let probes = if baseline { all.len() } else { self.s.pace.jobs.min(all.len()) };
         let (done, pending) = (done.len(), all.len() - missing.len() - done.len());
         if done == 0 {
             let probe: Vec<_> = missing.into_iter().take(probes.saturating_sub(pending)).collect();
