@@ -1,0 +1,31 @@
+//! `ansatz resume [RUN]`: takes up a run that was interrupted.
+
+use super::{Session, run};
+use crate::engine;
+use crate::exit::{Exit, Failure};
+use crate::folders;
+use clap::Args;
+
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ResumeArgs {
+    /// Folder or id of the run [default: the latest unfinished one]
+    run: Option<String>,
+    /// Print every event as a line of JSON while running
+    #[arg(long, conflicts_with = "json")]
+    json_stream: bool,
+}
+
+/// Carries out `resume`.
+///
+/// # Errors
+/// There is no such run, or nothing usable came out.
+pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
+    let folder = match &args.run {
+        Some(named) => session.find_run(named)?,
+        None => folders::latest_unfinished(&session.runs_folder())?,
+    };
+    session.console.note(&format!("taking up {}", session.shown(&folder).display()));
+    let result = engine::resume(&folder, &session.home()?, session.clock, session.watcher(args.json_stream))?;
+    run::show(&result, &folder, args.json_stream, session)?;
+    Ok(result.status.into())
+}

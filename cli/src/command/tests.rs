@@ -1,0 +1,158 @@
+//! Arguments: what is accepted, what is refused, and what it means together with the configuration.
+
+use super::*;
+use ansatz_engine::Options;
+use std::time::Duration;
+
+/// A session without files, with these variables.
+pub fn session(variables: &[(&str, &str)]) -> Session {
+    let mut all = vec![("HOME", "/home/me")];
+    all.extend(variables);
+    let surroundings = Surroundings::made_up(Path::new("/nowhere"), &all);
+    let global = Global { json: false, quiet: false, verbose: false };
+    Session::new(global, surroundings).unwrap()
+}
+
+fn parsed(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("ansatz").chain(line.split_whitespace()))
+}
+
+fn refused(line: &str, expected: &str) {
+    let error = parsed(line).map(|_| ()).unwrap_err().render().to_string();
+    assert!(error.starts_with("error: ") && error.contains(expected), "{line}: {error}");
+}
+
+fn options(line: &str, variables: &[(&str, &str)]) -> Options {
+    let Command::Run(args) = parsed(line).unwrap().command else { panic!("{line} is no run") };
+    run::resolve(&args, &session(variables)).unwrap()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    use clap::CommandFactory as _;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_subcommand_is_understood() {
+    for line in [
+        "run data.csv",
+        "run data --task x --target y --id i --metric rmse --test t --sample s --out o --minutes 1 --trials 3 --jobs 2 --seed 7",
+        "run data --seconds 0.5 --strict --sandbox native --no-memory --dry-run --plan p.json --yes --json -q",
+        "run data --json-stream -v --memory m",
+        "resume",
+        "resume r --json-stream",
+        "runs --all --json",
+        "predict r file.csv --out o.csv",
+        "predict r --row a=1,b=2",
+        "why r c3",
+        "why r",
+        "compare a b",
+        "verify r",
+        "memory ls",
+        "memory show r",
+        "memory forget r",
+        "memory export f",
+        "memory import f",
+        "memory rebuild",
+        "memory stats --json",
+        "doctor --json",
+        "config show",
+        "completions zsh",
+    ] {
+        assert!(parsed(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    refused("run", "<DATA>");
+    refused("run data --minutes 1 --seconds 2", "cannot be used with");
+    refused("run data --seconds 0", "above 0");
+    refused("run data --trials 0", "--trials");
+    refused("run data --jobs 0", "--jobs");
+    refused("run data --seed -1", "-1");
+    refused("run data --sandbox docker", "possible values: auto, native, off");
+    refused("run data --no-memory --memory m", "cannot be used with");
+    refused("run data --json --json-stream", "cannot be used with");
+    refused("run data -q -v", "cannot be used with");
+    refused("run data --llm http://x", "unexpected argument '--llm'");
+    refused("run data --minute 1", "similar argument exists: '--minutes'");
+    refused("predict r", "required");
+    refused("predict r f.csv --row a=1", "cannot be used with");
+    refused("rum data", "similar subcommand");
+}
+
+#[test]
+fn help_is_no_error() {
+    assert!(!parsed("--help").unwrap_err().use_stderr());
+    assert!(!parsed("--version").unwrap_err().use_stderr());
+}
+
+#[test]
+fn a_run_without_flags_takes_the_defaults() {
+    let options = options("run my/data.csv", &[]);
+    assert_eq!(options.data, Path::new("/nowhere/my/data.csv"));
+    assert_eq!(options.out, Path::new("/nowhere/runs").join(options.run.as_str()));
+    assert_eq!(options.home, Path::new("/home/me/.local/share/ansatz"));
+    assert_eq!(options.memory, Some(options.home.join("memory")));
+    assert_eq!((options.jobs, options.seed.0, options.strict, options.dry_run), (2, 0, false, false));
+    assert_eq!(options.budget, ansatz_core::budget::Budget::default());
+}
+
+#[test]
+fn flags_outweigh_the_environment() {
+    let set = [("ANSATZ_JOBS", "5"), ("ANSATZ_SEED", "8"), ("ANSATZ_HOME", "/state")];
+    let by_environment = options("run d", &set);
+    assert_eq!((by_environment.jobs, by_environment.seed.0), (5, 8));
+    assert_eq!(by_environment.memory, Some("/state/memory".into()));
+    let by_flag = options("run d --jobs 3 --seed 9 --memory m", &set);
+    assert_eq!((by_flag.jobs, by_flag.seed.0), (3, 9));
+    assert_eq!(by_flag.memory, Some("/nowhere/m".into()));
+}
+
+#[test]
+fn a_limit_by_flag_replaces_all_limits() {
+    let set = [("ANSATZ_MINUTES", "2")];
+    assert_eq!(options("run d", &set).budget.wall, Some(Duration::from_mins(2)));
+    let counted = options("run d --trials 30", &set).budget;
+    assert_eq!((counted.wall, counted.trials), (None, Some(30)));
+    let timed = options("run d --seconds 1.5", &set).budget;
+    assert_eq!((timed.wall, timed.trials), (Some(Duration::from_millis(1500)), None));
+    assert_eq!(options("run d --minutes 0.5", &[]).budget.wall, Some(Duration::from_secs(30)));
+}
+
+#[test]
+fn memory_can_be_switched_off() {
+    assert_eq!(options("run d --no-memory", &[]).memory, None);
+    assert_eq!(options("run d", &[("ANSATZ_MEMORY", "no")]).memory, None);
+    assert!(options("run d --memory m", &[("ANSATZ_MEMORY", "no")]).memory.is_some());
+}
+
+#[test]
+fn a_run_without_a_sandbox_is_refused_with_advice() {
+    let Command::Run(args) = parsed("run d --sandbox off").unwrap().command else { panic!("no run") };
+    let failure = run::resolve(&args, &session(&[])).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.hint.is_some_and(|hint| hint.contains("ansatz doctor")));
+}
+
+#[test]
+fn the_task_may_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("task.md");
+    std::fs::write(&path, "predict y, scored by RMSE").unwrap();
+    let line = format!("run d --task @{}", path.display());
+    assert_eq!(options(&line, &[]).request.as_deref(), Some("predict y, scored by RMSE"));
+    let Command::Run(args) = parsed("run d --task @missing.md").unwrap().command else { panic!("no run") };
+    let failure = run::resolve(&args, &session(&[])).unwrap_err();
+    assert!(failure.message.starts_with("the task text /nowhere/missing.md: "), "{}", failure.message);
+}
+
+#[test]
+fn without_a_home_the_user_is_told_what_to_set() {
+    let surroundings = Surroundings::made_up(Path::new("/nowhere"), &[]);
+    let global = Global { json: false, quiet: false, verbose: false };
+    let failure = Session::new(global, surroundings).unwrap().home().unwrap_err();
+    assert!(failure.hint.is_some_and(|hint| hint.contains("ANSATZ_HOME")));
+}

@@ -1,0 +1,163 @@
+//! The keys of the configuration: name, what it holds, who may set it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A value of the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A positive number.
+    Number(f64),
+    /// A whole number.
+    Whole(u64),
+    /// Yes or no.
+    Truth(bool),
+    /// A folder.
+    Folder(PathBuf),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Whole(number) => write!(f, "{number}"),
+            Self::Truth(truth) => write!(f, "{truth}"),
+            Self::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// A number above 0.
+    Number,
+    /// A whole number from 1.
+    Count,
+    /// A whole number from 0.
+    Whole,
+    /// `true` or `false`.
+    Truth,
+    /// A folder.
+    Folder,
+}
+
+impl Holds {
+    /// In words, for messages.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Number => "a number above 0",
+            Self::Count => "a whole number from 1",
+            Self::Whole => "a whole number from 0",
+            Self::Truth => "true or false",
+            Self::Folder => "a folder in quotes",
+        }
+    }
+
+    /// The value in a TOML file, if it is one.
+    pub fn from_toml(self, value: &toml::Value) -> Option<Value> {
+        match (self, value) {
+            (Self::Number, toml::Value::Integer(number)) => positive(*number as f64),
+            (Self::Number, toml::Value::Float(number)) => positive(*number),
+            (Self::Count, toml::Value::Integer(number)) => {
+                u64::try_from(*number).ok().filter(|number| *number > 0).map(Value::Whole)
+            }
+            (Self::Whole, toml::Value::Integer(number)) => u64::try_from(*number).ok().map(Value::Whole),
+            (Self::Truth, toml::Value::Boolean(truth)) => Some(Value::Truth(*truth)),
+            (Self::Folder, toml::Value::String(text)) if !text.is_empty() => Some(Value::Folder(text.into())),
+            _ => None,
+        }
+    }
+
+    /// The value in an environment variable, if it is one.
+    pub fn from_text(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Number => text.parse().ok().and_then(positive),
+            Self::Count => text.parse().ok().filter(|number: &u64| *number > 0).map(Value::Whole),
+            Self::Whole => text.parse().ok().map(Value::Whole),
+            Self::Truth => match text {
+                "true" | "1" | "yes" => Some(Value::Truth(true)),
+                "false" | "0" | "no" => Some(Value::Truth(false)),
+                _ => None,
+            },
+            Self::Folder => Some(Value::Folder(text.into())),
+        }
+    }
+}
+
+fn positive(number: f64) -> Option<Value> {
+    (number.is_finite() && number > 0.0).then_some(Value::Number(number))
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in files; in the environment `ANSATZ_` and the name in capitals.
+    pub name: &'static str,
+    /// What it holds.
+    pub holds: Holds,
+    /// Whether a project's file may set it. Such a file comes with data from elsewhere, so it decides nothing about folders.
+    pub in_project: bool,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+const fn key(name: &'static str, holds: Holds, in_project: bool, about: &'static str) -> Key {
+    Key { name, holds, in_project, about }
+}
+
+/// All keys.
+pub const KEYS: [Key; 9] = [
+    key("home", Holds::Folder, false, "state of the program: worker environment, memory"),
+    key("runs", Holds::Folder, false, "where runs go"),
+    key("minutes", Holds::Number, true, "time of a run, in minutes"),
+    key("seconds", Holds::Number, true, "time of a run, in seconds"),
+    key("trials", Holds::Count, true, "trials of a run"),
+    key("jobs", Holds::Count, true, "trials at once"),
+    key("seed", Holds::Whole, true, "seed of a run"),
+    key(
+        "strict",
+        Holds::Truth,
+        true,
+        "refuse anything below sandbox level L3; a project can only switch it on",
+    ),
+    key("memory", Holds::Truth, true, "learn from earlier runs and for later ones"),
+];
+
+/// The key of that name.
+pub fn find(name: &str) -> Option<Key> {
+    KEYS.into_iter().find(|key| key.name == name)
+}
+
+/// The known name that looks most like an unknown one.
+pub fn nearest(name: &str) -> &'static str {
+    KEYS.iter().map(|key| key.name).min_by_key(|known| distance(name, known)).unwrap_or(KEYS[0].name)
+}
+
+/// Edit distance: insertions, deletions and exchanges of one character.
+pub fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let cost = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], cost);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("jobs", "jobs"), 0);
+        assert_eq!(nearest("job"), "jobs");
+        assert_eq!(nearest("minute"), "minutes");
+    }
+}

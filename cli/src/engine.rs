@@ -1,0 +1,51 @@
+//! Every call of the engine, so that its interface is used in one place.
+
+use crate::clock::SystemClock;
+use crate::exit::Failure;
+use crate::signals;
+use ansatz_core::clock::Clock;
+use ansatz_engine::{Observer, Options, Prediction, RunResult, Stop};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Carries out a run; Ctrl-C stops it.
+///
+/// # Errors
+/// When nothing usable comes out.
+pub fn run(options: Options, clock: SystemClock, observer: Box<dyn Observer>) -> Result<RunResult, Failure> {
+    let stop = Arc::new(Stop::default());
+    signals::listen(Arc::clone(&stop))?;
+    Ok(ansatz_engine::run(options, shared(clock), observer, stop)?)
+}
+
+/// Takes up a run that was interrupted; Ctrl-C stops it.
+///
+/// # Errors
+/// When nothing usable comes out.
+pub fn resume(
+    folder: &Path,
+    home: &Path,
+    clock: SystemClock,
+    observer: Box<dyn Observer>,
+) -> Result<RunResult, Failure> {
+    let stop = Arc::new(Stop::default());
+    signals::listen(Arc::clone(&stop))?;
+    Ok(ansatz_engine::resume(folder, home, shared(clock), observer, stop)?)
+}
+
+/// Predicts the rows of a file with a run's delivered model. `progress` hears about first-run set-up.
+///
+/// # Errors
+/// When the run has no model, or the file lacks a column that it uses.
+pub fn predict(
+    run: &Path,
+    home: &Path,
+    input: &Path,
+    progress: &mut dyn FnMut(String),
+) -> Result<Prediction, Failure> {
+    Ok(ansatz_engine::predict(run, home, input, progress)?)
+}
+
+fn shared(clock: SystemClock) -> Arc<dyn Clock> {
+    Arc::new(clock)
+}

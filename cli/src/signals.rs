@@ -1,0 +1,74 @@
+//! Ctrl-C and SIGTERM: the first asks the run to finish with the best so far, the second to drop everything.
+
+use crate::console::write_error;
+use crate::exit::{Exit, Failure};
+use ansatz_engine::Stop;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time that dropping everything may take before the process simply ends; its cells end with it.
+const DROP_MAX: Duration = Duration::from_secs(5);
+
+/// Listens for signals in a thread of its own until the process ends.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn listen(stop: Arc<Stop>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("listening for Ctrl-C: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let listener = move || {
+        runtime.block_on(async move {
+            // Without a listener Ctrl-C ends the process as it always does; the journal holds what was done.
+            let Ok(mut signals) = Signals::new() else { return };
+            signals.next().await;
+            write_error("\nfinishing with the best so far (press Ctrl-C again to drop everything)\n");
+            stop.ask();
+            signals.next().await;
+            write_error("\nstopping now; `ansatz resume` takes the run up again\n");
+            stop.ask();
+            tokio::select! {
+                () = tokio::time::sleep(DROP_MAX) => {}
+                () = signals.next() => {}
+            }
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        });
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(listener).map(drop).map_err(failed)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
