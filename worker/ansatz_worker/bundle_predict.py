@@ -1,8 +1,8 @@
 """Predicts a file with a delivered model: the one code path of a bundle's `predict.py` and of our own cells.
 
-A bundle is a folder: `bundle.json` (members with weights, decision, output), `schema.json` or `bundle.json`'s own
-`columns` (how cells are read), `members/*.bin`, and this package below `code/`. Its members are pickles, hence code:
-outside a cell, apply only bundles that you made yourself.
+A bundle is a folder: `bundle.json` (members with weights, decision, output), `schema.json` or `bundle.json`'s
+own `columns` (how cells are read), `members/*.bin`, and this package below `code/`. Its members are pickles,
+hence code: outside a cell, apply only bundles that you made yourself.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Bundle:
 
 
 def main(arguments: list[str]) -> int:
-    """`predict.py`: bundle folder, input, output; the exit status. Errors go to standard error, on one line."""
+    """`predict.py`: bundle folder, input, output; the exit status. Errors take one line of standard error."""
     if len(arguments) != 3:
         print(USAGE, file=sys.stderr)
         return 2
@@ -134,18 +134,15 @@ def average(bundle: Bundle, features: Features) -> Floats:
 
 
 def decide(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
-    """Predictions after the decision rule: class indices (rows, 1) for rules that make labels, else numbers."""
+    """Predictions after the decision rule: class indices (rows, 1) where the rule makes labels."""
     import numpy as np
 
     match rule or {"rule": "as_is"}:
         case {"rule": "threshold", "at": at}:
             return (predictions >= float(at)).astype(np.float64)
         case {"rule": "argmax", "weights": weights}:
-            return (
-                (predictions * np.asarray(weights, dtype=np.float64))
-                .argmax(axis=1)[:, None]
-                .astype(np.float64)
-            )
+            chosen = (predictions * np.asarray(weights, dtype=np.float64)).argmax(axis=1)
+            return np.asarray(chosen[:, None], dtype=np.float64)
         case {"rule": "at_least", "low": low}:
             return np.maximum(predictions, float(low))
         case {"rule": "as_is"}:
@@ -188,7 +185,7 @@ def label_indices(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
 
 
 def class_places(columns: list[str], classes: list[str]) -> list[int]:
-    """Which class each output column holds: by name, by letters and digits alone, or by the end of the name."""
+    """Which class each output column holds: by name, by letters and digits alone, or by its end."""
 
     def plain(text: str) -> str:
         return "".join(c for c in text if c.isalnum()).lower()

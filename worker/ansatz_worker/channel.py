@@ -52,7 +52,9 @@ class Channel:
         return True
 
     def receive(self) -> tuple[Message, list[int]] | None:
-        """The next message with the descriptors beside it (the caller closes them); `None` when the other side left."""
+        """The next message with the descriptors beside it (the caller closes them); `None` when the other
+        side left.
+        """
         data, descriptors, flags, _ = socket.recv_fds(self._socket, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX)
         if not data:
             close_all(descriptors)

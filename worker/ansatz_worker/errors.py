@@ -1,4 +1,5 @@
-"""Errors that are answered rather than raised to the top: what the user can mend, and what an order got wrong.
+"""Errors that are answered rather than raised to the top: what the user can mend, and what an order got
+wrong.
 
 Each says where and what; a `Refused` also says what to do.
 """
@@ -14,7 +15,7 @@ MESSAGE_CHARACTERS_MAX = 500
 
 
 @dataclass
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - an answer to the user rather than a fault
     """The user's files or wishes cannot be used; the user can mend it."""
 
     code: str

@@ -1,7 +1,8 @@
-"""Evidence about leaks: what each column alone says about the target, and how train and test rows differ in it.
+"""Evidence about leaks: what each column alone says about the target, and how train and test rows differ in
+it.
 
-Computed on the given training rows and the features of the test rows; the referee judges. Strengths are those of binned
-target means predicted out of fold: as good as a small tree on one column, and many times quicker.
+Computed on the given training rows and the features of the test rows; the referee judges. Strengths are those
+of binned target means predicted out of fold: as good as a small tree on one column, and many times quicker.
 """
 
 from __future__ import annotations
@@ -32,7 +33,15 @@ CLASSES_MAX = 12
 SMOOTHING = 5.0
 """Rows of prior belief in each bin."""
 
+SUSPECT_AUC_MIN = 0.95
+SUSPECT_R2_MIN = 0.95
+"""Columns this strong alone are compared with all others together."""
+
+OTHERS_MAX = 60
+RIDGE = 0.01
+
 COPY_SHARE_MIN = 0.995
+COPY_CLASS_SHARE_MIN = 0.98
 COPY_GROUP_MIN = 5.0
 ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|rownum|row_?number|index|idx)$|[a-z]I[dD]$", re.IGNORECASE)
 ID_NAME_CAMEL = re.compile(r"[a-z]I[dD]$")
@@ -41,7 +50,9 @@ ID_DISTINCT_SHARE_MIN = 0.98
 
 @dataclass(frozen=True)
 class Truth:
-    """The target of the rows at hand: one 0/1 column per class (one for two classes), or one column of values."""
+    """The target of the rows at hand: one 0/1 column per class (one for two classes), or one column of
+    values.
+    """
 
     outputs: Floats
     classification: bool
@@ -50,7 +61,9 @@ class Truth:
 
 @dataclass(frozen=True)
 class Cells:
-    """One column's cells at the rows at hand: bins for target means (missing has its own), exact groups, fill."""
+    """One column's cells at the rows at hand: bins for target means (missing has its own), exact groups,
+    fill.
+    """
 
     bins: Codes
     groups: Codes
@@ -73,10 +86,47 @@ def gather(
         test = np.sort(generator.choice(test, most, replace=False))
     truth = truth_of(target[rows], problem, generator)
     order = row_order(rows, truth)
-    columns = [
-        evidence_of(column, rows, test, target[rows], truth, order, generator) for column in features.columns
-    ]
-    return {"columns": columns, "rows": len(rows), "duplicate_test_rows": duplicates}
+    records, binned = [], []
+    for column in features.columns:
+        record, bins = evidence_of(column, rows, test, target[rows], truth, order, generator)
+        records.append(record)
+        binned.append(bins)
+    for i, others in others_of([record["alone"] for record in records], binned, truth).items():
+        records[i]["others"] = others
+    return {"columns": records, "rows": len(rows), "duplicate_test_rows": duplicates}
+
+
+def others_of(alone: list[float], binned: list[Codes], truth: Truth) -> dict[int, float]:
+    """For each suspiciously strong column, what all columns that are not suspicious reach together.
+
+    Two leaks would else excuse each other. Linear on out-of-fold target means, of the strongest columns only.
+    """
+    least = SUSPECT_AUC_MIN if truth.classification else SUSPECT_R2_MIN
+    suspects = [i for i, strength_alone in enumerate(alone) if strength_alone >= least]
+    honest = [i for i in np.argsort(-np.array(alone), kind="stable") if i not in set(suspects)][:OTHERS_MAX]
+    if not suspects or not honest or len(truth.folds) < 2 * FOLDS:
+        return {}
+    together = np.hstack([out_of_fold(binned[i], truth.outputs, truth.folds) for i in honest])
+    reached = round(linear_strength(together, truth), 6)
+    return dict.fromkeys(suspects, reached)
+
+
+def linear_strength(X: Floats, truth: Truth) -> float:
+    """Cross-validated strength of a ridge regression on standardised columns."""
+    X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
+    found = []
+    for fold in range(FOLDS):
+        inside = truth.folds == fold
+        train, centre = X[~inside], truth.outputs[~inside].mean(axis=0)
+        gram = train.T @ train + RIDGE * len(train) * np.eye(X.shape[1])
+        weights = np.linalg.solve(gram, train.T @ (truth.outputs[~inside] - centre))
+        guess = X[inside] @ weights + centre
+        for j in range(truth.outputs.shape[1]):
+            actual = truth.outputs[inside, j]
+            one = auc(actual > 0.5, guess[:, j]) if truth.classification else r_squared(actual, guess[:, j])
+            found.append(one)
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if known else (0.5 if truth.classification else 0.0)
 
 
 def truth_of(target: Floats, problem: str, generator: np.random.Generator) -> Truth:
@@ -99,8 +149,8 @@ def evidence_of(
     truth: Truth,
     order: float | None,
     generator: np.random.Generator,
-) -> dict[str, Any]:
-    """Everything about one column."""
+) -> tuple[dict[str, Any], Codes]:
+    """Everything about one column, and the bins of its training cells."""
     both = cells_of(column, np.concatenate([rows, test]))
     train = Cells(both.bins[: len(rows)], both.groups[: len(rows)], both.filled[: len(rows)])
     filled = train.filled
@@ -109,7 +159,7 @@ def evidence_of(
     if column.values is not None and distinct < 0.5:
         # Numbers that repeat may be codes: what each single value says counts too.
         alone = max(alone, strength(train.groups, truth))
-    return {
+    record = {
         "column": column.name,
         "alone": round(alone, 6),
         "others": None,
@@ -122,6 +172,7 @@ def evidence_of(
         "looks_like_id": looks_like_id(column, rows, distinct),
         "row_order": order,
     }
+    return record, train.bins
 
 
 def cells_of(column: Typed, rows: Codes) -> Cells:
@@ -143,7 +194,9 @@ def cells_of(column: Typed, rows: Codes) -> Cells:
 
 
 def out_of_fold(bins: Codes, outputs: Floats, folds: Codes) -> Floats:
-    """For each row the mean target of its bin over the other folds, drawn to the overall mean; shape of `outputs`."""
+    """For each row the mean target of its bin over the other folds, drawn to the overall mean; shape of
+    `outputs`.
+    """
     size = int(bins.max()) + 1 if len(bins) else 1
     place = bins * FOLDS + folds
     counts = np.bincount(place, minlength=size * FOLDS).reshape(size, FOLDS)
@@ -231,7 +284,7 @@ def shift(bins: Codes, train_rows: int, generator: np.random.Generator) -> float
 
 
 def copies(column: Typed, rows: Codes, cells: Cells, target: Floats, truth: Truth) -> bool:
-    """Whether the column is the target under another name: equal, linear, or one to one on nearly every row."""
+    """Whether the column is the target again: equal, linear, or one to one on nearly every row."""
     filled = cells.filled
     if filled.sum() < max(10, 0.5 * len(filled)):
         return False
@@ -250,27 +303,38 @@ def copies(column: Typed, rows: Codes, cells: Cells, target: Floats, truth: Trut
 
 
 def one_to_one(groups: Codes, classes: Codes) -> bool:
-    """Whether each value stands for one class on nearly every row, with enough rows for each value to be no chance."""
+    """Whether each value stands for one class and each class for one value, on nearly every row of every
+    class.
+    """
     distinct, inverse = np.unique(groups, return_inverse=True)
-    width = int(classes.max()) + 1
-    if len(distinct) * COPY_GROUP_MIN > len(groups) or len(distinct) * width > 10_000_000:
+    present, index = np.unique(classes, return_inverse=True)
+    size = len(distinct) * len(present)
+    if len(present) < 2 or len(distinct) * COPY_GROUP_MIN > len(groups) or size > CELLS_MAX:
         return False
-    table = np.bincount(inverse * width + classes, minlength=len(distinct) * width).reshape(-1, width)
-    agreed = table.max(axis=1).sum() / len(groups)
-    # A column that says nothing agrees as often as the most frequent class.
-    return bool(agreed >= COPY_SHARE_MIN and len(np.unique(table.argmax(axis=1))) == len(np.unique(classes)))
+    table = np.bincount(inverse * len(present) + index, minlength=size).reshape(len(distinct), len(present))
+    values = table.argmax(axis=0)
+    agreed = table[values, np.arange(len(present))]
+    pure = agreed / np.maximum(table[values].sum(axis=1), 1)
+    each = agreed / table.sum(axis=0)
+    return bool(
+        len(set(values.tolist())) == len(present)
+        and agreed.sum() >= COPY_SHARE_MIN * len(groups)
+        and min(each.min(), pure.min()) >= COPY_CLASS_SHARE_MIN
+    )
 
 
 def looks_like_id(column: Typed, rows: Codes, distinct_share: float) -> bool:
-    """Whether the name, together with mostly distinct values, or the values alone are those of an identifier."""
+    """Whether the name (with mostly distinct values) or the values alone are those of an identifier."""
     named = bool(ID_NAME.search(column.name) or ID_NAME_CAMEL.search(column.name))
     if named and distinct_share > 0.5 and column.kind != "datetime":
         return True
     if distinct_share < ID_DISTINCT_SHARE_MIN or len(rows) < 20:
         return False
     if column.kind == "categorical":
-        lengths = {len(column.levels[code]) for code in column.codes[rows[:200]] if code >= 0}  # type: ignore[index]
-        return len(lengths) <= 2
+        # Single words that never come back: keys, hashes, addresses.
+        assert column.codes is not None
+        words = [column.levels[code] for code in column.codes[rows[:200]] if code >= 0]
+        return sum(" " in word for word in words) <= 0.05 * len(words)
     if column.kind != "numeric" or column.values is None:
         return False
     values = column.values[rows]

@@ -1,7 +1,7 @@
 """The frame that solutions see, built from the arrays that the reader wrote.
 
-Numbers become float64, categories pandas Categorical, texts object strings, moments datetime64[s]. The same function
-builds the frame of a run and the frame of a new file, so a model cannot meet two kinds of table.
+Numbers become float64, categories pandas Categorical, texts object strings, moments datetime64[s]. The same
+function builds the frame of a run and the frame of a new file, so a model cannot meet two kinds of table.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def load(folder: Path) -> tuple[pd.DataFrame, list[TableColumn]]:
 
 
 def build(columns: list[TableColumn], numeric: Array, codes: Array, levels: list[list[str]]) -> pd.DataFrame:
-    """The frame of these arrays: `numeric` (rows, numbers and moments), `codes` (rows, categories and texts)."""
+    """The frame of arrays: `numeric` (rows, numbers and moments), `codes` (rows, categories and texts)."""
     rows = len(numeric)
     plain = [column for column in columns if column.kind == "numeric"]
     numbers = pd.DataFrame(
@@ -75,7 +75,7 @@ def _series(column: TableColumn, numeric: Array, codes: Array, levels: list[list
     values = codes[:, column.index]
     names = levels[column.index]
     if column.kind == "categorical":
-        return pd.Categorical.from_codes(values, categories=pd.Index(names, dtype=object))  # type: ignore[arg-type]
+        return pd.Categorical.from_codes(values, categories=pd.Index(names, dtype=object))
     texts = np.array([*names, None], dtype=object)
     return pd.Series(texts[values], dtype=object)
 
@@ -89,7 +89,9 @@ def moments(seconds: Array) -> Array:
 
 
 def take(frame: pd.DataFrame, rows: Array) -> pd.DataFrame:
-    """A fresh frame of these rows in this order, counted from 0; raises `ValueError` for a row outside the table."""
+    """A fresh frame of these rows in this order, counted from 0; raises `ValueError` for a row outside the
+    table.
+    """
     if rows.ndim != 1 or (len(rows) and (rows.min() < 0 or rows.max() >= len(frame))):
         raise ValueError(f"row numbers must lie from 0 to {len(frame) - 1}")
     return frame.take(rows.astype(np.int64)).reset_index(drop=True)

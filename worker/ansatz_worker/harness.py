@@ -35,7 +35,9 @@ CHECKED_ROWS = 20
 
 @dataclass(frozen=True)
 class Bench:
-    """What a trial works on: the frame of all rows, its columns, the sealed arrays, and who hears of progress."""
+    """What a trial works on: the frame of all rows, its columns, the sealed arrays, and who hears of
+    progress.
+    """
 
     frame: pd.DataFrame
     columns: list[frames.TableColumn]
@@ -205,7 +207,9 @@ def predictions_at(
 
 
 def checked(values: Any, task: TaskView, rows: int) -> NDArray[np.float64]:
-    """Predictions as float64 (rows, outputs); raises `ContractError` for a wrong shape or a value that is not finite."""
+    """Predictions as float64 (rows, outputs); raises `ContractError` for a wrong shape or a value that is not
+    finite.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim == 1 and task.outputs == 1:
         array = array[:, None]
@@ -251,7 +255,7 @@ def predict(order: dict[str, Any], bench: Bench) -> dict[str, Any]:
 
 
 def check(order: dict[str, Any], bench: Bench) -> dict[str, Any]:
-    """Compares features of a batch with features of its rows one by one, and sees that rows are not changed."""
+    """Compares features of a batch with those of its rows one by one; sees whether rows are changed."""
     job, watch = Job.parse(order, bench), Stopwatch()
     y = targets(job.task, bench.array("y"), bench.array("train_rows"))
     module = job.solution.module
@@ -288,7 +292,9 @@ def sample(rows: Array, seed: int) -> Array:
 
 
 def row_of(X: Any, i: int) -> list[Any]:
-    """The values of one row of whatever `features` returned: frame, matrix, sparse matrix, or a collection of them."""
+    """The values of one row of whatever `features` returned: frame, matrix, sparse matrix, or a collection of
+    them.
+    """
     if isinstance(X, dict):
         return [value for key in sorted(X, key=str) for value in row_of(X[key], i)]
     if isinstance(X, tuple | list):
@@ -302,7 +308,9 @@ def row_of(X: Any, i: int) -> list[Any]:
 
 
 def difference(left: list[Any], right: list[Any]) -> float:
-    """The largest relative difference of two rows; infinite when they differ in length or in a value without size."""
+    """The largest relative difference of two rows; infinite when they differ in length or in a value without
+    size.
+    """
     if len(left) != len(right):
         return float("inf")
     return max((_apart(a, b) for a, b in zip(left, right, strict=True)), default=0.0)

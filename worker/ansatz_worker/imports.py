@@ -1,7 +1,7 @@
 """Keeps a package from being imported, as if it were not installed.
 
-pyarrow starts a thread on import, and pandas stores strings in another way where it finds it: the zygote must have
-neither, and a delivered model must see the same frames as the zygote did.
+pyarrow starts a thread on import, and pandas stores strings in another way where it finds it: the zygote must
+have neither, and a delivered model must see the same frames as the zygote did.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The lock of a child: Landlock, no-new-privileges, a seccomp filter and resource limits, by raw system calls.
+"""The lock of a child: Landlock, no-new-privileges, a seccomp filter and resource limits, by raw system
+calls.
 
-Whom it distrusts: the solution code that runs afterwards in this very process. What that code may still do: read files
-outside the trial folders, write into its own trial folder, compute with threads and subprocesses, and talk to the host
-on the trial's own channel. What it must not: read or signal another trial or the zygote, or leave anything that
-another trial could find. Covert channels through load and timing are not closed.
+Whom it distrusts: the solution code that runs afterwards in this very process. What that code may still do:
+read files outside the trial folders, write into its own trial folder, compute with threads and subprocesses,
+and talk to the host on the trial's own channel. What it must not: read or signal another trial or the zygote,
+or leave anything that another trial could find. Covert channels through load and timing are not closed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _syscall(number: int, *arguments: int | None) -> int:
     return int(library.syscall(ctypes.c_long(number), *values))
 
 
-# --- Landlock ---------------------------------------------------------------------------------------------------
+# --- Landlock
 
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_ADD_RULE = 445
@@ -78,7 +79,9 @@ def landlock_abi() -> int:
 
 
 def landlock(own: Path, abi: int) -> None:
-    """Read-only everywhere but `own`, whose siblings are not even readable; no signals, abstract sockets, TCP outward."""
+    """Read-only everywhere but `own`, whose siblings are not even readable; no signals, abstract sockets, TCP
+    outward.
+    """
     handled = FS_ACCESS_BY_ABI[max(version for version in FS_ACCESS_BY_ABI if version <= abi)]
     # TCP bind and connect from version 4, abstract sockets and signals from version 6.
     attributes = struct.pack("QQQ", handled, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
@@ -135,7 +138,7 @@ def _grant(ruleset: int, path: Path, access: int) -> None:
         os.close(descriptor)
 
 
-# --- seccomp ----------------------------------------------------------------------------------------------------
+# --- seccomp
 
 LD_WORD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, DENY, KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -149,7 +152,8 @@ AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 class Denied:
     """A system call that is refused, with its number on x86-64 and arm64 (-1: absent) and the reason.
 
-    With `argument`, it is refused only when that argument is one of `values` (or, with `unless`, none of them).
+    With `argument`, it is refused only when that argument is one of `values` (or, with `unless`, none of
+    them).
     """
 
     name: str
@@ -244,7 +248,9 @@ def signals_denied(own: int) -> tuple[Denied, ...]:
 
 
 def assemble(denied: tuple[Denied, ...], machine: str) -> bytes:
-    """The filter as BPF: foreign architecture kills, each refused call answers EPERM, everything else passes on."""
+    """The filter as BPF: foreign architecture kills, each refused call answers EPERM, everything else passes
+    on.
+    """
     program = [
         _statement(LD_WORD, 4),
         _jump(JUMP_EQUAL, AUDIT_ARCH[machine], 1, 0),
@@ -267,7 +273,8 @@ def _refusal(call: Denied, number: int) -> list[bytes]:
     count = len(call.values)
     body = [_statement(LD_WORD, 16 + 8 * call.argument)]
     for i, value in enumerate(call.values):
-        # A match leaves to what stands behind the comparisons: one further with `unless`, which skips the denial.
+        # A match leaves to what stands behind the comparisons: one further with `unless`, which skips the
+        # denial.
         body.append(_jump(JUMP_EQUAL, value, count - 1 - i + (1 if call.unless else 0), 0))
     if call.unless:
         body.append(deny)
@@ -291,7 +298,9 @@ class _Program(ctypes.Structure):
 
 
 def seccomp(denied: tuple[Denied, ...]) -> bool:
-    """Puts the filter on top of the cell's own; whether this machine's calls are known. Needs no-new-privileges."""
+    """Puts the filter on top of the cell's own; whether this machine's calls are known. Needs
+    no-new-privileges.
+    """
     machine = platform.machine()
     if machine not in AUDIT_ARCH:
         return False
@@ -302,7 +311,7 @@ def seccomp(denied: tuple[Denied, ...]) -> bool:
     return True
 
 
-# --- all of it --------------------------------------------------------------------------------------------------
+# --- all of it
 
 
 def limits(file_bytes_max: int = FILE_BYTES_MAX) -> None:
@@ -321,7 +330,7 @@ def close_descriptors(keep: int) -> None:
 
 
 def lock(own: Path) -> None:
-    """Locks this single-threaded process for good; raises `LockError` rather than leave a known barrier out."""
+    """Locks this single-threaded process for good; raises `LockError` when a known barrier fails."""
     abi = landlock_abi()
     limits()
     prctl(PR_SET_NO_NEW_PRIVS, 1)

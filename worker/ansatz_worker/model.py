@@ -36,7 +36,9 @@ class Kept:
     stage: float | None
 
     def save(self, path: Path) -> None:
-        """Writes the model. The learnt parts are pickled apart, so that source code can be loaded before them."""
+        """Writes the model. The learnt parts are pickled apart, so that source code can be loaded before
+        them.
+        """
         learnt = pickle.dumps((self.state, self.model), protocol=5)
         head = {"format": FORMAT, "solution": self.solution, "params": self.params, "stage": self.stage}
         with path.open("wb") as file:

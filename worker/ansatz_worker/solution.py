@@ -1,4 +1,5 @@
-"""A solution: a module that keeps the contract of `SOLUTIONS.md`, loaded from the package or from source text.
+"""A solution: a module that keeps the contract of `SOLUTIONS.md`, loaded from the package or from source
+text.
 
 Loading runs the module's code, so it happens only in a locked child or in a cell that holds nothing else.
 """
@@ -22,7 +23,9 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 @dataclass(frozen=True)
 class TaskView:
-    """What a solution may know about its task. `columns` lists the names of each kind of column, in table order."""
+    """What a solution may know about its task. `columns` lists the names of each kind of column, in table
+    order.
+    """
 
     problem: str
     metric: str
@@ -88,7 +91,9 @@ class Solution:
 
 
 def load(record: Any) -> Solution:
-    """The solution that an order names; raises `OrderError` for an unknown one, `ContractError` for a broken one."""
+    """The solution that an order names; raises `OrderError` for an unknown one, `ContractError` for a broken
+    one.
+    """
     match record:
         case {"builtin": str(name)}:
             module = _builtin(name)
@@ -133,7 +138,7 @@ def _source(name: str, code: str) -> ModuleType:
 
 
 def space(solution: Solution) -> dict[str, dict[str, Any]]:
-    """The search space as the host reads it; raises `ContractError` naming the parameter that is malformed."""
+    """The search space as the host reads it; raises `ContractError` naming a malformed parameter."""
     return {str(name): _dimension(str(name), record) for name, record in solution.module.SPACE.items()}
 
 

@@ -1,7 +1,7 @@
 """The zygote: imports libraries, builds the frame of all rows, and forks one child per trial.
 
-It never sees a target, never fits, never starts a thread: a process that has once computed with OpenMP threads hangs
-its forked children.
+It never sees a target, never fits, never starts a thread: a process that has once computed with OpenMP
+threads hangs its forked children.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def prepare() -> None:
         os.environ.setdefault(variable, "1")
     # Trials share cores with each other: a waiting thread sleeps instead of keeping a core busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Process pools need semaphores in /dev/shm, which trials cannot write: joblib then works in sequence or threads.
+    # Process pools need semaphores in /dev/shm, which trials cannot write: joblib then works in sequence or
+    # threads.
     os.environ["JOBLIB_MULTIPROCESSING"] = "0"
     imports.block("pyarrow")
 

@@ -1,4 +1,5 @@
-"""Source of a solution that attacks the zygote and its siblings from inside a trial, and reports what it reached.
+"""Source of a solution that attacks the zygote and its siblings from inside a trial, and reports what it
+reached.
 
 Each probe answers 1.0 when it got through and 0.0 when it was stopped; the answers travel as "importances".
 """
@@ -45,7 +46,9 @@ MASK = np.uint64(0x5DEECE66D1234567)
 
 
 def memory_holds(masked):
-    """How often a number lies in the writable memory of this process; it is named masked, so as not to be there."""
+    """How often a number lies in the writable memory of this process; it is named masked, so as not to be
+    there.
+    """
     found, step = 0, 1 << 15
     end_read, end_write = os.pipe()
     with open("/proc/self/maps") as maps:
@@ -100,7 +103,7 @@ def probes(params):
         "bind_abstract": tries(lambda: bound("\0ansatz-relay")),
         "bind_path": tries(lambda: bound("relay.socket")),
         "fifo": tries(lambda: os.mkfifo("fifo")),
-        "shared_pipe": tries(lambda: any(os.readlink(f"/proc/self/fd/{d}").startswith("pipe") for d in range(3))),
+        "shared_pipe": tries(lambda: any("pipe" in os.readlink(f"/proc/self/fd/{d}") for d in range(3))),
         "unshare": tries(lambda: call(272, 0x10000000)),
         "io_uring": tries(lambda: call(425, 1, 0)),
     }

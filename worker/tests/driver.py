@@ -86,7 +86,12 @@ class Process(Peer):
     def __init__(self, arguments: list[str], seconds: float = 60.0) -> None:
         ours, theirs = seqpacket()
         super().__init__(ours, seconds)
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "LANG": "C.UTF-8",
+        }
         wrapper = "import os,sys; os.dup2(int(sys.argv[1]),3); os.execv(sys.argv[2], sys.argv[2:])"
         user = worker_user()
         self.process = subprocess.Popen(
@@ -135,10 +140,14 @@ class Zygote(Process):
         assert hello["event"] == "hello" and hello["trial"] == trial, hello
         return peer
 
-    def run(self, order: Message, arrays_by_name: dict[str, np.ndarray], out: Path, trial: int = 1) -> Message:
+    def run(
+        self, order: Message, arrays_by_name: dict[str, np.ndarray], out: Path, trial: int = 1
+    ) -> Message:
         """The answer of a trial to its order; the trial has ended."""
         peer = self.fork(trial, out)
-        peer.send({**order, "sealed": list(arrays_by_name)}, [sealed(array) for array in arrays_by_name.values()])
+        peer.send(
+            {**order, "sealed": list(arrays_by_name)}, [sealed(array) for array in arrays_by_name.values()]
+        )
         answer = peer.receive()
         while answer["event"] == "progress":
             answer = peer.receive()
@@ -168,7 +177,15 @@ TASK = {"problem": "binary", "metric": "roc_auc", "outputs": 1, "classes": 2, "h
 def fit_order(solution: Message | str, **changes: Any) -> Message:
     """A `fit` order for a builtin solution by name, or for source code."""
     record = {"builtin": solution} if isinstance(solution, str) else solution
-    order = {"order": "fit", "solution": record, "params": {}, "seed": 1, "threads": 1, "task": TASK, "drop": []}
+    order = {
+        "order": "fit",
+        "solution": record,
+        "params": {},
+        "seed": 1,
+        "threads": 1,
+        "task": TASK,
+        "drop": [],
+    }
     return {**order, "deadline_s": 60.0, "keep_model": False, "out": "/out/t1", **changes}
 
 
@@ -177,7 +194,9 @@ def source(code: str) -> Message:
 
 
 def make_columns(rows: int = 400) -> tuple[list[Typed], np.ndarray]:
-    """A number, a category, a text and a moment for each row, and a binary target that depends on the first two."""
+    """A number, a category, a text and a moment for each row, and a binary target that depends on the first
+    two.
+    """
     generator = np.random.default_rng(7)
     number = generator.normal(size=rows)
     number[::17] = np.nan

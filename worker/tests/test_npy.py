@@ -15,7 +15,9 @@ from ansatz_worker import npy
 @pytest.mark.parametrize("dtype", ["<f8", "<f4", "<i8", "<i4", "|u1", "|b1"])
 @pytest.mark.parametrize("shape", [(0,), (3,), (2, 3), (4, 0), (2, 3, 4)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_numpy_reads_what_we_write_and_we_read_it(tmp_path: Path, dtype: str, shape: tuple[int, ...], order: str) -> None:
+def test_numpy_reads_what_we_write_and_we_read_it(
+    tmp_path: Path, dtype: str, shape: tuple[int, ...], order: str
+) -> None:
     size = int(np.prod(shape))
     array = np.asarray(np.arange(size).reshape(shape).astype(dtype), order=order)
     npy.write(tmp_path / "a.npy", array)

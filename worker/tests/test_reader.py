@@ -19,7 +19,9 @@ ROWS = "".join(f"{i},{i / 3:.3f},{'abc'[i % 3]}\n" for i in range(30))
 PLAIN = "n,x,c\n" + ROWS
 
 
-def card(tmp_path: Path, train: str | bytes, test: str | bytes | None = None, name: str = "train.csv") -> dict[str, Any]:
+def card(
+    tmp_path: Path, train: str | bytes, test: str | bytes | None = None, name: str = "train.csv"
+) -> dict[str, Any]:
     """The profile of these files."""
     paths = []
     for content, file in ((train, name), (test, "test.csv")):
@@ -91,7 +93,13 @@ def test_separators_and_line_ends(tmp_path: Path, separator: str, ends: str) -> 
 
 @pytest.mark.parametrize(
     ("encoding", "told"),
-    [("utf-8", None), ("utf-8-sig", None), ("utf-16", "utf-16-le"), ("utf-16-be", "utf-16-be"), ("cp1252", "cp1252")],
+    [
+        ("utf-8", None),
+        ("utf-8-sig", None),
+        ("utf-16", "utf-16-le"),
+        ("utf-16-be", "utf-16-be"),
+        ("cp1252", "cp1252"),
+    ],
 )
 def test_encodings(tmp_path: Path, encoding: str, told: str | None) -> None:
     text = "größe,stadt\n" + "".join(f"{i},Köln {i % 4}\n" for i in range(40))
@@ -115,7 +123,9 @@ def test_a_header_with_a_line_break_is_skipped_whole(tmp_path: Path) -> None:
 
 def test_words_for_missing(tmp_path: Path) -> None:
     words = ["NA", "N/A", "", "null", "None", "nan", "#N/A", "NULL", " NA "]
-    profile = card(tmp_path, "n,c\n" + "".join(f"{i},a\n" for i in range(30)) + "".join(f"1,{w}\n" for w in words))
+    profile = card(
+        tmp_path, "n,c\n" + "".join(f"{i},a\n" for i in range(30)) + "".join(f"1,{w}\n" for w in words)
+    )
     assert column(profile, "c")["missing_train"] == pytest.approx(9 / 39)
     assert column(profile, "c")["distinct"] == 1 and column(profile, "c")["kind"] == "categorical"
 
@@ -123,13 +133,17 @@ def test_words_for_missing(tmp_path: Path) -> None:
 def test_ragged_rows_are_kept_and_named(tmp_path: Path) -> None:
     profile = card(tmp_path, PLAIN + "100\n101,1,a,extra\n")
     assert profile["train_rows"] == 32
-    assert "2 of 32 rows" in notices(profile)["ragged_rows"] and "row 31, 32" in notices(profile)["ragged_rows"]
+    assert (
+        "2 of 32 rows" in notices(profile)["ragged_rows"] and "row 31, 32" in notices(profile)["ragged_rows"]
+    )
     assert column(profile, "c")["missing_train"] == pytest.approx(1 / 32)
 
 
 def test_row_names_without_a_header_cell(tmp_path: Path) -> None:
     profile = card(tmp_path, "x,c\n" + ROWS)
-    assert [c["name"] for c in profile["columns"]] == ["row_name", "x", "c"] and "row_names" in notices(profile)
+    assert [c["name"] for c in profile["columns"]] == ["row_name", "x", "c"] and "row_names" in notices(
+        profile
+    )
 
 
 def test_duplicate_and_empty_names(tmp_path: Path) -> None:
@@ -162,7 +176,9 @@ def test_mixed_types_are_read_as_numbers_when_nearly_all_are(tmp_path: Path) -> 
 
 def test_placeholders_in_numbers_are_missing(tmp_path: Path) -> None:
     profile = card(tmp_path, "n,x\n" + "".join(f"{i},{'?' if i % 3 == 0 else i}\n" for i in range(60)))
-    assert column(profile, "x")["kind"] == "numeric" and column(profile, "x")["missing_train"] == pytest.approx(1 / 3)
+    assert column(profile, "x")["kind"] == "numeric" and column(profile, "x")[
+        "missing_train"
+    ] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -279,29 +295,39 @@ def test_many_columns(tmp_path: Path) -> None:
     assert len(profile["columns"]) == width and column(profile, "c1")["distinct"] == 7
 
 
-# --- write ------------------------------------------------------------------------------------------------------
+# --- write
 
 
-def written(tmp_path: Path, train: str, test: str | None, **wish: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def written(
+    tmp_path: Path, train: str, test: str | None, **wish: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The answer to `write` and the files that it left."""
     (tmp_path / "train.csv").write_text(train)
     if test:
         (tmp_path / "test.csv").write_text(test)
     reader = serve.Reader(tmp_path)
     reader.read(tmp_path / "train.csv", tmp_path / "test.csv" if test else None, None)
-    answer = reader.obey({"op": "write", "id": None, "exclude": [], "classes": None, "categorical": [], **wish}, [])
+    answer = reader.obey(
+        {"op": "write", "id": None, "exclude": [], "classes": None, "categorical": [], **wish}, []
+    )
     files: dict[str, Any] = {p.stem: json.loads(p.read_text("utf-8")) for p in tmp_path.glob("*.json")}
     files |= {p.stem: np.load(p) for p in tmp_path.glob("*.npy")}
     return answer, files
 
 
 def test_arrays_of_both_files(tmp_path: Path) -> None:
-    train = "id,x,c,k,y,only\n" + "".join(f"0{i},{i}.5,{'ab'[i % 2]},{i % 3},{i % 2},9{i}\n" for i in range(30))
+    train = "id,x,c,k,y,only\n" + "".join(
+        f"0{i},{i}.5,{'ab'[i % 2]},{i % 3},{i % 2},9{i}\n" for i in range(30)
+    )
     test = "id,x,c,k\n101,7,z,2\n102,,a,\n"
     answer, files = written(tmp_path, train, test, target="y", id="id", problem="binary", categorical=["k"])
     assert answer == {"event": "written", "classes": ["0", "1"], "features": 3, "notices": []}
     places = [(c["name"], c["kind"], c["store"], c["index"]) for c in files["table"]["columns"]]
-    assert places == [("x", "numeric", "numeric", 0), ("c", "categorical", "codes", 0), ("k", "categorical", "codes", 1)]
+    assert places == [
+        ("x", "numeric", "numeric", 0),
+        ("c", "categorical", "codes", 0),
+        ("k", "categorical", "codes", 1),
+    ]
     assert files["numeric"].flags.f_contiguous and files["codes"].dtype == np.int32
     assert files["numeric"][30:, 0].tolist()[0] == 7.0 and np.isnan(files["numeric"][31, 0])
     assert files["levels"] == [["a", "b", "z"], ["0", "1", "2"]]
@@ -324,7 +350,10 @@ def test_rows_without_a_target_are_said(tmp_path: Path) -> None:
 
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
     train = "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(30))
-    for target, problem, code in (("z", "binary", "target_absent"), ("y", "regression", "target_not_numeric")):
+    for target, problem, code in (
+        ("z", "binary", "target_absent"),
+        ("y", "regression", "target_not_numeric"),
+    ):
         with pytest.raises(Refused) as refused:
             written(tmp_path, train, None, target=target, problem=problem)
         assert refused.value.code == code
@@ -332,10 +361,13 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
 
 def test_a_later_file_is_read_alike(tmp_path: Path) -> None:
     train = "id;x;d;c;k;t;y\n" + "".join(
-        f"{i};{i},5;{1 + i % 28}.02.2015;{'ab'[i % 2]};{i % 3};the text number {i} here;{i % 2}\n" for i in range(40)
+        f"{i};{i},5;{1 + i % 28}.02.2015;{'ab'[i % 2]};{i % 3};the text number {i} here;{i % 2}\n"
+        for i in range(40)
     )
     _, files = written(tmp_path, train, None, target="y", id="id", problem="binary", categorical=["k"])
-    (tmp_path / "new.csv").write_text("t;k;c;d;x;id\nsome words never seen;1.0;b;03.02.2015;7,25;n1\n;9;q;bad;;n2\n")
+    (tmp_path / "new.csv").write_text(
+        "t;k;c;d;x;id\nsome words never seen;1.0;b;03.02.2015;7,25;n1\n;9;q;bad;;n2\n"
+    )
     answer = serve.Reader(tmp_path).apply(tmp_path / "new.csv", tmp_path / "schema.json")
     assert answer["rows"] == 2
     numeric, codes = np.load(tmp_path / "numeric.npy"), np.load(tmp_path / "codes.npy")

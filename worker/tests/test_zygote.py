@@ -115,7 +115,12 @@ def test_what_a_trial_cannot_reach(zygote: driver.Zygote, table: driver.Table, f
     secret, control = 987654.321987, 123456.789123
     # The secret stands for the label of a validation row: known here, sealed for nobody.
     seen = {**arrays, "weight": np.full(len(arrays["y"]), control)}
-    params = {"sibling": sibling, "other": str(folder / "t7"), "secret": masked(secret), "control": masked(control)}
+    params = {
+        "sibling": sibling,
+        "other": str(folder / "t7"),
+        "secret": masked(secret),
+        "control": masked(control),
+    }
     child = zygote.fork(8, folder / "t8")
     attack = {**driver.fit_order(driver.source(ATTACK), params=params), "sealed": list(seen)}
     child.send(attack, [driver.sealed(array) for array in seen.values()])
@@ -176,7 +181,9 @@ def test_failures_are_told(
 def test_a_killed_trial_is_reported_and_its_session_ends(
     zygote: driver.Zygote, table: driver.Table, folder: Path
 ) -> None:
-    code = SLEEPER.replace('time.sleep(params["seconds"])', "import os; os.fork() or time.sleep(60); os.abort()")
+    code = SLEEPER.replace(
+        'time.sleep(params["seconds"])', "import os; os.fork() or time.sleep(60); os.abort()"
+    )
     peer = zygote.fork(5, folder / "t5")
     order = driver.fit_order(driver.source(code), params={"seconds": 0})
     peer.send({**order, "sealed": list(table.sealed)}, [driver.sealed(a) for a in table.sealed.values()])
@@ -187,7 +194,11 @@ def test_a_killed_trial_is_reported_and_its_session_ends(
 
 
 def test_bad_messages_do_not_end_the_zygote(zygote: driver.Zygote, folder: Path) -> None:
-    for message in ({"op": "dance"}, {"op": "fork", "trial": 1, "out": str(folder)}, {"op": "load", "table": "/nil"}):
+    for message in (
+        {"op": "dance"},
+        {"op": "fork", "trial": 1, "out": str(folder)},
+        {"op": "load", "table": "/nil"},
+    ):
         answer = zygote.ask(message)
         assert answer["event"] == "failed" and answer["op"] == message["op"]
     zygote.connection.send(b"not json")
@@ -215,7 +226,9 @@ def test_the_filter_refuses_by_argument_and_only_then() -> None:
     assert run(code, 0, []) == "allow" and run(code, 0x40000000, []) == "deny"
     assert run(code, 0, [], arch=0x40000003) == "kill"
     own = lock.assemble(lock.signals_denied(77), "x86_64")
-    assert run(own, 62, [77, 9]) == "allow" and run(own, 62, [78, 9]) == "deny" and run(own, 200, [77]) == "deny"
+    assert (
+        run(own, 62, [77, 9]) == "allow" and run(own, 62, [78, 9]) == "deny" and run(own, 200, [77]) == "deny"
+    )
 
 
 def run(code: bytes, number: int, arguments: list[int], arch: int = 0xC000003E) -> str:

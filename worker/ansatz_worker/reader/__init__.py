@@ -1,1 +1,1 @@
-"""The reader: untrusted tables in, typed arrays, a data card and evidence out. It never runs solution code."""
+"""The reader: untrusted tables in, typed arrays, a data card, evidence out. No solution code runs here."""

@@ -1,4 +1,5 @@
-"""Typed columns to the files that everybody else maps: `table.json`, `numeric.npy`, `codes.npy`, `levels.json`, ….
+"""Typed columns to the files that everybody else maps: `table.json`, `numeric.npy`, `codes.npy`,
+`levels.json`, ….
 
 Only feature columns go into the arrays; the target goes into a file of its own.
 """
@@ -109,7 +110,8 @@ def class_target(
     unknown = [label for label in labels if label not in place]
     if unknown:
         count = int((np.isnan(target) & (codes >= 0)).sum())
-        message = f"{file}: {count:,} rows have a target outside the classes ({some([short(u, 30) for u in unknown])}); left out"
+        named = some([short(label, 30) for label in unknown])
+        message = f"{file}: {count:,} rows have a target outside the classes ({named}); left out"
         notices.append(Notice("target_unknown_class", message))
     return target, classes, notices
 
@@ -117,9 +119,8 @@ def class_target(
 def value_target(column: Typed, rows: int, file: str) -> tuple[Floats, list[Notice]]:
     """Target values, NaN where missing; raises `Refused` when the column does not hold numbers."""
     if column.values is None or column.kind == "datetime":
-        assert column.kind == "datetime" or column.codes is not None
-        filled = [] if column.codes is None else column.codes[:rows][column.codes[:rows] >= 0]
-        example = short(column.levels[filled[0]], 30) if len(filled) else "moments"
+        seen = [] if column.codes is None else [code for code in column.codes[:rows].tolist() if code >= 0]
+        example = short(column.levels[seen[0]], 30) if seen else "moments"
         raise Refused(
             "target_not_numeric",
             f"{file}: the target `{short(column.name)}` holds no numbers (for example `{example}`)",
@@ -136,7 +137,8 @@ def missing_notice(missing: NDArray[np.bool_], name: str, file: str) -> list[Not
     if not missing.any():
         return []
     rows = np.flatnonzero(missing)
-    message = f"{file}: {len(rows):,} rows have no target `{short(name)}` (row {some([int(r) + 1 for r in rows[:6]])}); left out"
+    named = some((rows + 1).tolist())
+    message = f"{file}: {len(rows):,} rows have no target `{short(name)}` (row {named}); left out"
     return [Notice("target_missing", message)]
 
 

@@ -1,6 +1,7 @@
 """What kind of thing a column holds, concluded from all its cells (training and test file together).
 
-Numbers, moments, categories and texts; a whole column is read in one notation, and cells that do not fit it are missing.
+Numbers, moments, categories and texts; a whole column is read in one notation, and cells that do not fit it
+are missing.
 """
 
 from __future__ import annotations
@@ -19,17 +20,10 @@ from ansatz_worker.reader.table import Notice, short, some
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
-MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "Null", "None", "<NA>"] + [
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "#NULL!",
-    "NaT",
-    "1.#IND",
-    "-1.#IND",
-    "1.#QNAN",
-    "-1.#QNAN",
-]
+MISSING = (
+    *("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "Null", "None", "<NA>"),
+    *("#N/A", "#N/A N/A", "#NA", "#NULL!", "NaT", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
 PLACEHOLDERS = {
     "?",
     "-",
@@ -61,7 +55,8 @@ LONG_TEXT_DISTINCT_SHARE_MIN = 0.2
 
 @dataclass
 class Typed:
-    """A column with its kind: `values` for numbers and moments, `codes` into `levels` for categories and texts.
+    """A column with its kind: `values` for numbers and moments, `codes` into `levels` for categories and
+    texts.
 
     `notation` says how its cells are read, so that a later file is read alike.
     """
@@ -257,7 +252,7 @@ def _as_strings(cells: Any) -> Any:
 
 
 def likely_notation(cells: Any, kind: str, levels: list[str]) -> str:
-    """The notation of a column whose schema does not name it: concluded from these cells, hence less certain."""
+    """The notation of a column whose schema does not name it, concluded from these cells: less certain."""
     if kind == "categorical":
         numeric = bool(levels) and all(
             numbers.canonical_text(level) == level and _is_number(level) for level in levels

@@ -26,7 +26,7 @@ YEAR_PIVOT = 69
 
 @dataclass(frozen=True)
 class Notation:
-    """A way of writing moments: its name, the pattern, and the order of year, month and day among its groups."""
+    """A way of writing moments: its name, and a pattern whose groups are named by their meaning."""
 
     name: str
     pattern: str
@@ -35,19 +35,17 @@ class Notation:
 YEAR_FIRST = r"^(?P<year>\d{4})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?" + TIME
 NUMBERS = r"^(?P<{first}>\d{{1,2}})[-/.](?P<{second}>\d{{1,2}})[-/.](?P<year>\d{{4}}|\d{{2}})"
 
+WEEKDAY = r"^(?:[A-Za-z]{3,9},? +)?"
+
 NOTATIONS = (
     Notation("ymd", YEAR_FIRST),
     Notation("dmy", NUMBERS.format(first="day", second="month") + TIME),
     Notation("mdy", NUMBERS.format(first="month", second="day") + TIME),
     Notation(
         "dby",
-        r"^(?:[A-Za-z]{3,9},? +)?(?P<day>\d{1,2})[- ./]?(?P<name>[A-Za-z]{3,9})\.?[-, ./]+(?P<year>\d{4}|\d{2})"
-        + TIME,
+        WEEKDAY + r"(?P<day>\d{1,2})[- ./]?(?P<name>[A-Za-z]{3,9})\.?[-, ./]+(?P<year>\d{4}|\d{2})" + TIME,
     ),
-    Notation(
-        "bdy",
-        r"^(?:[A-Za-z]{3,9},? +)?(?P<name>[A-Za-z]{3,9})\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})" + TIME,
-    ),
+    Notation("bdy", WEEKDAY + r"(?P<name>[A-Za-z]{3,9})\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})" + TIME),
 )
 
 

@@ -1,4 +1,4 @@
-"""Cells that are numbers, in the notations that are unambiguous. Works on arrow arrays of distinct strings."""
+"""Cells that are numbers, in unambiguous notations. Works on arrow arrays of distinct strings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Text with separators (CSV, TSV and kin) to columns of strings.
 
-The quick path is arrow's parser; a file whose rows differ in length goes through Python's, row by row, so that no row is lost.
+The quick path is arrow's parser; a file whose rows differ in length goes through Python's, row by row, so
+that no row is lost.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def parse(body: bytes, file: str) -> RawTable:
             "too_wide", f"{file} has {len(header):,} columns", f"at most {COLUMNS_MAX:,} are read", file
         )
     try:
-        columns, notices = quick(body, separator, len(header)), []
+        columns = quick(body, separator, len(header))
+        notices: list[Notice] = []
     except pa.ArrowInvalid:
         header, columns, notices = thorough(body, separator, header, file)
     rows = len(columns[0]) if columns else 0
@@ -55,7 +57,8 @@ def separator_of(body: bytes, file: str) -> str:
         if not widths or widths[0] < 2:
             continue
         evenness = sum(width == widths[0] for width in widths) / len(widths)
-        # Evenness in coarse steps, then the number of fields: one ragged row must not hand the file to another separator.
+        # Evenness in coarse steps, then the number of fields: one ragged row must not hand the file to
+        # another separator.
         rating = (round(evenness * 4) / 4, widths[0])
         if rating > best_rating:
             best, best_rating = separator, rating
@@ -86,7 +89,9 @@ def first_record(body: bytes, separator: str) -> list[str]:
 
 
 def quick(body: bytes, separator: str, width: int) -> list[Any]:
-    """Columns by arrow's parser; raises `ArrowInvalid` when rows differ in length or a row is larger than a block."""
+    """Columns by arrow's parser; raises `ArrowInvalid` when rows differ in length or a row is larger than a
+    block.
+    """
     names = [f"c{i}" for i in range(width)]
     # A header that starts with blank lines is skipped with them.
     table = pa_csv.read_csv(
@@ -103,7 +108,7 @@ def quick(body: bytes, separator: str, width: int) -> list[Any]:
 def thorough(
     body: bytes, separator: str, header: list[str], file: str
 ) -> tuple[list[str], list[Any], list[Notice]]:
-    """Header, columns and notices by Python's parser: short rows are filled, extra cells dropped, none lost."""
+    """Header, columns and notices by Python's parser: short rows are filled, extra cells dropped."""
     text = io.TextIOWrapper(io.BytesIO(body), "utf-8", errors="replace", newline="")
     try:
         records = [record for record in csv.reader(text, delimiter=separator) if record][1:]
@@ -122,8 +127,9 @@ def thorough(
     ragged = [i + 1 for i, record in enumerate(records) if len(record) != width]
     if ragged:
         message = (
-            f"{file}: {len(ragged):,} of {len(records):,} rows do not have {width} cells (row {some(ragged)}, "
-            "header not counted); short rows were filled with missing cells, extra cells dropped"
+            f"{file}: {len(ragged):,} of {len(records):,} rows do not have {width} cells "
+            f"(row {some(ragged)}, header not counted); short rows were filled with missing cells, "
+            "extra cells dropped"
         )
         notices.append(Notice("ragged_rows", message))
     padding = [""] * width

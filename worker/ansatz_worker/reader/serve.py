@@ -1,4 +1,5 @@
-"""The reader process: answers `read`, `write`, `evidence` and `apply` on the control channel, one after another.
+"""The reader process: answers `read`, `write`, `evidence` and `apply` on the control channel, one after
+another.
 
 It parses the user's files and sees the training targets, but never solution code.
 """
@@ -201,13 +202,14 @@ class Reader:
 
 
 def apply_schema(file: Path, schema: dict[str, Any]) -> tuple[RawTable, arrays.Features, list[Notice]]:
-    """A new file, its features read as the schema says, and notices; raises `Refused` for an absent column."""
+    """A new file, its features read as the schema says, and notices; `Refused` for an absent column."""
     table, _ = read_table(file)
     absent = [str(record["name"]) for record in schema["columns"] if record["name"] not in table.names]
     if absent:
+        named = some([f"`{short(name)}`" for name in absent])
         raise Refused(
             "column_absent",
-            f"{table.file} lacks the column {some([f'`{short(name)}`' for name in absent])} that the model needs",
+            f"{table.file} lacks the column {named} that the model needs",
             "give a file with the same columns as the training file",
             table.file,
             column=absent[0],

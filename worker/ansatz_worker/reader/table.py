@@ -16,7 +16,7 @@ class Notice:
 
 @dataclass
 class RawTable:
-    """Columns of a file in order: arrow arrays of trimmed strings, or of numbers, truth values and moments."""
+    """Columns of a file in order: arrow arrays of trimmed strings, or of numbers and moments."""
 
     file: str
     names: list[str]

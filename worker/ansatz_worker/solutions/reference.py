@@ -1,7 +1,8 @@
 """The baseline: LightGBM with default parameters and the plainest preparation.
 
-Text columns become categories (unseen and missing are missing), moments become year, month, day, weekday, hour and day
-number; the target is taken as log(1 + y) for metrics that compare logarithms or ratios. 100 rounds, nothing to tune.
+Text columns become categories (unseen and missing are missing), moments become year, month, day, weekday,
+hour and day number; the target is taken as log(1 + y) for metrics that compare logarithms or ratios. 100
+rounds, nothing to tune.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ SPACE: dict[str, dict[str, Any]] = {}
 BATCH = False
 ROUNDS = 100
 LOG_METRICS = ("rmsle", "smape")
-PARTS = ("year", "month", "day", "dayofweek", "hour")
+PARTS = ("year", "month", "day", "day_of_week", "hour")
 DAY_ZERO = np.datetime64("1990-01-01", "s")
 
 
 @dataclass(frozen=True)
 class State:
-    """Column names in order, those that hold moments, and the levels of each text column in the training rows."""
+    """Column names in order, those that hold moments, and the levels of each text column in the training
+    rows.
+    """
 
     columns: list[str]
     moments: frozenset[str]
@@ -72,7 +75,7 @@ def _column(column: pd.Series[Any], levels: list[str] | None) -> list[Any]:
         categories = pd.Index(levels, dtype=object)
         if isinstance(column.dtype, pd.CategoricalDtype):
             return [column.cat.set_categories(categories)]
-        return [pd.Categorical(column, categories=categories)]
+        return [pd.Categorical.from_codes(categories.get_indexer(column), categories=categories)]
     if pd.api.types.is_datetime64_any_dtype(column):
         days = (column - DAY_ZERO).dt.total_seconds() / 86400
         return [getattr(column.dt, part).astype(float) for part in PARTS] + [days]

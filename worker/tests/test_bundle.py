@@ -1,0 +1,187 @@
+"""A bundle, from files to predictions of a new file, in a process of its own as a user would run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import driver
+import numpy as np
+import pytest
+
+from ansatz_worker import bundle_predict, frame, harness
+from ansatz_worker.errors import ContractError
+from ansatz_worker.reader import serve
+
+PREDICT = """import pathlib, sys
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "code"))
+from ansatz_worker.bundle_predict import main
+sys.exit(main([str(HERE), *sys.argv[1:]]))
+"""
+
+
+def rows_of(count: int, seed: int) -> list[list[str]]:
+    draw = np.random.default_rng(seed)
+    rows = []
+    for i in range(count):
+        size, kind = draw.normal(), "abc"[draw.integers(0, 3)]
+        label = "yes" if size + (kind == "a") + 0.3 * draw.normal() > 0.5 else "no"
+        moment = f"{1 + i % 28}.{1 + i % 12}.2015"
+        rows.append([f"r{i}", f"{size:.4f}", kind, moment, f"some remark numbered {i}", label])
+    return rows
+
+
+HEADER = ["key", "size", "kind", "day", "remark", "answer"]
+
+
+def write(path: Path, rows: list[list[str]], header: list[str] = HEADER) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of two reference models on 200 rows."""
+    work, made = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("bundle")
+    write(work / "train.csv", rows_of(200, 1))
+    reader = serve.Reader(work)
+    reader.read(work / "train.csv", None, None)
+    wish = {"op": "write", "target": "answer", "id": "key", "problem": "binary", "classes": ["no", "yes"]}
+    reader.obey(wish, [])
+    y = np.load(work / "target.npy")
+    members = []
+    for i, part in enumerate((np.arange(0, 160), np.arange(40, 200))):
+        sealed = {"train_rows": part, "y": y[part], "predict_rows": np.arange(5)}
+        bench = harness.Bench(*frame.load(work), sealed, lambda step, value: None)
+        harness.run(driver.fit_order("reference", keep_model=True, out=str(work)), bench)
+        (made / "members").mkdir(exist_ok=True)
+        shutil.move(work / "model.bin", made / "members" / f"{i}.bin")
+        members.append({"file": f"members/{i}.bin", "weight": [0.75, 0.25][i], "stage": None})
+    shutil.copy(work / "schema.json", made)
+    shutil.copytree(driver.ROOT / "ansatz_worker", made / "code" / "ansatz_worker")
+    (made / "predict.py").write_text(PREDICT)
+    description = {
+        "members": members,
+        "task": driver.TASK,
+        "decision": {"rule": "threshold", "at": 0.5},
+        "classes": ["no", "yes"],
+        "output": {"id": "key", "columns": ["answer"], "kind": "label"},
+        "clip": None,
+    }
+    (made / "bundle.json").write_text(json.dumps(description))
+    return made
+
+
+def predicted(bundle: Path, source: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(bundle / "predict.py"), str(source), str(output)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", env={"PATH": "/usr/bin"}
+    )
+
+
+def test_a_new_file_is_predicted(bundle: Path, tmp_path: Path) -> None:
+    rows = rows_of(60, 2)
+    # Columns in another order, the answer absent, an unseen kind.
+    shuffled = [[r[4], r[3], "never seen" if i == 0 else r[2], r[1], r[0]] for i, r in enumerate(rows)]
+    write(tmp_path / "new.csv", shuffled, ["remark", "day", "kind", "size", "key"])
+    done = predicted(bundle, tmp_path / "new.csv", tmp_path / "out.csv")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    got = list(csv.reader((tmp_path / "out.csv").open()))
+    assert got[0] == ["key", "answer"] and [row[0] for row in got[1:]] == [row[0] for row in rows]
+    right = np.mean([row[1] == true[5] for row, true in zip(got[1:], rows, strict=True)])
+    assert right > 0.8
+
+
+def test_an_absent_column_is_named(bundle: Path, tmp_path: Path) -> None:
+    write(tmp_path / "new.csv", [row[:2] + row[3:] for row in rows_of(30, 3)], HEADER[:2] + HEADER[3:])
+    done = predicted(bundle, tmp_path / "new.csv", tmp_path / "out.csv")
+    assert done.returncode == 5 and done.stderr.startswith("error: new.csv lacks the column `kind`")
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "out.csv").exists()
+
+
+def test_a_folder_that_is_no_bundle_and_wrong_arguments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bundle_predict.run(tmp_path, tmp_path / "new.csv", tmp_path / "out.csv") == 5
+    assert "not a model bundle" in capsys.readouterr().err
+    assert bundle_predict.main(["one"]) == 2
+
+
+def test_a_bundle_without_notations_guesses_them(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("code"))
+    write(tmp_path / "new.csv", rows_of(60, 2))
+    with_notations = bundle_predict.apply(copy, tmp_path / "new.csv")
+    schema = json.loads((copy / "schema.json").read_text())
+    for column in schema["columns"]:
+        del column["notation"]
+    (copy / "schema.json").write_text(json.dumps(schema))
+    assert bundle_predict.apply(copy, tmp_path / "new.csv") == with_notations
+
+
+BINARY = np.array([[0.2], [0.6]])
+THREE = np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "classes", "decision", "clip", "predictions", "cells"),
+    [
+        ("label", ["y"], ["no", "yes"], None, None, BINARY, [["no"], ["yes"]]),
+        ("label", ["y"], ["no", "yes"], {"rule": "threshold", "at": 0.7}, None, BINARY, [["no"], ["no"]]),
+        (
+            "label",
+            ["y"],
+            ["a", "b", "c"],
+            {"rule": "argmax", "weights": [9, 1, 1]},
+            None,
+            THREE,
+            [["a"], ["a"]],
+        ),
+        ("probability", ["y"], ["0", "1"], {"rule": "as_is"}, None, BINARY, [["0.2"], ["0.6"]]),
+        ("class_probabilities", ["yes", "no"], ["no", "yes"], None, None, BINARY[:1], [["0.2", "0.8"]]),
+        (
+            "class_probabilities",
+            ["P_c", "P_a", "P_b"],
+            ["a", "b", "c"],
+            None,
+            None,
+            THREE[:1],
+            [["0.3", "0.2", "0.5"]],
+        ),
+        (
+            "value",
+            ["y"],
+            [],
+            {"rule": "at_least", "low": 0.0},
+            None,
+            np.array([[-1.0], [2.0]]),
+            [["0.0"], ["2.0"]],
+        ),
+        ("value", ["y"], [], None, [0.0, 1.5], np.array([[-1.0], [2.0]]), [["0.0"], ["1.5"]]),
+    ],
+)
+def test_outputs(
+    kind: str, columns: list[str], classes: list[str], decision: Any, clip: Any, predictions: Any, cells: Any
+) -> None:
+    record = {
+        "output": {"columns": columns, "kind": kind},
+        "classes": classes,
+        "decision": decision,
+        "clip": clip,
+    }
+    assert bundle_predict.written(record, predictions) == cells
+
+
+def test_outputs_that_cannot_be_named() -> None:
+    record = {
+        "output": {"columns": ["u", "v", "w"], "kind": "class_probabilities"},
+        "classes": ["a", "b", "c"],
+    }
+    with pytest.raises(ContractError):
+        bundle_predict.written(record, THREE)
