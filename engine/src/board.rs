@@ -15,8 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which rows are sealed, which are open, and how the open ones are folded.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    /// Rows of the training file, those with a missing target included.
-    pub total: usize,
     /// Sealed rows, rising.
     pub sealed: Vec<usize>,
     /// Rows that candidates may be fitted on, rising.
@@ -33,7 +31,7 @@ impl Rows {
         for (at, &row) in open.iter().enumerate() {
             position[row] = at;
         }
-        Self { total, sealed, open, folds, position }
+        Self { sealed, open, folds, position }
     }
 
     /// Where an open row stands in out-of-fold matrices.

@@ -5,8 +5,9 @@
 
 use crate::error::{RunError, RunErrorKind};
 use ansatz_core::ids::hex;
-use crate::shim::trusted;
+use ansatz_sandbox::trusted::{Progress, TrustedCommand};
 use sha2::{Digest, Sha256};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ fn make(environment: &Environment, progress: &mut dyn FnMut(String)) -> Result<(
     let python = find_python()?;
     let lock = folder.with_extension("lock-file");
     std::fs::write(&lock, lock_text()).map_err(|error| RunError::io("writing", &lock, &error))?;
-    let uv = trusted::find_program("uv");
+    let uv = find_program("uv");
     progress(format!(
         "setting up the worker environment (once, with {}): {}",
         uv.as_deref().map_or_else(|| "pip".into(), |path| path.display().to_string()),
@@ -128,7 +129,7 @@ fn make(environment: &Environment, progress: &mut dyn FnMut(String)) -> Result<(
         ]
     };
     for command in steps {
-        trusted::run(&command, SETUP_MAX, &mut |line| progress(line.trim_end().to_owned())).map_err(|error| {
+        execute(&command, SETUP_MAX, progress).map_err(|error| {
             RunError::failed(format!("making the worker environment failed: {error}")).hint(format!(
                 "the command was `{}`; check network access to the Python package index and disk space",
                 command.join(" ")
@@ -155,10 +156,31 @@ fn compile(python: &Path, folder: &Path, progress: &mut dyn FnMut(String)) -> Re
     ]
     .to_vec();
     // A package may ship files for other Python versions that do not compile here; that is not our concern.
-    match trusted::run(&command, SETUP_MAX, &mut |_| {}) {
-        Ok(()) | Err(trusted::TrustedError::Exit { .. }) => Ok(()),
-        Err(error) => Err(RunError::failed(format!("compiling byte code failed: {error}"))),
+    execute(&command, SETUP_MAX, &mut |_| {}).or(Ok(()))
+}
+
+/// Runs a set-up command; the error is its last line.
+fn execute(command: &[String], limit: Duration, progress: &mut dyn FnMut(String)) -> Result<(), String> {
+    let (program, arguments) = command.split_first().ok_or("an empty command")?;
+    let outcome = TrustedCommand::new(program)
+        .args(arguments.to_vec())
+        .timeout(limit)
+        .run(&mut |news| {
+            if let Progress::Line(line) = news {
+                progress(line.trim_end().to_owned());
+            }
+            ControlFlow::Continue(())
+        })
+        .map_err(|error| error.to_string())?;
+    if outcome.succeeded() {
+        return Ok(());
     }
+    Err(outcome.tail.last().cloned().unwrap_or_else(|| format!("{program} failed without a word")))
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
 }
 
 fn write_source(environment: &Environment, progress: &mut dyn FnMut(String)) -> Result<(), RunError> {
@@ -177,9 +199,9 @@ fn find_python() -> Result<PathBuf, RunError> {
     let suitable = |path: &PathBuf| {
         let check = "import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else 1)";
         let command = vec![path.display().to_string(), "-c".into(), check.into()];
-        trusted::run(&command, Duration::from_secs(20), &mut |_| {}).is_ok()
+        execute(&command, Duration::from_secs(20), &mut |_| {}).is_ok()
     };
-    INTERPRETERS.iter().filter_map(|name| trusted::find_program(name)).find(suitable).ok_or_else(|| {
+    INTERPRETERS.iter().filter_map(|name| find_program(name)).find(suitable).ok_or_else(|| {
         RunError::new(RunErrorKind::Failed, "no Python 3.11 to 3.13 was found on PATH")
             .hint("install Python 3.11 (with venv), then try again; `ansatz doctor` tells what is missing")
     })

@@ -25,8 +25,8 @@ use std::path::PathBuf;
 
 /// Numbers of orders that finalise start here, so that they never meet a trial's or a question's.
 const ORDERS_FROM: u32 = 2_000_000;
-/// Members that an ensemble may have at most.
-const MEMBERS_MAX: usize = 8;
+/// Configurations of one solution that may enter the ensemble.
+const CONTENDERS_PER_SOLUTION: usize = 4;
 /// Boosting stages chosen on folds are stretched by the growth of the training rows to this power.
 const STAGE_GROWTH_POWER: f64 = 0.5;
 /// A challenger takes the lead when it is better with at least this probability.
@@ -127,30 +127,24 @@ impl Finalise<'_> {
     /// When the journal cannot be written.
     pub fn choose(&mut self, combine: bool) -> Result<Option<Choice>, RunError> {
         let truth = self.board.open_truth().to_vec();
-        let ranking: Vec<&Entry> =
-            self.board.ranking(self.scoring.direction()).into_iter().filter(|entry| entry.oof.is_some()).collect();
+        let ranking: Vec<&Entry> = self.contenders();
         let Some(best) = ranking.first() else { return Ok(None) };
         let candidates: Vec<(CandidateId, &Matrix)> =
             ranking.iter().filter_map(|entry| Some((entry.candidate.id, entry.oof.as_ref()?))).collect();
         let single = vec![(best.candidate.id, 1.0)];
         let mut weights = single.clone();
         if combine && candidates.len() > 1 {
-            let matrices: Vec<&Matrix> = candidates.iter().map(|(_, oof)| *oof).collect();
-            let found = self.scoring.ensemble(&truth, &matrices, MEMBERS_MAX, self.seed.derive("ensemble"));
+            let matrices: Vec<Matrix> = candidates.iter().map(|(_, oof)| (*oof).clone()).collect();
+            let found = self.scoring.ensemble(&truth, &matrices, self.seed.derive("ensemble"));
             let combined: Vec<(CandidateId, f64)> = found
                 .iter()
                 .zip(&candidates)
                 .filter(|(weight, _)| **weight > 0.0)
                 .map(|(weight, (id, _))| (*id, *weight))
                 .collect();
-            if combined.len() > 1 {
-                let (mixed, alone) = (self.blend(&combined), self.blend(&single));
-                if let (Some(mixed), Some(alone)) = (mixed, alone) {
-                    if self.scoring.p_better(&truth, &mixed, &alone) > INCUMBENT_GATE {
-                        weights = combined;
-                    }
-                }
-            } else if !combined.is_empty() {
+            if let (Some(mixed), Some(alone)) = (self.blend(&combined), self.blend(&single))
+                && self.scoring.p_better_smoothly(&truth, &mixed, &alone) > INCUMBENT_GATE
+            {
                 weights = combined;
             }
         }
@@ -167,6 +161,19 @@ impl Finalise<'_> {
         }
         let members = weights.into_iter().map(|(id, weight)| self.member(id, weight)).collect();
         Ok(Some(Choice { members, oof, score, decision }))
+    }
+
+    /// Scored candidates that may become members, best first: a bounded number of each solution.
+    fn contenders(&self) -> Vec<&Entry> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let ranking = self.board.ranking(self.scoring.direction()).into_iter().filter(|entry| entry.oof.is_some());
+        ranking
+            .filter(|entry| {
+                let count = counts.entry(entry.candidate.solution.name()).or_default();
+                *count += 1;
+                *count <= CONTENDERS_PER_SOLUTION
+            })
+            .collect()
     }
 
     fn member(&self, id: CandidateId, weight: f64) -> Member {

@@ -10,7 +10,6 @@ use ansatz_core::seed::Seed;
 use ansatz_core::verdict::Stage;
 use ansatz_referee::interval::{self, Judged};
 use ansatz_referee::resample::Resampling;
-use crate::shim::prior;
 use ansatz_referee::split::HoldoutPlan;
 
 /// What the look showed.
@@ -96,11 +95,10 @@ fn nested(finalise: &Finalise<'_>, choice: &Choice) -> Matrix {
         let outside_truth: Vec<f64> = outside.iter().map(|&at| truth[at]).collect();
         let matrices: Vec<Matrix> = entries.iter().map(|oof| oof.take(&outside)).collect();
         let seed = finalise.seed.derive("nested");
-        let references: Vec<&Matrix> = matrices.iter().collect();
         let weights = if choice.is_ensemble() {
-            finalise.scoring.ensemble(&outside_truth, &references, choice.members.len(), seed)
+            finalise.scoring.ensemble(&outside_truth, &matrices, seed)
         } else {
-            best_alone(finalise.scoring, &outside_truth, &references)
+            best_alone(finalise.scoring, &outside_truth, &matrices)
         };
         for &at in &inside {
             for column in 0..judged.columns() {
@@ -112,7 +110,7 @@ fn nested(finalise: &Finalise<'_>, choice: &Choice) -> Matrix {
     judged
 }
 
-fn best_alone(scoring: &Scoring, truth: &[f64], matrices: &[&Matrix]) -> Vec<f64> {
+fn best_alone(scoring: &Scoring, truth: &[f64], matrices: &[Matrix]) -> Vec<f64> {
     let gains: Vec<f64> = matrices
         .iter()
         .map(|oof| scoring.plain_score(truth, oof).map_or(f64::NEG_INFINITY, |score| scoring.gain(score)))
@@ -164,13 +162,15 @@ fn measure(
         let reference_score = scoring.score(truth, theirs, &decision)?;
         let range = interval::lift(&judged, &decision.apply(theirs)).ok()?;
         let open = finalise.board.open_truth();
-        let constant = prior::constant(finalise.task, metric, open, rows.len());
+        let guessing = scoring.prior(open, finalise.task.outputs()).and_then(|prior| {
+            scoring.score(truth, &prior.predict(rows.len()), &prior.decision)
+        });
         Some(Baseline {
             score: reference_score,
             lift: scoring.gain(score) - scoring.gain(reference_score),
             low: range.low,
             high: range.high,
-            guessing: metric.score(truth, &constant, None).ok().filter(|score| score.is_finite()),
+            guessing,
         })
     });
     Outcome { holdout, expected, baseline }

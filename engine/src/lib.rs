@@ -32,7 +32,6 @@ mod run;
 mod scoring;
 mod search;
 mod setup;
-mod shim;
 mod stop;
 mod submission;
 mod worker;

@@ -15,7 +15,7 @@ use crate::pool::Pool;
 use crate::record::Record;
 use crate::remember;
 use crate::result::{self, Ending};
-use crate::scoring::{Decision, Scoring};
+use crate::scoring::Scoring;
 use crate::search::{self, Job, Progress, Search, SearchEnd, Searched, StepState};
 use crate::setup::{self, Prepared};
 use crate::stop::Stop;
@@ -32,7 +32,6 @@ use ansatz_core::status::Status;
 use ansatz_core::verdict::Stage;
 use ansatz_journal::{Blobs, Journal};
 use ansatz_planner::{Plan, StepKind};
-use crate::shim::prior;
 use ansatz_referee::split::{FoldPlan, folds};
 use ansatz_sandbox::{Launcher, Level};
 use std::collections::BTreeMap;
@@ -296,9 +295,9 @@ impl Life {
         scoring: &Scoring,
     ) -> Result<(), RunError> {
         let task = prepared.setup.task();
-        let constant = prior::constant(task, scoring.metric(), board.open_truth(), prepared.table.test_rows);
-        let plain = Decision::plain(scoring.metric().spec(), task.outputs());
-        submission::write(&self.folder, task, &prepared.ids, &constant, &plain).map(drop)
+        let Some(prior) = scoring.prior(board.open_truth(), task.outputs()) else { return Ok(()) };
+        let constant = prior.predict(prepared.table.test_rows);
+        submission::write(&self.folder, task, &prepared.ids, &constant, &prior.decision).map(drop)
     }
 
     fn plan(&mut self, prepared: &Prepared) -> Result<Plan, RunError> {
@@ -387,7 +386,7 @@ impl Life {
             // The seal was opened in an earlier life: nothing may be searched any more.
             let states = plan.steps().iter().map(|step| (step.id.clone(), StepState::Finished)).collect();
             let end = SearchEnd::BudgetUsed;
-            return Ok((Searched { states, end, history: Vec::new(), incumbent: None }, measured));
+            return Ok((Searched { states, end, history: Vec::new() }, measured));
         }
         let searched = search::search(&mut search, pool, progress).await?;
         let measured = search.measured;

@@ -151,6 +151,7 @@ struct Dispatcher<'a, 'b> {
     questions: u32,
     /// Gains on single folds, larger being better.
     fold_scores: BTreeMap<(CandidateId, Fold), f64>,
+    search_gains: BTreeMap<CandidateId, f64>,
     tuners: BTreeMap<StepId, Tuner>,
     next_trial: u32,
     trials_started: u32,
@@ -171,8 +172,6 @@ pub struct Searched {
     pub end: SearchEnd,
     /// (seconds, best score) whenever the best changed.
     pub history: Vec<(f64, f64)>,
-    /// The best single candidate.
-    pub incumbent: Option<CandidateId>,
 }
 
 /// What a resumed run already knows about its search.
@@ -210,6 +209,7 @@ pub async fn search(
         refused: BTreeSet::new(),
         questions: 0,
         fold_scores: progress.fold_scores,
+        search_gains: BTreeMap::new(),
         tuners: BTreeMap::new(),
         next_trial: progress.next_trial,
         trials_started: progress.trials_started,
@@ -230,7 +230,6 @@ pub async fn search(
         states: dispatcher.states,
         end,
         history: dispatcher.history,
-        incumbent: dispatcher.incumbent,
     })
 }
 
@@ -329,10 +328,6 @@ impl Dispatcher<'_, '_> {
     }
 
     // ---- Steps.
-
-    fn step(&self, id: &StepId) -> Option<&Step> {
-        self.s.plan.step(id)
-    }
 
     fn set(&mut self, id: &StepId, state: StepState) {
         self.states.insert(id.clone(), state);
@@ -917,7 +912,7 @@ impl Dispatcher<'_, '_> {
             solution: tuner.solution.clone(),
             gains: entries
                 .iter()
-                .filter_map(|entry| Some(self.s.scoring.gain(entry.score()?.score)))
+                .filter_map(|entry| self.search_gains.get(&entry.candidate.id).copied())
                 .collect(),
             failures: entries.iter().map(|entry| entry.failures.len() as u32).sum(),
             running: entries.iter().filter(|entry| entry.state == State::Open).count() as u32,
@@ -1051,11 +1046,17 @@ impl Dispatcher<'_, '_> {
         };
         let seed = self.s.seed.derive(&format!("tune {solution}"));
         let mut search = Searcher::new(space, Params::new(), seed);
-        for entry in self.s.board.entries.values() {
-            if entry.candidate.solution.name() == solution {
-                let gain = entry.score().map(|scored| self.s.scoring.gain(scored.score));
-                search.tell(&entry.candidate.params, gain);
-            }
+        let known: Vec<(CandidateId, Params)> = self
+            .s
+            .board
+            .entries
+            .values()
+            .filter(|entry| entry.candidate.solution.name() == solution)
+            .map(|entry| (entry.candidate.id, entry.candidate.params.clone()))
+            .collect();
+        for (id, params) in known {
+            let gain = self.search_gain(id);
+            search.tell(&params, gain);
         }
         self.tuners.insert(step.clone(), Tuner { solution, search, exhausted: false });
         Ok(())
@@ -1171,7 +1172,8 @@ impl Dispatcher<'_, '_> {
         let counted = staged && values.iter().all(|value| value.fract() == 0.0);
         let stage_value = values.get(stage).copied().unwrap_or(0.0);
         self.s.board.settle(id, Scored { score, stage, stage_value, staged, counted }, oof);
-        self.tell(id, Some(self.s.scoring.gain(score)));
+        let gain = self.search_gain(id);
+        self.tell(id, gain);
         let is_baseline = self.s.board.entries.get(&id).is_some_and(|entry| entry.candidate.origin == Origin::Baseline);
         if is_baseline {
             (self.s.early)(self.s.board, self.s.record)?;
@@ -1179,6 +1181,17 @@ impl Dispatcher<'_, '_> {
         self.challenge(id, score)?;
         self.measure();
         self.prune()
+    }
+
+    /// The gain by which the search is steered; remembered, since predictions of the also-rans are let go.
+    fn search_gain(&mut self, id: CandidateId) -> Option<f64> {
+        if let Some(gain) = self.search_gains.get(&id) {
+            return Some(*gain);
+        }
+        let oof = self.s.board.entries.get(&id)?.oof.as_ref()?;
+        let gain = self.s.scoring.search_gain(self.s.board.open_truth(), oof)?;
+        self.search_gains.insert(id, gain);
+        Some(gain)
     }
 
     fn tell(&mut self, id: CandidateId, gain: Option<f64>) {

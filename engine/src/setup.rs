@@ -19,7 +19,7 @@ use ansatz_core::outcome::DroppedColumn;
 use ansatz_core::profile::Profile;
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Stage;
-use crate::shim::leaks::{self, Action};
+use ansatz_referee::leaks::{self, Action};
 use ansatz_referee::split::{HoldoutPlan, SplitInput, seal};
 use ansatz_sandbox::Launcher;
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,8 @@ pub fn prepare(
     for column in &dropped {
         record.write(Event::ColumnDropped { dropped: column.clone() })?;
     }
-    let names: Vec<&str> = leaked.iter().map(String::as_str).collect();
+    let leaks = dropped.iter().filter(|column| column.reason == "leak");
+    let names: Vec<&str> = leaks.map(|column| column.column.as_str()).collect();
     let evidence = if names.is_empty() { "no column gives the target away".into() } else { names.join(", ") };
     record.check(Stage::Data, "leaks", true, evidence)?;
     if table.columns.len() == leaked.len() {
@@ -250,12 +251,13 @@ fn find_leaks(
         match decision.action {
             Action::Drop => {
                 leaked.push(decision.column.clone());
-                let (column, evidence) = (decision.column, decision.evidence);
-                dropped.push(DroppedColumn { column, reason: "leak".into(), evidence });
+                dropped.extend(decision.dropped());
             }
             Action::Warn => record.warn(format!("column {}: {}", decision.column, decision.evidence))?,
-            Action::Keep => {}
         }
+    }
+    if let Some(warning) = leaks::warn_of_duplicates(&evidence) {
+        record.warn(warning)?;
     }
     Ok((leaked, dropped))
 }
