@@ -3,6 +3,7 @@
 use ansatz_core::profile::{Column, ColumnKind, Profile};
 use ansatz_core::task::Task;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What kind of table it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +40,10 @@ impl DataShape {
             datetime: 0,
             text: 0,
         };
+        let codes = codes(task);
         for column in profile.columns.iter().filter(is_feature) {
             match column.kind {
-                ColumnKind::Numeric if is_code(task, &column.name) => shape.categorical += 1,
+                ColumnKind::Numeric if codes.contains(column.name.as_str()) => shape.categorical += 1,
                 ColumnKind::Numeric => shape.numeric += 1,
                 ColumnKind::Categorical => shape.categorical += 1,
                 ColumnKind::Datetime => shape.datetime += 1,
@@ -63,7 +65,8 @@ impl DataShape {
     }
 }
 
-/// Whether the task says that the column's numbers are codes.
-fn is_code(task: &Task, column: &str) -> bool {
-    task.inferred.iter().any(|inference| inference.field == "categorical" && inference.value == column)
+/// Columns of whole numbers that the task holds to be codes.
+fn codes(task: &Task) -> BTreeSet<&str> {
+    let of_codes = task.inferred.iter().filter(|inference| inference.field == "categorical");
+    of_codes.map(|inference| inference.value.as_str()).collect()
 }

@@ -1,11 +1,12 @@
 //! How the other columns are treated: which are of no use, which are codes, which one is the time or the group.
 
-use super::error::{UnderstandError, UnderstandErrorKind};
+use super::error::{UnderstandError, UnderstandErrorKind, quoted};
 use super::target::looks_like_id;
 use super::words::Clause;
 use super::{Facts, Notes};
 use ansatz_core::outcome::DroppedColumn;
 use ansatz_core::profile::{Column, ColumnKind};
+use std::collections::BTreeSet;
 
 /// How the columns are treated.
 pub(super) struct Treatment {
@@ -30,11 +31,10 @@ pub(super) fn treat(
         .collect();
     test_has_enough(facts, &others)?;
     let excluded: Vec<DroppedColumn> = others.iter().filter_map(|column| excluded(facts, column)).collect();
-    for dropped in excluded.iter().filter(|dropped| dropped.reason == "train_only") {
-        notes.warn(format!("`{}` is not used: {}", dropped.column, dropped.evidence));
-    }
-    let is_used = |column: &&&Column| !excluded.iter().any(|dropped| dropped.column == column.name);
-    let used: Vec<&Column> = others.iter().filter(is_used).copied().collect();
+    warn_of_train_only(&excluded, notes);
+    let dropped: BTreeSet<&str> = excluded.iter().map(|dropped| dropped.column.as_str()).collect();
+    let used: Vec<&Column> =
+        others.iter().filter(|column| !dropped.contains(column.name.as_str())).copied().collect();
     if used.is_empty() {
         let kind = UnderstandErrorKind::NoFeatures { target: target.name.clone() };
         return Err(UnderstandError::new(
@@ -48,6 +48,25 @@ pub(super) fn treat(
         group: group_column(facts, &used, notes),
         excluded,
     })
+}
+
+/// One warning per column, or one for all where they are many.
+fn warn_of_train_only(excluded: &[DroppedColumn], notes: &mut Notes) {
+    const SINGLE_WARNINGS_MAX: usize = 5;
+    let is_train_only = |dropped: &&DroppedColumn| dropped.reason == "train_only";
+    let names: Vec<&str> =
+        excluded.iter().filter(is_train_only).map(|dropped| dropped.column.as_str()).collect();
+    if names.len() > SINGLE_WARNINGS_MAX {
+        let count = names.len();
+        notes.warn(format!(
+            "{count} columns are not used because the test file does not have them: {}",
+            quoted(&names)
+        ));
+    } else {
+        for name in names {
+            notes.warn(format!("`{name}` is not used: the test file does not have it"));
+        }
+    }
 }
 
 /// Words that say that a column is in the training file alone.
@@ -97,7 +116,7 @@ fn is_promised(facts: &Facts<'_>, name: &str) -> bool {
     let declared = |clause: &Clause| {
         clause.has_any(TRAIN_ONLY) || clause.has_any(&["without", "lacks", "leaked", "leak"])
     };
-    let naming: Vec<&Clause> = facts.words.clauses.iter().filter(|clause| clause.names(name)).collect();
+    let naming: Vec<&Clause> = facts.words.naming(name).collect();
     naming.iter().any(|clause| lists_columns(clause)) && !naming.iter().any(|clause| declared(clause))
 }
 
@@ -181,7 +200,7 @@ fn says_all_are_codes(clause: &Clause) -> bool {
 }
 
 fn code_evidence(facts: &Facts<'_>, column: &Column) -> Option<String> {
-    if facts.words.clauses.iter().any(|clause| says_code(clause, &column.name)) {
+    if facts.words.naming(&column.name).any(|clause| says_code(clause, &column.name)) {
         return Some("the task text calls it a code".into());
     }
     let repeats = column.distinct * 2 <= facts.profile.train_rows;
@@ -294,7 +313,7 @@ fn group_column(facts: &Facts<'_>, used: &[&Column], notes: &mut Notes) -> Optio
             && (column.kind == ColumnKind::Categorical || (column.whole && is_called_code(&column.name)))
     };
     let unseen = |column: &&&Column| column.test_overlap.is_some_and(|overlap| overlap <= OVERLAP_MAX);
-    let said = |column: &&&Column| facts.words.clauses.iter().any(|clause| says_group(clause, &column.name));
+    let said = |column: &&&Column| facts.words.naming(&column.name).any(says_group);
     let found = used.iter().filter(repeats).find_map(|column| {
         if unseen(&column) {
             Some((column.name.clone(), "the test file has other values of it than the training file"))
@@ -307,16 +326,15 @@ fn group_column(facts: &Facts<'_>, used: &[&Column], notes: &mut Notes) -> Optio
     Some(name)
 }
 
-fn says_group(clause: &Clause, name: &str) -> bool {
-    clause.names(name)
-        && clause.has_any(&[
-            "split by",
-            "grouped by",
-            "group by",
-            "group column",
-            "no overlap",
-            "disjoint",
-            "unseen",
-            "appears in only one",
-        ])
+fn says_group(clause: &Clause) -> bool {
+    clause.has_any(&[
+        "split by",
+        "grouped by",
+        "group by",
+        "group column",
+        "no overlap",
+        "disjoint",
+        "unseen",
+        "appears in only one",
+    ])
 }

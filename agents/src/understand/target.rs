@@ -3,7 +3,7 @@
 use super::error::{UnderstandError, UnderstandErrorKind, quoted};
 use super::nearest::nearest;
 use super::sample::{SampleReading, column_of_classes};
-use super::words::{Clause, Words, column_after};
+use super::words::{Clause, Spellings, Words, column_after, spellings};
 use super::{Facts, Notes};
 use ansatz_core::profile::{Column, ColumnKind};
 
@@ -125,16 +125,18 @@ fn by_shape<'a>(
 fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, String)> {
     let names: Vec<&str> = candidates.iter().map(|column| column.name.as_str()).collect();
     let column = |name: &str| candidates.iter().find(|column| column.name == name).copied();
-    let called = words.clauses.iter().find_map(|clause| called_target(clause, &names));
+    let named: Vec<&str> = names.iter().filter(|name| words.may_name(name)).copied().collect();
+    let called = words.clauses.iter().find_map(|clause| called_target(clause, &named));
     if let Some(found) = called.and_then(column) {
         return Some((found, "the task text calls it the target".into()));
     }
-    let predicted = words.clauses.iter().find_map(|clause| predicted(clause, &names));
+    let spellings = spellings(&names);
+    let predicted = words.clauses.iter().find_map(|clause| predicted(clause, &spellings));
     if let Some(found) = predicted.and_then(column) {
         return Some((found, "the task text asks for its prediction".into()));
     }
     let held_back = words.clauses.iter().find_map(|clause| {
-        names.iter().find(|name| clause.raw.contains(&format!("(with `{name}`"))).copied()
+        named.iter().find(|name| clause.raw.contains(&format!("(with `{name}`"))).copied()
     });
     held_back
         .and_then(column)
@@ -165,8 +167,8 @@ fn called_target<'a>(clause: &Clause, names: &[&'a str]) -> Option<&'a str> {
 const PREDICT: &[&str] = &["predict", "forecast", "estimate", "classify", "target:", "target is", "target ="];
 
 /// The column that follows a verb of prediction.
-fn predicted<'a>(clause: &Clause, names: &[&'a str]) -> Option<&'a str> {
-    verb_ends(clause).into_iter().find_map(|end| column_after(clause, end, names))
+fn predicted<'a>(clause: &Clause, columns: &Spellings<'a>) -> Option<&'a str> {
+    verb_ends(clause).into_iter().find_map(|end| column_after(clause, end, columns))
 }
 
 /// Where the words begin that follow a verb of prediction.

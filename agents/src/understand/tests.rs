@@ -3,6 +3,7 @@
 use super::*;
 use ansatz_core::profile::{ColumnKind, Sample};
 use ansatz_core::task::{Problem, SubmissionKind};
+use proptest::prelude::*;
 
 fn column(name: &str, kind: ColumnKind, distinct: u64) -> Column {
     Column {
@@ -552,4 +553,67 @@ fn too_many_classes_are_refused_unless_the_sample_names_them() {
     data.columns[2].distinct = 45;
     let error = understand(&request("predict kind", "", data)).err().unwrap();
     assert!(error.to_string().contains("45 different values"), "{error}");
+}
+
+/// Text of words that mean something here, of punctuation, and of anything at all.
+fn any_text() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "predict",
+        "target:",
+        "`",
+        "MonthlyRent",
+        "Rooms",
+        "Size",
+        "the",
+        "RMSLE",
+        "AUC",
+        "f1 of",
+        "at most",
+        "50",
+        "ms",
+        "half an hour",
+        "10",
+        "MB",
+        "model",
+        "|",
+        "```",
+        "\n",
+        "# Evaluation\n",
+        "- ",
+        "(with `",
+        "code",
+        "²",
+        "’",
+        "ß",
+        "İ",
+        ".",
+        ". ",
+        "e.g. ",
+        "日本",
+        "positive class is",
+        "1e999",
+        "999999999999999999999",
+        "minutes",
+        "split by",
+    ];
+    let piece = prop_oneof![4 => prop::sample::select(PIECES).prop_map(String::from), 1 => any::<String>()];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.join(" "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the text says, there is an answer; a task names columns of the data and a metric that fits.
+    #[test]
+    fn no_text_breaks_understanding(said in any_text(), described in any_text()) {
+        let data = flats();
+        if let Ok(understood) = understand(&request(&said, &described, data.clone())) {
+            let task = understood.task;
+            prop_assert!(data.column(&task.target).is_some_and(|column| column.in_train));
+            prop_assert!(ansatz_referee::metrics::fits(&task.metric, task.problem));
+            prop_assert_eq!(task.classes.is_empty(), task.problem == Problem::Regression);
+            let features = data.columns.len() - 1;
+            prop_assert!(understood.excluded.len() < features && understood.categorical.len() <= features);
+        }
+    }
 }

@@ -4,9 +4,10 @@
 //! because a sample of a file is no statement about the task.
 
 use super::nearest::squash;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of task text that are read; more is a book and not a task.
-const TEXT_BYTES_MAX: usize = 200_000;
+const TEXT_BYTES_MAX: usize = 100_000;
 
 /// A sentence, table row or list entry of the task text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,8 @@ impl Clause {
 pub(crate) struct Words {
     /// The user's own clauses first, then those of the description.
     pub(crate) clauses: Vec<Clause>,
+    /// Every word as written: thousands of columns are asked about, few are named.
+    written: BTreeSet<String>,
 }
 
 impl Words {
@@ -70,8 +73,26 @@ impl Words {
     pub(crate) fn read(said: &str, described: &str) -> Self {
         let mut clauses = cut(said, true);
         clauses.extend(cut(described, false));
-        Self { clauses }
+        let written =
+            clauses.iter().flat_map(|clause| written_words(&clause.raw)).map(ToOwned::to_owned).collect();
+        Self { clauses, written }
     }
+
+    /// Whether all words of a column's name are written somewhere; only then can it be named.
+    pub(crate) fn may_name(&self, column: &str) -> bool {
+        !column.is_empty() && written_words(column).all(|word| self.written.contains(word))
+    }
+
+    /// Clauses that name the column exactly as it is written.
+    pub(crate) fn naming<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Clause> {
+        let searched = if self.may_name(column) { self.clauses.as_slice() } else { &[] };
+        searched.iter().filter(move |clause| clause.names(column))
+    }
+}
+
+/// Runs of letters, digits and underscores.
+fn written_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
 /// Plain words: lower case, every run of other characters one space, a space at both ends, some spellings unified.
@@ -227,26 +248,33 @@ impl Cutter {
     }
 }
 
-/// The first of the columns that is written at or soon after byte `from` of the clause: exactly, or word by word with
-/// other case and spacing (`sale price` for `SalePrice`).
-pub(crate) fn column_after<'a>(clause: &Clause, from: usize, columns: &[&'a str]) -> Option<&'a str> {
+/// Column names as people write them in a sentence, by their [`squash`]ed form.
+pub(crate) type Spellings<'a> = BTreeMap<String, &'a str>;
+
+/// The spellings of column names; of equal ones the first counts.
+pub(crate) fn spellings<'a>(columns: &[&'a str]) -> Spellings<'a> {
+    let mut found = BTreeMap::new();
+    for column in columns {
+        found.entry(squash(column)).or_insert(*column);
+    }
+    found
+}
+
+/// The first column that is written at or soon after byte `from` of the clause: exactly, or word by word with other
+/// case and spacing (`sale price` for `SalePrice`).
+pub(crate) fn column_after<'a>(clause: &Clause, from: usize, columns: &Spellings<'a>) -> Option<&'a str> {
     /// How many words may stand between the verb and the name.
     const WORDS_BETWEEN: usize = 6;
     /// Words that a column name may be written in.
     const NAME_WORDS: usize = 4;
-    let words: Vec<&str> = clause.raw[from..]
-        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .filter(|word| !word.is_empty())
+    let words: Vec<&str> = written_words(&clause.raw[from..])
         .take_while(|word| !matches!(*word, "from" | "using" | "given" | "based" | "with" | "by"))
         .take(WORDS_BETWEEN + NAME_WORDS)
         .collect();
-    let written =
-        |start: usize, length: usize| words[start..].iter().take(length).copied().collect::<String>();
     (0..words.len().min(WORDS_BETWEEN)).find_map(|start| {
-        (1..=NAME_WORDS.min(words.len() - start)).rev().find_map(|length| {
-            let text = squash(&written(start, length));
-            columns.iter().find(|column| squash(column) == text).copied()
-        })
+        (1..=NAME_WORDS.min(words.len() - start))
+            .rev()
+            .find_map(|length| columns.get(&squash(&words[start..start + length].concat())).copied())
     })
 }
 
