@@ -143,15 +143,14 @@ fn probability_sum(row: usize, predicted: &[f64]) -> Result<f64, MetricError> {
 }
 
 fn log_loss(row: usize, actual: f64, predicted: &[f64]) -> Result<f64, MetricError> {
-    let of_truth = if let [positive] = predicted {
-        let positive = probability(row, *positive)?;
-        let positive = positive.clamp(PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR);
-        if input::class(row, actual, 2, "truth")? == 1 { positive } else { 1.0 - positive }
-    } else {
-        let class = input::class(row, actual, predicted.len(), "truth")?;
-        predicted[class] / probability_sum(row, predicted)?
-    };
-    Ok(-of_truth.clamp(PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR).ln())
+    let kept = |value: f64| value.clamp(PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR);
+    if let [positive] = predicted {
+        let positive = kept(probability(row, *positive)?);
+        let class = input::class(row, actual, 2, "truth")?;
+        return Ok(-if class == 1 { positive } else { 1.0 - positive }.ln());
+    }
+    let class = input::class(row, actual, predicted.len(), "truth")?;
+    Ok(-kept(predicted[class] / probability_sum(row, predicted)?).ln())
 }
 
 fn brier(row: usize, actual: f64, predicted: &[f64]) -> Result<f64, MetricError> {
