@@ -12,6 +12,9 @@ use ansatz_core::metric::{Metric, MetricError, MetricSpec, PredictionKind};
 use ansatz_core::seed::Seed;
 use serde::{Deserialize, Serialize};
 
+/// The smallest count that is predicted.
+const COUNT_MIN: f64 = 1e-9;
+
 /// How raw predictions are turned into what a metric reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
@@ -42,8 +45,10 @@ impl Decision {
             PredictionKind::Label if outputs > 1 => Self::Argmax { weights: vec![1.0; outputs] },
             PredictionKind::Label => Self::Threshold { at: 0.5 },
             PredictionKind::Probability => Self::AsIs,
-            PredictionKind::Value if lowest_value(spec).is_some() => Self::AtLeast { low: 0.0 },
-            PredictionKind::Value => Self::AsIs,
+            PredictionKind::Value => match value_min(spec) {
+                Some(low) => Self::AtLeast { low },
+                None => Self::AsIs,
+            },
         }
     }
 
@@ -73,7 +78,9 @@ impl Decision {
             }
             Self::AtLeast { low } => {
                 let mut bounded = raw.clone();
-                bounded.data_mut().iter_mut().for_each(|value| *value = value.max(*low));
+                for value in bounded.data_mut() {
+                    *value = value.max(*low);
+                }
                 bounded
             }
         }
@@ -99,9 +106,14 @@ fn heaviest(probabilities: &[f64], weights: &[f64]) -> usize {
     best.0
 }
 
-/// Metrics of logarithms of values, and of counts, are for values that cannot be negative.
-fn lowest_value(spec: &MetricSpec) -> Option<f64> {
-    matches!(spec.name.as_str(), "rmsle" | "msle").then_some(0.0)
+/// The smallest value that may be predicted under a metric: logarithms of values and deviances of counts are for values
+/// that cannot be negative, and a deviance has no value for a prediction of 0.
+pub fn value_min(spec: &MetricSpec) -> Option<f64> {
+    match spec.name.as_str() {
+        "rmsle" | "msle" => Some(0.0),
+        "mean_poisson_deviance" => Some(COUNT_MIN),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -99,9 +99,9 @@ pub fn lift(judged: &Judged<'_>, over: &Matrix) -> Result<Interval, MetricError>
     values.sort_by(f64::total_cmp);
     let stretch = stretch(judged.looks) * gains.scale;
     let middle = quantile(&values, 0.5);
-    let end = |probability: f64| match values.is_empty() {
-        true => gain,
-        false => gain + (quantile(&values, probability) - middle) * stretch,
+    let end = |probability: f64| {
+        let off = if values.is_empty() { 0.0 } else { quantile(&values, probability) - middle };
+        gain + off * stretch
     };
     let half = (1.0 - LEVEL) / 2.0;
     Ok(Interval { score: gain, low: end(half).min(gain), high: end(1.0 - half).max(gain), level: LEVEL })
@@ -216,7 +216,9 @@ fn rule_of_three(judged: &Judged<'_>, score: f64) -> (f64, f64) {
         return (score, score);
     }
     let mut classes = std::collections::BTreeMap::new();
-    judged.truth.iter().for_each(|class| *classes.entry(class.to_bits()).or_insert(0_usize) += 1);
+    for class in judged.truth {
+        *classes.entry(class.to_bits()).or_insert(0_usize) += 1;
+    }
     let rarest = classes.values().copied().min().unwrap_or(1);
     let units = judged.resampling.size(judged.truth.len()).min(rarest).max(1);
     let off = (RULE_OF_THREE / units as f64).min(1.0) * width * stretch(judged.looks);

@@ -42,7 +42,9 @@ impl Resampling {
         let classes: Vec<i64> = truth.iter().map(|class| *class as i64).collect();
         let strata = dense(&classes);
         let mut sizes = vec![0; strata.iter().max().map_or(0, |last| *last as usize + 1)];
-        strata.iter().for_each(|stratum| sizes[*stratum as usize] += 1);
+        for stratum in &strata {
+            sizes[*stratum as usize] += 1;
+        }
         if sizes.iter().any(|size| *size < FEW_OF_A_CLASS) { Self::Strata(strata) } else { Self::Rows }
     }
 
@@ -104,7 +106,9 @@ impl<'a> Sampler<'a> {
         let mut strata = Vec::new();
         if let Resampling::Strata(of) = resampling {
             strata.resize(of.iter().max().map_or(0, |last| *last as usize + 1), Vec::new());
-            of.iter().enumerate().for_each(|(row, stratum)| strata[*stratum as usize].push(row as u32));
+            for (row, stratum) in of.iter().enumerate() {
+                strata[*stratum as usize].push(row as u32);
+            }
         }
         let units =
             vec![0; if matches!(resampling, Resampling::Units(_)) { resampling.size(rows) } else { 0 }];
@@ -163,7 +167,9 @@ impl Poisson {
     /// Fills a slice with independent counts.
     pub(crate) fn fill(&self, counts: &mut [u32], rng: &mut ChaCha8Rng) {
         if self.guide.is_empty() {
-            counts.iter_mut().for_each(|count| *count = rounded_normal(self.rate, rng));
+            for count in counts {
+                *count = rounded_normal(self.rate, rng);
+            }
             return;
         }
         let mut bytes = [0_u8; 2048];

@@ -219,13 +219,16 @@ pub fn class_of_columns(columns: &[String], classes: &[String]) -> Result<Vec<us
     let plain = |text: &str| -> String {
         text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
-    let equal = |column: &str, class: &str| column == class;
-    let alike = |column: &str, class: &str| plain(column) == plain(class);
-    let ends = |column: &str, class: &str| !plain(class).is_empty() && plain(column).ends_with(&plain(class));
-    let matchers: [&dyn Fn(&str, &str) -> bool; 3] = [&equal, &alike, &ends];
-    for matches in matchers {
-        let found: Option<Vec<usize>> =
-            columns.iter().map(|column| classes.iter().position(|class| matches(column, class))).collect();
+    let matches = |strictness: u8, column: &str, class: &str| match strictness {
+        2 => column == class,
+        1 => plain(column) == plain(class),
+        _ => !plain(class).is_empty() && plain(column).ends_with(&plain(class)),
+    };
+    for strictness in [2, 1, 0] {
+        let found: Option<Vec<usize>> = columns
+            .iter()
+            .map(|column| classes.iter().position(|class| matches(strictness, column, class)))
+            .collect();
         let Some(found) = found else { continue };
         if found.iter().collect::<BTreeSet<_>>().len() == classes.len() && columns.len() == classes.len() {
             return Ok(found);

@@ -40,7 +40,9 @@ pub fn folds(plan: &FoldPlan, input: &SplitInput<'_>, rows: &[usize], repeat: u3
         folds[part].push(row);
     }
     folds.retain(|fold| !fold.is_empty());
-    folds.iter_mut().for_each(|fold| fold.sort_unstable());
+    for fold in &mut folds {
+        fold.sort_unstable();
+    }
     folds
 }
 
