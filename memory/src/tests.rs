@@ -12,6 +12,7 @@ use ansatz_core::metric::{Direction, MetricSpec, PredictionKind};
 use ansatz_core::profile::{Column, ColumnKind, Profile};
 use ansatz_core::task::{Constraints, Problem, Task};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -273,6 +274,54 @@ fn rebuilding_replaces_what_was_computed_anew() {
     assert_eq!(memory(folder.path()).rebuild([record("r1", 5), record("r2", 2)]).unwrap(), 2);
     let snapshot = memory(folder.path()).open_snapshot();
     assert_eq!(runs(&snapshot), ["far", "r1", "r2"]);
+}
+
+/// Names the folder to the child of `kill_loses_nothing_that_was_acknowledged`.
+const CHILD_FOLDER: &str = "ANSATZ_TEST_MEMORY_FOLDER";
+
+/// Does something only when started by the test below: remembers for ever and prints each acknowledged run.
+#[test]
+fn writer_child() {
+    let Ok(folder) = std::env::var(CHILD_FOLDER) else { return };
+    let memory = memory(Path::new(&folder)).waiting(Duration::from_secs(2));
+    let known = memory.open_snapshot().stats().experiences as u64;
+    for number in known.. {
+        let run = format!("r{number}");
+        memory.look(&look("d", &run, 1)).unwrap();
+        memory.append(&RunId::new(&run), vec![record(&run, number)]).unwrap();
+        writeln!(std::io::stderr(), "ack {number}").unwrap();
+    }
+}
+
+#[test]
+fn kill_loses_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    for life in 0..4u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::writer_child", "--nocapture"])
+            .env(CHILD_FOLDER, folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let ack = |line: String| line.strip_prefix("ack ").and_then(|number| number.parse::<usize>().ok());
+        let first = lines.by_ref().map_while(Result::ok).find_map(ack).unwrap();
+        std::thread::sleep(Duration::from_millis(17 * life));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let last = lines.map_while(Result::ok).filter_map(ack).last().unwrap_or(first);
+        let snapshot = memory(folder.path()).waiting(Duration::from_secs(2)).open_snapshot();
+        let known = runs(&snapshot);
+        for number in 0..=last {
+            assert!(
+                known.contains(&format!("r{number}")),
+                "r{number} of {last} is lost: {:?}",
+                snapshot.notices
+            );
+        }
+        assert!(snapshot.looks("d") as usize > last, "{} looks after {last}", snapshot.looks("d"));
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

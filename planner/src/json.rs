@@ -1,12 +1,13 @@
 //! Plans as text: `{"version": 1, "steps": [...]}`, what a run writes as `plan.json` and a person may edit.
 
 use crate::error::{PlanError, PlanErrorKind};
-use crate::plan::Plan;
+use crate::plan::{Plan, lose};
 use crate::step::{Resources, Step, StepKind};
 use crate::validate::edits;
 use ansatz_core::ids::StepId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Raised when a reader of the old form would misunderstand the new one.
 const VERSION: u64 = 1;
@@ -51,14 +52,50 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] with line and column when the text is no plan file, else naming the first fault.
     pub fn from_json(json: &str) -> Result<Self, PlanError> {
-        let text: PlanText = serde_json::from_str(json)
-            .map_err(|error| PlanError::whole(PlanErrorKind::Json(error.to_string())))?;
-        if text.version != VERSION {
-            let kind = PlanErrorKind::Version { found: text.version, expected: VERSION };
-            return Err(PlanError::whole(kind));
-        }
-        Self::new(text.steps.into_iter().map(Step::try_from).collect::<Result<_, _>>()?)
+        Self::new(read(json)?)
     }
+
+    /// Reads a plan from which a person may have removed steps without tidying up the inputs that named them. What
+    /// named them loses that input or goes too, as in [`Plan::without`]; the notices say which, for a person to read.
+    ///
+    /// # Errors
+    /// As [`Plan::from_json`], but for inputs that are no steps; [`PlanErrorKind::NothingLeft`].
+    pub fn from_edited_json(json: &str) -> Result<(Self, Vec<String>), PlanError> {
+        let steps = read(json)?;
+        let there: BTreeSet<&StepId> = steps.iter().map(|step| &step.id).collect();
+        let named: BTreeSet<&StepId> = steps.iter().flat_map(|step| &step.inputs).collect();
+        let absent: BTreeSet<StepId> = named.difference(&there).map(|id| (*id).clone()).collect();
+        let (kept, lost) = lose(steps.clone(), absent.clone());
+        let mut notices = Vec::new();
+        for step in &steps {
+            let without: Vec<&str> =
+                step.inputs.iter().filter(|input| lost.contains(input)).map(StepId::as_str).collect();
+            if !without.is_empty() {
+                let how =
+                    if lost.contains(&step.id) { "is left out because it needs" } else { "goes on without" };
+                notices.push(format!(
+                    "step `{}` {how} `{}`, which is not in the plan",
+                    step.id,
+                    without.join("`, `")
+                ));
+            }
+        }
+        if !absent.is_empty() && kept.iter().all(|step| step.share <= 0.0) {
+            return Err(PlanError::whole(PlanErrorKind::NothingLeft));
+        }
+        Ok((Self::new(kept)?, notices))
+    }
+}
+
+/// The steps of a plan file, not checked yet.
+fn read(json: &str) -> Result<Vec<Step>, PlanError> {
+    let text: PlanText = serde_json::from_str(json)
+        .map_err(|error| PlanError::whole(PlanErrorKind::Json(error.to_string())))?;
+    if text.version != VERSION {
+        let kind = PlanErrorKind::Version { found: text.version, expected: VERSION };
+        return Err(PlanError::whole(kind));
+    }
+    text.steps.into_iter().map(Step::try_from).collect()
 }
 
 impl From<&Step> for StepText {

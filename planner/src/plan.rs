@@ -1,10 +1,10 @@
 //! A checked plan and the questions that a dispatcher asks it.
 
 use crate::error::{PlanError, PlanErrorKind};
-use crate::step::Step;
+use crate::step::{Step, StepKind};
 use crate::validate::{has_needed_kind, into_order};
 use ansatz_core::ids::StepId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A typed graph of steps that passed all checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,23 +98,7 @@ impl Plan {
         if self.step(id).is_none() {
             return Err(PlanError::at(id, PlanErrorKind::UnknownStep));
         }
-        let mut dropped = BTreeSet::from([id.clone()]);
-        let mut kept: Vec<Step> = Vec::new();
-        for step in &self.steps {
-            if dropped.contains(&step.id) {
-                continue;
-            }
-            let mut step = step.clone();
-            let inputs_before = step.inputs.len();
-            step.inputs.retain(|input| !dropped.contains(input));
-            let whole = step.inputs.len() == inputs_before;
-            let kinds = kept.iter().filter(|other| step.inputs.contains(&other.id)).map(|other| other.kind);
-            if whole || (step.kind.gathers() && has_needed_kind(step.kind, kinds)) {
-                kept.push(step);
-            } else {
-                dropped.insert(step.id.clone());
-            }
-        }
+        let (mut kept, _) = lose(self.steps.clone(), BTreeSet::from([id.clone()]));
         rescale(&mut kept, self.share_sum())
             .ok_or_else(|| PlanError::at(id, PlanErrorKind::NothingLeft))
             .and_then(|()| Self::new(kept))
@@ -124,6 +108,33 @@ impl Plan {
     pub fn share_sum(&self) -> f64 {
         self.steps.iter().map(|step| step.share).sum()
     }
+}
+
+/// The steps that can still run when `lost` are not there, without their lost inputs; and all that are lost then.
+pub(crate) fn lose(mut steps: Vec<Step>, mut lost: BTreeSet<StepId>) -> (Vec<Step>, BTreeSet<StepId>) {
+    let kinds: BTreeMap<StepId, StepKind> = steps.iter().map(|step| (step.id.clone(), step.kind)).collect();
+    let can_run = |step: &Step, lost: &BTreeSet<StepId>| {
+        let mut left = step.inputs.iter().filter(|input| !lost.contains(input)).peekable();
+        let whole = left.clone().count() == step.inputs.len();
+        let goes_on = step.kind.gathers() && left.peek().is_some();
+        whole || (goes_on && has_needed_kind(step.kind, left.filter_map(|input| kinds.get(input).copied())))
+    };
+    loop {
+        let before = lost.len();
+        for step in &steps {
+            if !can_run(step, &lost) {
+                lost.insert(step.id.clone());
+            }
+        }
+        if lost.len() == before {
+            break;
+        }
+    }
+    steps.retain(|step| !lost.contains(&step.id));
+    for step in &mut steps {
+        step.inputs.retain(|input| !lost.contains(input));
+    }
+    (steps, lost)
 }
 
 /// Multiplies all shares so that they add up to `target`; `None` when there is nothing to multiply.

@@ -305,6 +305,33 @@ fn a_model_does_not_run_on_half_of_its_features() {
     assert_eq!(plan.order(), ["profile", "f", "one"].map(StepId::new));
 }
 
+/// The plan's file with the objects of some steps taken out and everything else as it was.
+fn edited(plan: &Plan, removed: &[&str]) -> String {
+    let mut json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+    let steps = json["steps"].as_array_mut().unwrap();
+    steps.retain(|step| !removed.contains(&step["id"].as_str().unwrap()));
+    json.to_string()
+}
+
+#[test]
+fn a_step_taken_out_of_the_file_is_out_of_the_plan() {
+    let plan = pipeline(&["a", "b"]);
+    let (same, notices) = Plan::from_edited_json(&plan.to_json()).unwrap();
+    assert_eq!((same, notices), (plan.clone(), vec![]));
+
+    let (rest, notices) = Plan::from_edited_json(&edited(&plan, &["a"])).unwrap();
+    assert_eq!(rest.order(), plan.without(&StepId::new("a")).unwrap().order());
+    assert_eq!(notices, ["step `ensemble` goes on without `a`, which is not in the plan"]);
+
+    let (rest, notices) = Plan::from_edited_json(&edited(&plan, &["ensemble"])).unwrap();
+    assert_eq!(rest.order(), ["profile", "features", "a", "b"].map(StepId::new));
+    assert_eq!(notices.len(), 3, "{notices:?}");
+    assert_eq!(notices[0], "step `verify` is left out because it needs `ensemble`, which is not in the plan");
+
+    let error = Plan::from_edited_json(&edited(&plan, &["profile"])).unwrap_err();
+    assert_eq!(error.kind, PlanErrorKind::NothingLeft);
+}
+
 #[test]
 fn merged_plans_share_equal_steps() {
     let merged = merge(&[pipeline(&["a", "b"]), pipeline(&["b", "c"])]).unwrap();
@@ -471,6 +498,8 @@ proptest! {
                 prop_assert!(Plan::validate(rest.steps()).is_ok());
                 prop_assert!(rest.step(lost).is_none());
                 prop_assert!((rest.share_sum() - plan.share_sum()).abs() < 1e-9);
+                let (read, _) = Plan::from_edited_json(&edited(&plan, &[lost.as_str()])).unwrap();
+                prop_assert_eq!(read.order(), rest.order());
             }
             Err(error) => prop_assert_eq!(error.kind, PlanErrorKind::NothingLeft),
         }
