@@ -23,7 +23,7 @@ PROBLEMS = ("binary", "multiclass", "regression")
 
 
 def frame_of(rows: int, seed: int = 0) -> pd.DataFrame:
-    """Numbers, codes, categories, names, ages as text, sentences, moments, and columns with nothing in them."""
+    """Numbers, codes, categories, names, ages as text, sentences, moments, empty columns."""
     draw = np.random.default_rng(seed)
     titles, units = ["Mr", "Mrs", "Miss"], ["weeks", "months", "years", "year"]
     names = [f"F{draw.integers(rows)}, {titles[draw.integers(3)]}. G{draw.integers(50)}" for _ in range(rows)]

@@ -192,7 +192,7 @@ def _words(text: str) -> list[str]:
 
 
 def _frequent_words(texts: list[str], weights: Floats, rows: int) -> tuple[str, ...]:
-    """Words in at least one of a hundred rows (and ten rows) and not in nearly all, the most telling first."""
+    """Words in at least one of a hundred rows (and ten rows), not in nearly all, the most telling first."""
     shares: defaultdict[str, float] = defaultdict(float)
     for text, weight in zip(texts, weights, strict=True):
         for word in set(_words(text)):

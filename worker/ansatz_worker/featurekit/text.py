@@ -1,6 +1,6 @@
 """Free text as scores: a linear model over weighted words, out of fold for the training rows.
 
-Trees cannot use thousands of sparse word columns; a linear model can, and its score is a good column for trees.
+Trees cannot use thousands of sparse word columns; a linear model can, and its score is a column for trees.
 """
 
 from __future__ import annotations

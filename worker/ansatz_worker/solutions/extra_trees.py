@@ -1,4 +1,4 @@
-"""Extremely randomised trees: deep trees with random splits, averaged; errs unlike boosting, hence a partner."""
+"""Extremely randomised trees: deep, split at random, averaged; they err unlike boosting, hence a partner."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from ..featurekit.columns import Floats, Task
 
 SPACE: dict[str, dict[str, Any]] = {
     "rows_min": {"type": "int", "low": 1, "high": 20, "log": True, "default": 2},
-    "order": {"type": "int", "low": 1, "high": 3, "log": False, "default": 2},
+    "order": {"type": "int", "low": 1, "high": 3, "log": False, "default": 3},
     "bends": {"type": "categorical", "values": [True, False], "default": True},
     "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
 }
@@ -51,7 +51,7 @@ def fit_features(
     log = targets.uses_log(task, params, float(np.min(y)))
     options = design.Options(
         rows_min=int(params.get("rows_min", 2)),
-        order=int(params.get("order", 2)),
+        order=int(params.get("order", 3)),
         bends=bool(params.get("bends", True)),
     )
     return design.learn(train, y, task=task, options=options, seed=seed, log_target=log)
