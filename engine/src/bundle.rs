@@ -5,10 +5,12 @@
 use crate::cells;
 use crate::environment::{self, Environment};
 use crate::error::RunError;
-use crate::finalise::Delivery;
+use crate::board::Board;
+use crate::finalise::{Choice, Delivery};
 use crate::folder::Folder;
 use crate::record::Record;
 use crate::setup::Prepared;
+use ansatz_core::candidate::Solution;
 use ansatz_core::task::{Problem, SubmissionKind, Task};
 use ansatz_referee::decision::Decision;
 use ansatz_sandbox::Launcher;
@@ -91,6 +93,38 @@ pub fn write(
     let place = folder.path(FOLDER);
     let _ = std::fs::remove_dir_all(&place);
     std::fs::rename(&fresh, &place).map_err(|error| RunError::io("writing", &place, &error))
+}
+
+/// Writes `solution/`: the code and the parameters of what was chosen, for people to read.
+///
+/// # Errors
+/// When the disk is full or broken.
+pub fn write_solution(folder: &Folder, board: &Board, choice: &Choice) -> Result<(), RunError> {
+    let mut members = Vec::new();
+    for member in &choice.members {
+        let Some(entry) = board.entries.get(&member.id) else { continue };
+        let name = entry.candidate.solution.name();
+        let file = format!("{name}.py");
+        let source = match &entry.candidate.solution {
+            Solution::Builtin(name) => environment::source_files()
+                .find(|(path, _)| *path == format!("ansatz_worker/solutions/{name}.py"))
+                .map(|(_, content)| content.to_vec()),
+            Solution::Source { code, .. } => Some(code.clone().into_bytes()),
+        };
+        if let Some(source) = source {
+            folder.write(&format!("solution/{file}"), &source)?;
+        }
+        members.push(json!({
+            "solution": name,
+            "file": file,
+            "params": entry.candidate.params,
+            "weight": member.weight,
+            "stage": member.stage,
+        }));
+    }
+    let text = serde_json::to_vec_pretty(&json!({"members": members, "decision": choice.decision}))
+        .map_err(|error| RunError::failed(error.to_string()))?;
+    folder.write("solution/members.json", &text).map(drop)
 }
 
 fn output(task: &Task) -> Value {

@@ -11,7 +11,10 @@ use ansatz_core::status::{Status, after};
 use ansatz_core::verdict::{Stage, Verdict};
 use ansatz_journal::{Blobs, Journal, JournalError};
 use ansatz_report::Live;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often the live page is rewritten.
+const PAGE_EVERY: Duration = Duration::from_secs(3);
 
 /// Journal, blobs, watcher, totals.
 pub struct Record {
@@ -21,6 +24,7 @@ pub struct Record {
     observer: Box<dyn Observer>,
     status: Status,
     started: Instant,
+    page_written: Instant,
     /// Totals; wall time is brought up to date by [`Record::spent`].
     spent: Spent,
     wall_before_s: f64,
@@ -49,6 +53,7 @@ impl Record {
             observer,
             status,
             started: Instant::now(),
+            page_written: Instant::now(),
             wall_before_s: spent.wall_s,
             spent,
             live: Live::default(),
@@ -91,7 +96,22 @@ impl Record {
     /// When the disk is full or broken.
     pub fn tick(&mut self) -> Result<(), RunError> {
         let spent = self.spent();
-        self.keep(Event::Ticked { spent }, false)
+        self.keep(Event::Ticked { spent }, false)?;
+        if self.page_written.elapsed() > PAGE_EVERY {
+            self.page_written = Instant::now();
+            self.write_page();
+        }
+        Ok(())
+    }
+
+    /// Rewrites the report as a live page. A page that cannot be written harms nothing: the next one is due soon.
+    fn write_page(&self) {
+        let path = self.journal.path().with_file_name("report.html");
+        let temporary = path.with_extension("part");
+        let page = ansatz_report::page(&self.live, None, None);
+        if std::fs::write(&temporary, page).is_ok() {
+            let _ = std::fs::rename(&temporary, &path);
+        }
     }
 
     /// Journals a verdict.

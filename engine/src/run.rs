@@ -47,6 +47,8 @@ const FOLDS_MANY_ROWS: usize = 3;
 const MANY_ROWS: usize = 100_000;
 /// Repeats that are prepared; whether they are used is decided while searching.
 const REPEATS: u32 = 4;
+/// What the start of a cell is taken to last at most, whatever else went on while it was measured.
+const CELL_START_MAX_S: f64 = 8.0;
 /// Training rows that a trial uses at most.
 const TRIAL_ROWS_MAX: usize = 250_000;
 
@@ -218,7 +220,7 @@ impl Life {
         let jobs = self.options.jobs.max(1);
         let worker = Arc::new(starting.load(jobs)?);
         let worker_versions = worker.versions.clone();
-        let measured = Measured { cell_start_s: begun.elapsed().as_secs_f64().min(5.0), ..Measured::default() };
+        let measured = Measured { cell_start_s: begun.elapsed().as_secs_f64().min(CELL_START_MAX_S), ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, jobs);
         let judged_before = self.record.status() == Status::Finalising;
@@ -522,6 +524,7 @@ async fn package(
         finalise.record.write(Event::Checked { verdict })?;
     }
     bundle::write(folder, finalise.record, prepared, &delivery, &choice.decision)?;
+    bundle::write_solution(folder, finalise.board, choice)?;
     let left = finalise.pace.wall_s.map_or(600.0, |wall| wall - finalise.record.elapsed_s());
     if left < 0.2 {
         finalise.record.check(Stage::Package, "bundle", false, "no time was left to prove it in a clean cell")?;
