@@ -240,10 +240,9 @@ def mean_ranks(score: Floats) -> Floats:
     """Ranks from 1, ties sharing their mean."""
     order = np.argsort(score, kind="stable")
     ordered = score[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    ends = np.r_[starts[1:], len(score)]
+    edges = np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [len(score)]))
     ranks = np.empty(len(score))
-    ranks[order] = np.repeat((starts + 1 + ends) / 2, ends - starts)
+    ranks[order] = np.repeat((edges[:-1] + 1 + edges[1:]) / 2, np.diff(edges))
     return ranks
 
 

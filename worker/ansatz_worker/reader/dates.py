@@ -20,6 +20,7 @@ TIME = (
     r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?$"
 )
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+PROBE_TEXTS = 200
 YEAR_PIVOT = 69
 """Two-digit years from here on belong to the last century, as in POSIX."""
 
@@ -118,12 +119,21 @@ def notation_of(texts: Any, counts: NDArray[np.int64], share_min: float) -> tupl
         order[1], order[2] = order[2], order[1]
     best: tuple[str, Floats] | None = None
     most = 0
+    probe = texts.slice(0, PROBE_TEXTS)
     for name in order:
+        if not _mostly(probe, name):
+            continue
         found = parse(texts, name)
         good = int(counts[~np.isnan(found)].sum())
         if total and good >= share_min * total and good > most:
             best, most = (name, found), good
     return best
+
+
+def _mostly(probe: Any, notation: str) -> bool:
+    """Whether half of some strings have the form of a notation: a cheap look before the whole column is parsed."""
+    pattern = next(found.pattern for found in NOTATIONS if found.name == notation)
+    return len(probe) > 0 and 2 * int(pc.sum(pc.match_substring_regex(probe, pattern)).as_py()) >= len(probe)
 
 
 def _strokes(texts: Any) -> bool:

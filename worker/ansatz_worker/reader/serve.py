@@ -176,7 +176,7 @@ class Reader:
 
     def _is_feature(self, name: str, left_out: set[str]) -> bool:
         """Columns of both files that vary; one that only the training file has cannot be used."""
-        in_test = self.test is None or name in self.test.names
+        in_test = self.test is None or self.test.column(name) is not None
         return name not in left_out and name not in self.constant and in_test
 
     def evidence(self, rows: npy.Array) -> Message:
@@ -204,7 +204,7 @@ class Reader:
 def apply_schema(file: Path, schema: dict[str, Any]) -> tuple[RawTable, arrays.Features, list[Notice]]:
     """A new file, its features read as the schema says, and notices; `Refused` for an absent column."""
     table, _ = read_table(file)
-    absent = [str(record["name"]) for record in schema["columns"] if record["name"] not in table.names]
+    absent = [str(record["name"]) for record in schema["columns"] if table.column(record["name"]) is None]
     if absent:
         named = some([f"`{short(name)}`" for name in absent])
         raise Refused(

@@ -24,9 +24,13 @@ class RawTable:
     rows: int
     notices: list[Notice] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._places = {name: i for i, name in enumerate(self.names)}
+
     def column(self, name: str) -> Any | None:
         """The cells of a column, `None` when the file has no such column."""
-        return self.columns[self.names.index(name)] if name in self.names else None
+        place = self._places.get(name)
+        return None if place is None else self.columns[place]
 
 
 NAMED_MAX = 5
