@@ -131,7 +131,7 @@ def notation_of(texts: Any, counts: NDArray[np.int64], share_min: float) -> tupl
 
 
 def _mostly(probe: Any, notation: str) -> bool:
-    """Whether half of some strings have the form of a notation: a cheap look before the whole column is parsed."""
+    """Whether half of some strings have the form of a notation: a cheap look before all are parsed."""
     pattern = next(found.pattern for found in NOTATIONS if found.name == notation)
     return len(probe) > 0 and 2 * int(pc.sum(pc.match_substring_regex(probe, pattern)).as_py()) >= len(probe)
 
