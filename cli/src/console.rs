@@ -4,7 +4,11 @@ use crate::exit::{Exit, Failure};
 use crate::surroundings::Surroundings;
 use ansatz_report::text::{MESSAGE_WIDTH, visible};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::io::Write as _;
+
+/// Columns of a line that no terminal shows.
+const WIDTH_UNCUT: usize = 2000;
 
 /// A style of text on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +37,8 @@ impl Paint {
     /// The text in a style.
     pub fn text(self, style: Style, text: &str) -> String {
         let code = match style {
-            _ if !self.0 => return text.to_owned(),
             Style::Plain => return text.to_owned(),
+            _ if !self.0 => return text.to_owned(),
             Style::Bold => "1",
             Style::Dim => "2",
             Style::Green => "1;32",
@@ -61,23 +65,9 @@ impl Console {
     /// The console of these surroundings.
     pub fn new(surroundings: &Surroundings, is_quiet: bool) -> Self {
         let out = Paint(surroundings.colour(surroundings.out_is_terminal));
-        Self { out, width: surroundings.width, is_quiet }
-    }
-
-    /// Writes a result: text that ends with a line end.
-    pub fn result(&self, text: &str) {
-        write_out(text.as_bytes());
-    }
-
-    /// Writes a result as one JSON object on one line.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON, which is a bug.
-    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text =
-            serde_json::to_string(value).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        self.result(&format!("{text}\n"));
-        Ok(())
+        // Tables for a program or a file are not cut.
+        let width = if surroundings.out_is_terminal { surroundings.width } else { WIDTH_UNCUT };
+        Self { out, width, is_quiet }
     }
 
     /// Writes a line for the user beside the result.
@@ -86,6 +76,22 @@ impl Console {
             write_error(&format!("{}\n", visible(text, MESSAGE_WIDTH)));
         }
     }
+}
+
+/// Writes a result: text that ends with a line end.
+pub fn result(text: &str) {
+    // A reader that went away has what it wanted.
+    write_out(text.as_bytes());
+}
+
+/// Writes a result as one JSON object on one line.
+///
+/// # Errors
+/// When it cannot be written as JSON, which is a bug.
+pub fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    result(&format!("{text}\n"));
+    Ok(())
 }
 
 /// Writes bytes to standard output; false when nobody reads there any more.
@@ -108,12 +114,13 @@ pub fn complain(failure: &Failure) {
 fn complaint(failure: &Failure) -> String {
     let mut text = format!("error: {}\n", visible(&failure.message, MESSAGE_WIDTH));
     if let Some(hint) = &failure.hint {
-        text.push_str(&format!("hint: {}\n", visible(hint, MESSAGE_WIDTH)));
+        let _ = writeln!(text, "hint: {}", visible(hint, MESSAGE_WIDTH));
     }
     text
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests {
     use super::*;
     use expect_test::expect;

@@ -111,6 +111,7 @@ pub fn plan(plan: &ansatz_planner::Plan, wall_s: Option<f64>, paint: Paint, widt
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests {
     use super::*;
     use ansatz_core::candidate::Origin;

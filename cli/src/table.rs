@@ -65,6 +65,7 @@ impl Table {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests {
     use super::*;
     use expect_test::expect;

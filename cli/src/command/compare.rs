@@ -1,7 +1,7 @@
 //! `ansatz compare RUN RUN`: two results side by side, and whether they may be compared at all.
 
 use super::Session;
-use crate::console::Style;
+use crate::console::{self, Style};
 use crate::exit::{Exit, Failure};
 use crate::folders::Run;
 use crate::table::Table;
@@ -30,7 +30,9 @@ pub fn execute(args: &CompareArgs, session: &Session) -> Result<Exit, Failure> {
     let (a, b) = (first.result()?, second.result()?);
     let verdict = verdict(&first, a, &second, b);
     if session.is_json {
-        session.console.json(&json!({"runs": [a, b], "comparable": verdict.is_ok(), "verdict": verdict.clone().unwrap_or_else(|why| why)}))?;
+        console::json(
+            &json!({"runs": [a, b], "comparable": verdict.is_ok(), "verdict": verdict.clone().unwrap_or_else(|why| why)}),
+        )?;
         return Ok(Exit::Ok);
     }
     let mut table = Table::new(&["", "first", "second"], 44);
@@ -44,9 +46,7 @@ pub fn execute(args: &CompareArgs, session: &Session) -> Result<Exit, Failure> {
         Err(why) => (Style::Yellow, why),
     };
     let sentence = session.console.out.text(style, &sentence);
-    session
-        .console
-        .result(&format!("{}{sentence}\n", table.lines(session.console.out, session.console.width)));
+    console::result(&format!("{}{sentence}\n", table.lines(session.console.out, session.console.width)));
     Ok(Exit::Ok)
 }
 

@@ -1,6 +1,7 @@
 //! `ansatz completions SHELL`.
 
-use super::{Cli, Session};
+use super::Cli;
+use crate::console;
 use crate::exit::Exit;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -12,9 +13,9 @@ pub struct CompletionsArgs {
 }
 
 /// Carries out `completions`.
-pub fn execute(args: &CompletionsArgs, session: &Session) -> Exit {
+pub fn execute(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "ansatz", &mut script);
-    session.console.result(&String::from_utf8_lossy(&script));
+    console::result(&String::from_utf8_lossy(&script));
     Exit::Ok
 }

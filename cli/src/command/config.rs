@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::config::{KEYS, Value};
+use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::table::Table;
 use clap::Subcommand;
@@ -27,7 +28,7 @@ pub fn execute(command: &ConfigCommand, session: &Session) -> Result<Exit, Failu
                 (key.name.to_owned(), json!({"value": plain(value), "origin": origin.to_string()}))
             })
             .collect();
-        session.console.json(&values)?;
+        console::json(&values)?;
         return Ok(Exit::Ok);
     }
     let mut table = Table::new(&["key", "value", "origin", "what it is"], 60);
@@ -38,7 +39,7 @@ pub fn execute(command: &ConfigCommand, session: &Session) -> Result<Exit, Failu
         };
         table.row([key.name.into(), value, origin, key.about.into()]);
     }
-    session.console.result(&table.lines(session.console.out, session.console.width));
+    console::result(&table.lines(session.console.out, session.console.width));
     Ok(Exit::Ok)
 }
 

@@ -1,7 +1,7 @@
 //! `ansatz doctor`: what this machine can do, each barrier of the sandbox proved by attacking it.
 
 use super::Session;
-use crate::console::Style;
+use crate::console::{self, Style};
 use crate::exit::{Exit, Failure, chain};
 use crate::table::Table;
 use ansatz_memory::Memory;
@@ -10,6 +10,7 @@ use ansatz_report::text;
 use ansatz_sandbox::trusted::{Progress, TrustedCommand};
 use ansatz_sandbox::{Barrier, Effective, Held, Launcher, Level, doctor};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,9 +66,9 @@ pub fn execute(session: &Session) -> Result<Exit, Failure> {
         machine: machine(session),
     };
     if session.is_json {
-        session.console.json(&findings)?;
+        console::json(&findings)?;
     } else {
-        session.console.result(&shown(&findings, session));
+        console::result(&shown(&findings, session));
     }
     Ok(if findings.safe { Exit::Ok } else { Exit::Sandbox })
 }
@@ -221,7 +222,7 @@ fn shown(findings: &Findings, session: &Session) -> String {
         }
     }
     if !advice.is_empty() {
-        shown.push_str(&format!("what to do\n{}\n", advice.concat()));
+        let _ = writeln!(shown, "what to do\n{}", advice.concat());
     }
     let (style, sentence) = match (findings.safe, findings.level.as_str()) {
         (true, "L3") => (
@@ -247,6 +248,7 @@ fn mark(held: Held) -> &'static str {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests {
     use super::*;
     use crate::command::tests::session;
@@ -280,7 +282,8 @@ mod tests {
               processor group: have control groups delegated
 
             level L2: runs are possible; --strict would refuse them
-        "#]].assert_eq(&shown(&findings(true, "L2", sandbox), &session(&[])));
+        "#]]
+        .assert_eq(&shown(&findings(true, "L2", sandbox), &session(&[])));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `ansatz memory …`: what earlier runs taught.
 
 use super::Session;
+use crate::console;
 use crate::exit::{Exit, Failure};
 use crate::folders::{self, Run};
 use crate::table::Table;
@@ -16,6 +17,7 @@ use ansatz_report::text;
 use clap::Subcommand;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -112,16 +114,16 @@ fn snapshot(memory: &Memory, session: &Session) -> Snapshot {
 
 fn done(session: &Session, name: &str, value: &impl serde::Serialize, sentence: &str) -> Result<(), Failure> {
     if session.is_json {
-        return session.console.json(&json!({ name: value }));
+        return console::json(&json!({ name: value }));
     }
-    session.console.result(&format!("{}\n", text::visible(sentence, text::MESSAGE_WIDTH)));
+    console::result(&format!("{}\n", text::visible(sentence, text::MESSAGE_WIDTH)));
     Ok(())
 }
 
 fn list(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
     let experiences = snapshot.experiences();
     if session.is_json {
-        return session.console.json(&experiences);
+        return console::json(&experiences);
     }
     if experiences.is_empty() {
         session.console.note("nothing is remembered yet; every run leaves what it learnt");
@@ -136,7 +138,7 @@ fn list(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
         let task = format!("{} → {}", facts.name, facts.target);
         table.row([experience.run.to_string(), moment(experience.at), problem, best, tried, task]);
     }
-    session.console.result(&table.lines(session.console.out, session.console.width));
+    console::result(&table.lines(session.console.out, session.console.width));
     Ok(())
 }
 
@@ -172,7 +174,7 @@ fn show(snapshot: &Snapshot, named: &str, session: &Session) -> Result<(), Failu
     let run = unique(snapshot, named)?;
     let Some(experience) = snapshot.show(&run) else { return Ok(()) };
     if session.is_json {
-        return session.console.json(experience);
+        return console::json(experience);
     }
     let facts = &experience.task;
     let higher = facts.metric.direction == Direction::Maximize;
@@ -185,7 +187,7 @@ fn show(snapshot: &Snapshot, named: &str, session: &Session) -> Result<(), Failu
         arrow(higher)
     );
     if let Some(baseline) = experience.baseline {
-        text.push_str(&format!("the reference model scored {}\n", score(baseline)));
+        let _ = writeln!(text, "the reference model scored {}", score(baseline));
     }
     let mut table = Table::new(&["score", "solution", "parameters"], CELL_WIDTH);
     for trial in &experience.trials {
@@ -194,9 +196,9 @@ fn show(snapshot: &Snapshot, named: &str, session: &Session) -> Result<(), Failu
     }
     text.push_str(&table.lines(session.console.out, session.console.width));
     for lesson in snapshot.lessons().filter(|lesson| lesson.run == run) {
-        text.push_str(&format!("lesson: {}\n", text::visible(&lesson.text, text::MESSAGE_WIDTH)));
+        let _ = writeln!(text, "lesson: {}", text::visible(&lesson.text, text::MESSAGE_WIDTH));
     }
-    session.console.result(&text);
+    console::result(&text);
     Ok(())
 }
 
@@ -212,13 +214,13 @@ fn stats(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
     if session.is_json {
         let object: serde_json::Map<String, serde_json::Value> =
             rows.iter().map(|(name, number)| (name.replace(' ', "_"), json!(number))).collect();
-        return session.console.json(&object);
+        return console::json(&object);
     }
     let mut table = Table::new(&["remembered", "number"], CELL_WIDTH);
     for (name, number) in rows {
         table.row([name.into(), count(number as u64)]);
     }
-    session.console.result(&table.lines(session.console.out, session.console.width));
+    console::result(&table.lines(session.console.out, session.console.width));
     Ok(())
 }
 
@@ -228,7 +230,7 @@ fn learnt(session: &Session) -> Vec<Record> {
     for folder in folders::all(&session.runs_folder()) {
         match Run::read(&folder) {
             Ok(run) => {
-                records.extend(experience(&run).map(|experience| Record::Experience(Box::new(experience))))
+                records.extend(experience(&run).map(|experience| Record::Experience(Box::new(experience))));
             }
             Err(error) => session.console.note(&format!("passed over: {}", crate::exit::chain(&error))),
         }
@@ -277,10 +279,6 @@ fn trials(events: &[Event], direction: Direction) -> (Vec<TrialFact>, Option<f64
             }
             Event::CandidateScored { candidate, score, stage, seconds, .. } => {
                 let Some(found) = proposed.get(candidate) else { continue };
-                if found.origin == Origin::Baseline {
-                    baseline = Some(*score);
-                    continue;
-                }
                 let fact = TrialFact {
                     solution: found.solution.name().to_owned(),
                     params: found.params.clone(),
@@ -288,7 +286,11 @@ fn trials(events: &[Event], direction: Direction) -> (Vec<TrialFact>, Option<f64
                     seconds: *seconds,
                     stage: *stage,
                 };
-                scored.insert(*candidate, fact);
+                if found.origin == Origin::Baseline {
+                    baseline = Some(*score);
+                } else {
+                    scored.insert(*candidate, fact);
+                }
             }
             _ => {}
         }

@@ -169,7 +169,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Cli, Exit> {
 pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
     let session = Session::new(cli.global, surroundings)?;
     match cli.command {
-        Command::Run(args) => run::execute(*args, &session),
+        Command::Run(args) => run::execute(&args, &session),
         Command::Resume(args) => resume::execute(&args, &session),
         Command::Runs(args) => runs::execute(&args, &session),
         Command::Predict(args) => predict::execute(&args, &session),
@@ -179,6 +179,6 @@ pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
         Command::Memory(command) => memory::execute(&command, &session),
         Command::Doctor => doctor::execute(&session),
         Command::Config(command) => config::execute(&command, &session),
-        Command::Completions(args) => Ok(completions::execute(&args, &session)),
+        Command::Completions(args) => Ok(completions::execute(&args)),
     }
 }

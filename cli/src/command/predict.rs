@@ -5,7 +5,7 @@
 
 use super::Session;
 use crate::config::distance;
-use crate::console::Style;
+use crate::console::{self, Style};
 use crate::csv;
 use crate::engine;
 use crate::exit::{Exit, Failure};
@@ -18,6 +18,7 @@ use ansatz_report::text;
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Reasons that are shown.
@@ -62,14 +63,14 @@ fn predict_file(run: &Path, file: &Path, out: Option<&Path>, session: &Session) 
             let path = session.surroundings.absolute(out);
             std::fs::write(&path, &prediction.csv).map_err(|error| Failure::io("writing", &path, &error))?;
             if session.is_json {
-                session.console.json(&json!({"rows": prediction.rows, "file": path}))?;
+                console::json(&json!({"rows": prediction.rows, "file": path}))?;
             } else {
                 session.console.note(&format!("{rows} predicted into {}", session.shown(&path).display()));
             }
         }
         None if session.is_json => {
             let records = csv::records(&String::from_utf8_lossy(&prediction.csv));
-            session.console.json(&json!({"rows": prediction.rows, "predictions": objects(&records)}))?;
+            console::json(&json!({"rows": prediction.rows, "predictions": objects(&records)}))?;
         }
         None => {
             crate::console::write_out(&prediction.csv);
@@ -115,10 +116,10 @@ fn predict_row(run: &Path, row: &str, session: &Session) -> Result<Exit, Failure
     let reasons = reasons(&given, answer, without);
     if session.is_json {
         let answer: Map<String, Value> = objects(&records).into_iter().next().unwrap_or_default();
-        session.console.json(&json!({"prediction": answer, "reasons": reasons}))?;
+        console::json(&json!({"prediction": answer, "reasons": reasons}))?;
         return Ok(Exit::Ok);
     }
-    session.console.result(&shown(answer, &reasons, session));
+    console::result(&shown(answer, &reasons, session));
     Ok(Exit::Ok)
 }
 
@@ -127,11 +128,12 @@ fn shown(answer: &[(String, String)], reasons: &[Reason], session: &Session) -> 
     let mut lines = String::new();
     for (column, value) in answer {
         let value = text::visible(value, text::NAME_WIDTH);
-        lines.push_str(&format!(
-            "{} {}\n",
+        let _ = writeln!(
+            lines,
+            "{} {}",
             text::visible(column, text::NAME_WIDTH),
             paint.text(Style::Bold, &value)
-        ));
+        );
     }
     if reasons.is_empty() {
         return lines + "no single value decides: without any one of them the answer is the same\n";

@@ -1,6 +1,7 @@
 //! `ansatz run DATA`: what was typed, what it means, and the result.
 
 use super::Session;
+use crate::console;
 use crate::engine;
 use crate::exit::{Exit, Failure};
 use crate::summary;
@@ -27,6 +28,7 @@ const NAME_MAX: usize = 24;
 const SECONDS_MAX: f64 = 365.0 * 86_400.0;
 
 #[derive(Debug, Clone, PartialEq, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct RunArgs {
     /// A CSV, TSV or Parquet file, or a folder with train.csv and perhaps test.csv, `sample_submission.csv`, task.md
     data: PathBuf,
@@ -125,8 +127,9 @@ fn time(text: &str, unit_s: f64) -> Result<f64, String> {
 ///
 /// # Errors
 /// What was typed makes no sense, or nothing usable came out.
-pub fn execute(args: RunArgs, session: &Session) -> Result<Exit, Failure> {
-    let options = resolve(&args, session)?;
+pub fn execute(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
+    let options = resolve(args, session)?;
+    look_at_inputs(&options)?;
     let (out, wall, is_dry) = (options.out.clone(), options.budget.wall, options.dry_run);
     session.console.note(&format!("results go to {}", session.shown(&out).display()));
     let result = engine::run(options, session.clock, session.watcher(args.json_stream))?;
@@ -146,9 +149,9 @@ pub fn show(result: &RunResult, folder: &Path, is_stream: bool, session: &Sessio
         return Ok(());
     }
     if session.is_json {
-        return session.console.json(result);
+        return console::json(result);
     }
-    session.console.result(&summary::of(result, session.shown(folder), session.console.out));
+    console::result(&summary::of(result, session.shown(folder), session.console.out));
     Ok(())
 }
 
@@ -159,8 +162,32 @@ fn show_plan(folder: &Path, wall: Option<Duration>, session: &Session) -> Result
         Plan::from_json(&text).map_err(|error| Failure::new(Exit::Failed, format!("the plan: {error}")))?;
     let table =
         summary::plan(&plan, wall.map(|wall| wall.as_secs_f64()), session.console.out, session.console.width);
-    session.console.result(&format!("\n{table}"));
+    console::result(&format!("\n{table}"));
     Ok(())
+}
+
+/// Looks whether what was named is there at all, before anything is set up for it.
+fn look_at_inputs(options: &Options) -> Result<(), Failure> {
+    let advice = "give a CSV, TSV or Parquet file, or a folder with train.csv";
+    match options.data.metadata() {
+        Err(error) => return Err(missing(&options.data, &error).hint(advice)),
+        Ok(found) if found.is_file() && found.len() == 0 => {
+            return Err(Failure::new(Exit::Data, format!("{} is empty", options.data.display())).hint(advice));
+        }
+        Ok(_) => {}
+    }
+    for path in [&options.test, &options.sample, &options.plan].into_iter().flatten() {
+        path.metadata().map_err(|error| missing(path, &error).hint("look at the path for a misspelling"))?;
+    }
+    Ok(())
+}
+
+fn missing(path: &Path, error: &std::io::Error) -> Failure {
+    let why = match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::new(Exit::Data, format!("{}: {why}", path.display()))
 }
 
 /// What was typed, with configuration and defaults, as the engine takes it.

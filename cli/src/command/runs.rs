@@ -1,6 +1,7 @@
 //! `ansatz runs`: the runs that there are, from their journals.
 
 use super::Session;
+use crate::console;
 use crate::exit::{Exit, Failure, chain};
 use crate::folders::{self, Run};
 use crate::table::Table;
@@ -55,7 +56,7 @@ pub fn execute(args: &RunsArgs, session: &Session) -> Result<Exit, Failure> {
     let shown = if args.all || session.is_json { folders.len() } else { SHOWN_DEFAULT };
     let entries: Vec<Entry> = folders.iter().rev().take(shown).map(|folder| entry(folder)).collect();
     if session.is_json {
-        session.console.json(&entries)?;
+        console::json(&entries)?;
         return Ok(Exit::Ok);
     }
     if entries.is_empty() {
@@ -74,7 +75,7 @@ pub fn execute(args: &RunsArgs, session: &Session) -> Result<Exit, Failure> {
             entry.task_text(),
         ]);
     }
-    session.console.result(&table.lines(session.console.out, session.console.width));
+    console::result(&table.lines(session.console.out, session.console.width));
     if folders.len() > shown {
         session.console.note(&format!("{} older runs; --all shows them", folders.len() - shown));
     }

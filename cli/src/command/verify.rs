@@ -1,6 +1,7 @@
 //! `ansatz verify RUN`: proves again, in a clean cell, that the delivered model gives what was submitted.
 
 use super::Session;
+use crate::console;
 use crate::csv;
 use crate::engine;
 use crate::exit::{Exit, Failure};
@@ -49,9 +50,9 @@ pub fn execute(args: &VerifyArgs, session: &Session) -> Result<Exit, Failure> {
         )
     };
     if session.is_json {
-        session.console.json(&json!({"run": result.run, "verified": true, "evidence": evidence}))?;
+        console::json(&json!({"run": result.run, "verified": true, "evidence": evidence}))?;
     } else {
-        session.console.result(&format!("verified: {evidence}\n"));
+        console::result(&format!("verified: {evidence}\n"));
     }
     Ok(Exit::Ok)
 }
@@ -127,14 +128,28 @@ mod tests {
 
     #[test]
     fn equal_predictions_are_proof_in_any_order() {
-        check("id,y\n1,0.5\n2,a\n", "id,y\n2,a\n1,0.5000000001\n", &expect!["the model loads in a clean cell; 2 predictions equal what was submitted (largest difference 1.0e-10)"]);
+        check(
+            "id,y\n1,0.5\n2,a\n",
+            "id,y\n2,a\n1,0.5000000001\n",
+            &expect![
+                "the model loads in a clean cell; 2 predictions equal what was submitted (largest difference 1.0e-10)"
+            ],
+        );
     }
 
     #[test]
     fn every_difference_is_named() {
-        check("id,y\n1,0.5\n", "id,y\n1,0.6\n", &expect!["error: row `1`: `0.5` was submitted and `0.6` is predicted"]);
+        check(
+            "id,y\n1,0.5\n",
+            "id,y\n1,0.6\n",
+            &expect!["error: row `1`: `0.5` was submitted and `0.6` is predicted"],
+        );
         check("id,y\n1,0.5\n", "id,y\n2,0.5\n", &expect!["error: row `1` is not predicted"]);
-        check("id,y\n1,nan\n", "id,y\n1,0.5\n", &expect!["error: row `1`: `nan` was submitted and `0.5` is predicted"]);
+        check(
+            "id,y\n1,nan\n",
+            "id,y\n1,0.5\n",
+            &expect!["error: row `1`: `nan` was submitted and `0.5` is predicted"],
+        );
         check("id,y\n1,0.5\n", "id,z\n1,0.5\n", &expect!["error: the columns differ: id,y and id,z"]);
         check("id,y\n1,0.5\n", "id,y\n", &expect!["error: 1 rows were submitted and 0 are predicted"]);
         check("", "", &expect!["error: there are no predictions to compare"]);

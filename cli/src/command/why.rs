@@ -1,12 +1,13 @@
 //! `ansatz why RUN STEP`: the trace from a result back to its causes.
 
 use super::Session;
-use crate::console::Style;
+use crate::console::{self, Style};
 use crate::exit::{Exit, Failure};
 use ansatz_report::text::{MESSAGE_WIDTH, visible};
 use ansatz_trace::Graph;
 use clap::Args;
 use serde::Serialize;
+use std::fmt::Write as _;
 
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct WhyArgs {
@@ -45,7 +46,7 @@ pub fn execute(args: &WhyArgs, session: &Session) -> Result<Exit, Failure> {
                 parameter: line.parameter,
             })
             .collect();
-        session.console.json(&reasons)?;
+        console::json(&reasons)?;
         return Ok(Exit::Ok);
     }
     let mut text = String::new();
@@ -53,11 +54,12 @@ pub fn execute(args: &WhyArgs, session: &Session) -> Result<Exit, Failure> {
         let indent = "  ".repeat(line.depth);
         let style = if line.depth == 0 { Style::Bold } else { Style::Plain };
         let mark = if line.parameter { session.console.out.text(Style::Cyan, "* ") } else { String::new() };
-        text.push_str(&format!(
-            "{indent}{mark}{}\n",
+        let _ = writeln!(
+            text,
+            "{indent}{mark}{}",
             session.console.out.text(style, &visible(&line.text, MESSAGE_WIDTH))
-        ));
+        );
     }
-    session.console.result(&text);
+    console::result(&text);
     Ok(Exit::Ok)
 }

@@ -55,7 +55,7 @@ impl Holds {
     }
 
     /// The value in a TOML file, if it is one.
-    pub fn from_toml(self, value: &toml::Value) -> Option<Value> {
+    pub fn read_toml(self, value: &toml::Value) -> Option<Value> {
         match (self, value) {
             (Self::Number, toml::Value::Integer(number)) => positive(*number as f64),
             (Self::Number, toml::Value::Float(number)) => positive(*number),
@@ -70,7 +70,7 @@ impl Holds {
     }
 
     /// The value in an environment variable, if it is one.
-    pub fn from_text(self, text: &str) -> Option<Value> {
+    pub fn read_text(self, text: &str) -> Option<Value> {
         match self {
             Self::Number => text.parse().ok().and_then(positive),
             Self::Count => text.parse().ok().filter(|number: &u64| *number > 0).map(Value::Whole),

@@ -156,7 +156,7 @@ fn environment(surroundings: &Surroundings) -> Result<BTreeMap<&'static str, Val
     for Key { name, holds, .. } in KEYS {
         let variable = variable(name);
         let Some(found) = surroundings.text(&variable) else { continue };
-        let value = holds.from_text(&found).ok_or_else(|| {
+        let value = holds.read_text(&found).ok_or_else(|| {
             Failure::usage(format!("{variable} is {}, not {}", text::name(&found), holds.words()))
                 .hint(format!("set {variable} to {}, or unset it", holds.words()))
         })?;
@@ -198,7 +198,7 @@ fn values(content: &str, is_users: bool) -> Result<BTreeMap<&'static str, Value>
                 "such a file may come with data from elsewhere; set it in your own configuration or by flag",
             ));
         }
-        let value = key.holds.from_toml(value).ok_or_else(|| {
+        let value = key.holds.read_toml(value).ok_or_else(|| {
             Failure::usage(format!("`{}` must be {}", key.name, key.holds.words())).hint(key.about)
         })?;
         values.insert(key.name, value);
@@ -212,6 +212,7 @@ fn values(content: &str, is_users: bool) -> Result<BTreeMap<&'static str, Value>
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};

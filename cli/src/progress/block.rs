@@ -1,11 +1,12 @@
 //! The block on a terminal: a few lines that stay in place while the run goes on.
 
+use super::RunTime;
 use crate::console::{Paint, Style};
-use ansatz_core::clock::Clock;
 use ansatz_report::Live;
 use ansatz_report::number::{arrow, count, metric, score, seconds};
 use ansatz_report::text::{visible, width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,16 +20,14 @@ const BAR_LENGTH: usize = 36;
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /// What the block shows besides the time.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Figures {
     /// Name of the task or of the run.
     pub title: String,
     /// What is going on.
     pub phase: String,
-    /// Seconds that the run had used when it last said so.
-    pub elapsed_s: f64,
-    /// When it said so, on the clock of this process.
-    pub said_at: Duration,
+    /// The run's own time.
+    pub time: RunTime,
     /// Seconds that it may use.
     pub total_s: Option<f64>,
     /// The line of counts and scores.
@@ -36,6 +35,12 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Nothing but the time.
+    pub fn new(time: RunTime) -> Self {
+        let (title, phase, counts) = (String::new(), "starting".into(), String::new());
+        Self { title, phase, time, total_s: None, counts }
+    }
+
     /// Brings title and counts up to date. `running` is the number of trials under way, where the engine said so.
     pub fn take(&mut self, live: &Live, running: Option<usize>) {
         let name = live.task.as_ref().map(|task| task.name.as_str()).filter(|name| !name.is_empty());
@@ -43,13 +48,9 @@ impl Figures {
         self.counts = counts(live, running);
     }
 
-    fn used_s(&self, now: Duration) -> f64 {
-        self.elapsed_s + now.saturating_sub(self.said_at).as_secs_f64()
-    }
-
     /// The two lines above and below the bar, and the bar: nothing wider than `columns`.
-    fn lines(&self, now: Duration, columns: usize, paint: Paint) -> String {
-        let used = self.used_s(now);
+    fn lines(&self, columns: usize, paint: Paint) -> String {
+        let used = self.time.now_s();
         let mut first = format!("{} · {}", self.title, self.phase);
         let time = match self.total_s {
             Some(total) => format!("{} · {} left", seconds(used), seconds((total - used).max(0.0))),
@@ -59,10 +60,10 @@ impl Figures {
         let share = self.total_s.filter(|total| *total > 0.0).map(|total| (used / total).clamp(0.0, 1.0));
         let mut text = format!("{} {}", paint.text(Style::Bold, &first), paint.text(Style::Dim, &time));
         if let Some(share) = share {
-            text.push_str(&format!("\n  {}", bar(share, BAR_LENGTH.min(columns.saturating_sub(4)), paint)));
+            let _ = write!(text, "\n  {}", bar(share, BAR_LENGTH.min(columns.saturating_sub(4)), paint));
         }
         if !self.counts.is_empty() {
-            text.push_str(&format!("\n  {}", visible(&self.counts, columns.saturating_sub(3))));
+            let _ = write!(text, "\n  {}", visible(&self.counts, columns.saturating_sub(3)));
         }
         text
     }
@@ -102,15 +103,14 @@ fn counts(live: &Live, running: Option<usize>) -> String {
 pub struct Block {
     bar: ProgressBar,
     figures: Arc<Mutex<Figures>>,
-    clock: Arc<dyn Clock>,
 }
 
 impl Block {
     /// Puts a block on the terminal behind standard error.
-    pub fn show(clock: Arc<dyn Clock>, columns: usize, paint: Paint) -> Self {
-        let figures = Arc::new(Mutex::new(Figures { phase: "starting".into(), ..Figures::default() }));
+    pub fn show(time: RunTime, columns: usize, paint: Paint) -> Self {
+        let figures = Arc::new(Mutex::new(Figures::new(time)));
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let (shown, now) = (Arc::clone(&figures), Arc::clone(&clock));
+        let shown = Arc::clone(&figures);
         let style = ProgressStyle::default_spinner().tick_strings(&SPINNER);
         // The template is ours, so it parses; were it not, a plain spinner would do.
         let style = style
@@ -118,23 +118,17 @@ impl Block {
             .unwrap_or_else(|_| ProgressStyle::default_spinner())
             .with_key("block", move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
                 let figures = shown.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = out.write_str(&figures.lines(now.monotonic(), columns, paint));
+                let _ = out.write_str(&figures.lines(columns, paint));
             });
         bar.set_style(style);
         bar.enable_steady_tick(TICK);
-        Self { bar, figures, clock }
+        Self { bar, figures }
     }
 
     /// Changes what is shown.
     pub fn update(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner));
         self.bar.tick();
-    }
-
-    /// Notes how much time the run has used by now.
-    pub fn set_elapsed(&self, elapsed_s: f64) {
-        let said_at = self.clock.monotonic();
-        self.update(|figures| (figures.elapsed_s, figures.said_at) = (elapsed_s, said_at));
     }
 
     /// Writes a line above the block, where it stays.
@@ -150,16 +144,21 @@ impl Drop for Block {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests {
     use super::*;
+    use ansatz_core::clock::{Clock, ManualClock};
     use expect_test::expect;
 
-    fn figures() -> Figures {
+    fn figures(elapsed: Duration) -> Figures {
+        let clock = Arc::new(ManualClock::default());
+        let mut time = RunTime::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        time.say(20.0);
+        clock.advance(elapsed);
         Figures {
             title: "churn".into(),
             phase: "searching".into(),
-            elapsed_s: 20.0,
-            said_at: Duration::from_secs(100),
+            time,
             total_s: Some(60.0),
             counts: "34 trials done · 2 running · best ROC AUC 0.8601 ↑ c4 catboost · first result 4.2s"
                 .into(),
@@ -172,12 +171,12 @@ mod tests {
             churn · searching 22s · 38s left
               ━━━━━━━━━━━━━───────────────────────
               34 trials done · 2 running · best ROC AUC 0.8601 ↑ c4 catboost · first result 4.2s"#]]
-        .assert_eq(&figures().lines(Duration::from_secs(102), 100, Paint(false)));
+        .assert_eq(&figures(Duration::from_secs(2)).lines(100, Paint(false)));
     }
 
     #[test]
     fn the_block_fits_into_a_narrow_terminal() {
-        let text = figures().lines(Duration::from_secs(900), 40, Paint(false));
+        let text = figures(Duration::from_mins(10)).lines(40, Paint(false));
         assert!(text.lines().all(|line| width(line) < 40), "{text}");
         assert!(text.contains("0.0s left"), "{text}");
     }

@@ -140,7 +140,7 @@ fn dropped_column(dropped: &DroppedColumn, before: &Live, detail: Detail) -> Vec
     if is_leak(dropped) {
         return vec![Line::new(Style::Red, format!("LEAK dropped: {column}: {evidence}"))];
     }
-    let named = before.dropped.iter().filter(|column| !is_leak(column)).count();
+    let named = before.dropped.iter().filter(|column| !is_leak(column)).take(DROPPED_NAMED_MAX).count();
     if named >= DROPPED_NAMED_MAX && detail < Detail::Everything {
         return Vec::new();
     }
@@ -220,4 +220,30 @@ fn everything(event: &Event, before: &Live) -> Vec<Line> {
         _ => return Vec::new(),
     };
     vec![Line::new(Style::Dim, text)]
+}
+
+/// A line of the set-up's commands, as it is shown; `None` when it is noise. Package tools print a line per file and draw
+/// bars of their own.
+pub fn set_up(line: &str, detail: Detail) -> Option<String> {
+    let line = line.trim();
+    if detail == Detail::Everything {
+        return Some(message(line)).filter(|line| !line.is_empty());
+    }
+    let package = line.strip_prefix("Collecting ").map(|rest| rest.split([' ', ';']).next().unwrap_or(rest));
+    if let Some(package) = package {
+        return Some(format!("fetching {}", message(&package.replace("==", " "))));
+    }
+    let is_noise = line.is_empty()
+        || line.contains('━')
+        || [
+            "Downloading ",
+            "Using cached ",
+            "Requirement already",
+            "+ ",
+            "Installing collected",
+            "Successfully ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start));
+    (!is_noise).then(|| message(line))
 }

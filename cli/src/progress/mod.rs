@@ -4,6 +4,7 @@ mod block;
 mod lines;
 
 #[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes snapshots with hashes")]
 mod tests;
 
 use crate::console::{Paint, Style, write_error, write_out};
@@ -12,11 +13,11 @@ use ansatz_core::clock::Clock;
 use ansatz_core::event::Event;
 use ansatz_engine::{Note, Observer};
 use ansatz_report::Live;
-use ansatz_report::text::{MESSAGE_WIDTH, visible};
-use block::Block;
+use block::{Block, Figures};
 use lines::{Detail, Line, lines};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much the user wants to see on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,11 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// What is done with a finished line of text.
+/// Takes a finished line of text.
 type Sink = Box<dyn FnMut(&str) + Send>;
+
+/// Takes a line of the event stream; false when nobody reads it any more.
+type Stream = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
 enum Display {
     Nothing,
@@ -38,15 +42,39 @@ enum Display {
     Block(Block),
 }
 
+/// The run's own time: what it said last, and the time since then.
+#[derive(Clone)]
+struct RunTime {
+    clock: Arc<dyn Clock>,
+    said_s: f64,
+    said_at: Duration,
+}
+
+impl RunTime {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let said_at = clock.monotonic();
+        Self { clock, said_s: 0.0, said_at }
+    }
+
+    fn say(&mut self, seconds: f64) {
+        (self.said_s, self.said_at) = (seconds, self.clock.monotonic());
+    }
+
+    fn now_s(&self) -> f64 {
+        self.said_s + self.clock.monotonic().saturating_sub(self.said_at).as_secs_f64()
+    }
+}
+
 /// Shows a run while it goes on.
 pub struct Watcher {
     live: Live,
-    elapsed_s: f64,
+    time: RunTime,
     detail: Detail,
     paint: Paint,
     display: Display,
-    stream: Option<Box<dyn FnMut(&[u8]) -> bool + Send>>,
+    stream: Option<Stream>,
     phase: String,
+    is_setting_up: bool,
 }
 
 impl Watcher {
@@ -59,10 +87,10 @@ impl Watcher {
     ) -> Self {
         let paint = Paint(surroundings.colour(surroundings.error_is_terminal));
         let has_block = surroundings.error_is_terminal && !surroundings.is_dumb();
+        let time = RunTime::new(clock);
         let display = match verbosity {
             Verbosity::Quiet => Display::Nothing,
-            Verbosity::Normal if has_block => Display::Block(Block::show(clock, surroundings.width, paint)),
-            Verbosity::Verbose if has_block => Display::Block(Block::show(clock, surroundings.width, paint)),
+            _ if has_block => Display::Block(Block::show(time.clone(), surroundings.width, paint)),
             _ => Display::Lines(Box::new(|line| write_error(&format!("{line}\n")))),
         };
         let detail = match (&display, verbosity) {
@@ -70,16 +98,27 @@ impl Watcher {
             (Display::Block(_), _) => Detail::BesideBlock,
             _ => Detail::Story,
         };
-        let stream = is_stream.then(|| Box::new(write_out) as Box<dyn FnMut(&[u8]) -> bool + Send>);
-        Self { live: Live::default(), elapsed_s: 0.0, detail, paint, display, stream, phase: String::new() }
+        let stream: Option<Stream> = if is_stream { Some(Box::new(write_out)) } else { None };
+        let (live, phase) = (Live::default(), String::new());
+        Self { live, time, detail, paint, display, stream, phase, is_setting_up: false }
     }
 
     fn say(&mut self, line: &Line) {
-        let text = line.shown(self.paint, self.elapsed_s);
+        let text = line.shown(self.paint, self.time.now_s());
         match &mut self.display {
             Display::Nothing => {}
             Display::Lines(sink) => sink(&text),
             Display::Block(block) => block.print(&text),
+        }
+    }
+
+    /// Brings the block up to date.
+    fn update_block(&self, change: impl FnOnce(&mut Figures)) {
+        if let Display::Block(block) = &self.display {
+            block.update(|figures| {
+                figures.time = self.time.clone();
+                change(figures);
+            });
         }
     }
 
@@ -88,15 +127,39 @@ impl Watcher {
             return;
         }
         phase.clone_into(&mut self.phase);
-        match &self.display {
-            Display::Block(block) => block.update(|figures| phase.clone_into(&mut figures.phase)),
-            _ => self.say(&Line::new(Style::Dim, phase)),
+        if matches!(self.display, Display::Block(_)) {
+            self.update_block(|figures| phase.clone_into(&mut figures.phase));
+        } else {
+            self.say(&Line::new(Style::Dim, phase));
+        }
+    }
+
+    fn set_up(&mut self, line: &str) {
+        self.is_setting_up = true;
+        let Some(line) = lines::set_up(line, self.detail) else { return };
+        if matches!(self.display, Display::Block(_)) {
+            self.update_block(|figures| {
+                "setting up, once".clone_into(&mut figures.phase);
+                figures.counts.clone_from(&line);
+            });
+        }
+        if self.detail > Detail::BesideBlock {
+            self.say(&Line::plain(format!("set-up: {line}")));
+        }
+    }
+
+    /// Set-up is not part of the run's time.
+    fn end_set_up(&mut self) {
+        if self.is_setting_up {
+            self.is_setting_up = false;
+            self.time.say(0.0);
+            self.update_block(|figures| figures.counts.clear());
         }
     }
 
     fn send(&mut self, sequence: u64, event: &Event) {
         let Some(stream) = &mut self.stream else { return };
-        // An event that is in the journal can be written as JSON; and a reader that went away is not told any more.
+        // An event that is in the journal can be written as JSON; a reader that went away is not told any more.
         let Ok(mut bytes) = serde_json::to_vec(&Streamed { seq: sequence, event }) else { return };
         bytes.push(b'\n');
         if !stream(&bytes) {
@@ -115,47 +178,31 @@ struct Streamed<'a> {
 
 impl Observer for Watcher {
     fn event(&mut self, sequence: u64, event: &Event) {
+        self.end_set_up();
         self.send(sequence, event);
+        if let Event::Ticked { spent } = event {
+            self.time.say(spent.wall_s);
+        }
         for line in lines(event, &self.live, self.detail) {
             self.say(&line);
         }
         self.live.take(event);
-        if let Event::Ticked { spent } = event {
-            self.elapsed_s = spent.wall_s;
-        }
-        if let Display::Block(block) = &self.display {
-            if matches!(event, Event::Ticked { .. }) {
-                block.set_elapsed(self.elapsed_s);
-            }
-            block.update(|figures| figures.take(&self.live, None));
-        }
+        self.update_block(|figures| figures.take(&self.live, None));
     }
 
     fn note(&mut self, note: &Note) {
         match note {
-            Note::Setup(line) => {
-                let line = visible(line, MESSAGE_WIDTH);
-                match &self.display {
-                    Display::Block(block) => {
-                        "setting up (once)".clone_into(&mut self.phase);
-                        block.update(|figures| {
-                            figures.phase.clone_from(&self.phase);
-                            figures.counts = line;
-                        });
-                    }
-                    _ => self.say(&Line::plain(format!("set-up: {line}"))),
-                }
+            Note::Setup(line) => self.set_up(line),
+            Note::Phase(phase) => {
+                self.end_set_up();
+                self.enter(phase);
             }
-            Note::Phase(phase) => self.enter(phase),
             Note::Load { running, elapsed_s, total_s } => {
-                self.elapsed_s = *elapsed_s;
-                if let Display::Block(block) = &self.display {
-                    block.set_elapsed(*elapsed_s);
-                    block.update(|figures| {
-                        figures.total_s = *total_s;
-                        figures.take(&self.live, Some(*running));
-                    });
-                }
+                self.time.say(*elapsed_s);
+                self.update_block(|figures| {
+                    figures.total_s = *total_s;
+                    figures.take(&self.live, Some(*running));
+                });
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 use ansatz_core::budget::{Budget, Spent};
 use ansatz_core::candidate::{Candidate, Origin, Solution};
+use ansatz_core::clock::ManualClock;
 use ansatz_core::event::{FailureKind, Fold};
 use ansatz_core::ids::{ArtifactId, CandidateId, RunId, StepId, TrialId};
 use ansatz_core::metric::{Direction, MetricSpec, PredictionKind};
@@ -13,27 +14,51 @@ use expect_test::{Expect, expect};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// A watcher of this detail whose lines and stream go into the two strings.
-fn watcher(detail: Detail) -> (Watcher, Arc<Mutex<String>>, Arc<Mutex<String>>) {
+/// A watcher and what came out of it.
+struct Watched {
+    watcher: Watcher,
+    lines: Arc<Mutex<String>>,
+    stream: Arc<Mutex<String>>,
+    clock: Arc<ManualClock>,
+}
+
+fn watched(detail: Detail) -> Watched {
     let (lines, stream) = (Arc::<Mutex<String>>::default(), Arc::<Mutex<String>>::default());
     let (to_lines, to_stream) = (Arc::clone(&lines), Arc::clone(&stream));
+    let clock = Arc::<ManualClock>::default();
+    let sink = move |line: &str| {
+        let mut lines = to_lines.lock().unwrap();
+        lines.push_str(line);
+        lines.push('\n');
+    };
+    let streamed = move |bytes: &[u8]| {
+        to_stream.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+        true
+    };
     let watcher = Watcher {
         live: Live::default(),
-        elapsed_s: 0.0,
+        time: RunTime::new(Arc::clone(&clock) as Arc<dyn Clock>),
         detail,
         paint: Paint(false),
-        display: Display::Lines(Box::new(move |line| {
-            let mut lines = to_lines.lock().unwrap();
-            lines.push_str(line);
-            lines.push('\n');
-        })),
-        stream: Some(Box::new(move |bytes| {
-            to_stream.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
-            true
-        })),
+        display: Display::Lines(Box::new(sink)),
+        stream: Some(Box::new(streamed)),
         phase: String::new(),
+        is_setting_up: false,
     };
-    (watcher, lines, stream)
+    Watched { watcher, lines, stream, clock }
+}
+
+impl Watched {
+    fn take(mut self, events: &[Event]) -> Self {
+        for (place, event) in events.iter().enumerate() {
+            self.watcher.event(place as u64 + 1, event);
+        }
+        self
+    }
+
+    fn lines(&self) -> String {
+        self.lines.lock().unwrap().clone()
+    }
 }
 
 fn dropped(column: &str, reason: &str) -> Event {
@@ -152,16 +177,15 @@ fn story() -> Vec<Event> {
 }
 
 fn check(detail: Detail, events: &[Event], expected: &Expect) {
-    let (mut watcher, lines, _) = watcher(detail);
-    for (place, event) in events.iter().enumerate() {
-        watcher.event(place as u64 + 1, event);
-    }
-    expected.assert_eq(&lines.lock().unwrap());
+    expected.assert_eq(&watched(detail).take(events).lines());
 }
 
 #[test]
 fn without_a_terminal_lines_tell_the_story() {
-    check(Detail::Story, &story(), &expect![[r#"
+    check(
+        Detail::Story,
+        &story(),
+        &expect![[r#"
         [  0.0s] run 20260305-140200-4f2a-churn
         [  0.0s] task: predict `Exited` (two classes), scored by ROC AUC, higher is better
         [  0.0s]   target `Exited`: the sample submission has it
@@ -174,12 +198,16 @@ fn without_a_terminal_lines_tell_the_story() {
         [   20s] warning: 3 rows had more cells than the header
         [   20s] combined 2 candidates: ROC AUC 0.8634 ↑
         [   20s] opening the seal for the one look: ensemble of 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn beside_a_block_only_what_must_not_be_missed() {
-    check(Detail::BesideBlock, &story(), &expect![[r#"
+    check(
+        Detail::BesideBlock,
+        &story(),
+        &expect![[r#"
         [  0.0s] run 20260305-140200-4f2a-churn
         [  0.0s] task: predict `Exited` (two classes), scored by ROC AUC, higher is better
         [  0.0s]   target `Exited`: the sample submission has it
@@ -191,17 +219,22 @@ fn beside_a_block_only_what_must_not_be_missed() {
         [   20s] warning: 3 rows had more cells than the header
         [   20s] combined 2 candidates: ROC AUC 0.8634 ↑
         [   20s] opening the seal for the one look: ensemble of 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn verbose_lines_name_every_trial() {
-    check(Detail::Everything, &story()[6..12], &expect![[r#"
+    check(
+        Detail::Everything,
+        &story()[6..12],
+        &expect![[r#"
         [  0.0s] step `boost` begins
         [  0.0s] candidate c0 lightgbm: {"depth":6}
         [  0.0s] trial t0 of c0 lightgbm, fold 0.0: 0.8500 in 1.2s
         [  0.0s] trial t1 of c0 lightgbm failed (error): ValueError: bad\x1b[31m
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -209,9 +242,7 @@ fn thousands_of_unused_columns_are_counted() {
     let mut events = vec![task()];
     events.extend((0..20_000).map(|number| dropped(&format!("c{number}"), "constant")));
     events.push(Event::PlanAdopted { plan: ArtifactId::new("p"), steps: vec![] });
-    let (mut watcher, lines, _) = watcher(Detail::Story);
-    events.iter().for_each(|event| watcher.event(1, event));
-    let lines = lines.lock().unwrap();
+    let lines = watched(Detail::Story).take(&events).lines();
     assert_eq!(lines.lines().count(), 12);
     assert!(lines.contains("19,992 columns more"), "{lines}");
 }
@@ -220,21 +251,16 @@ fn thousands_of_unused_columns_are_counted() {
 fn hostile_names_stay_on_their_line() {
     let name = format!("a\u{1b}[2J\nb\u{202e}{}", "x".repeat(10_000));
     let events = [task(), dropped(&name, "leak"), Event::Warned { message: name.clone() }];
-    let (mut watcher, lines, _) = watcher(Detail::Everything);
-    events.iter().for_each(|event| watcher.event(1, event));
-    let lines = lines.lock().unwrap();
+    let lines = watched(Detail::Everything).take(&events).lines();
     assert_eq!(lines.lines().count(), 4);
-    assert!(!lines.contains(|character: char| character == '\u{1b}' || character == '\u{202e}'), "{lines}");
+    assert!(!lines.contains(['\u{1b}', '\u{202e}']), "{lines}");
     assert!(lines.lines().all(|line| line.len() < 1000));
 }
 
 #[test]
 fn the_stream_holds_every_event_with_its_number() {
-    let (mut watcher, _, stream) = watcher(Detail::Story);
-    for (place, event) in story().iter().enumerate() {
-        watcher.event(place as u64 + 1, event);
-    }
-    let stream = stream.lock().unwrap();
+    let watched = watched(Detail::Story).take(&story());
+    let stream = watched.stream.lock().unwrap();
     assert_eq!(stream.lines().count(), story().len());
     for (place, (line, event)) in stream.lines().zip(story()).enumerate() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -246,25 +272,38 @@ fn the_stream_holds_every_event_with_its_number() {
 
 #[test]
 fn a_stream_that_nobody_reads_is_given_up() {
-    let (mut watcher, lines, _) = watcher(Detail::Story);
-    watcher.stream = Some(Box::new(|_| false));
-    watcher.event(1, &task());
-    assert!(watcher.stream.is_none());
-    watcher.event(2, &tick(1.0));
-    assert!(lines.lock().unwrap().contains("task: predict"));
+    let mut watched = watched(Detail::Story);
+    watched.watcher.stream = Some(Box::new(|_| false));
+    watched.watcher.event(1, &task());
+    assert!(watched.watcher.stream.is_none());
+    watched.watcher.event(2, &tick(1.0));
+    assert!(watched.lines().contains("task: predict"));
 }
 
 #[test]
-fn notes_are_lines_without_a_terminal() {
-    let (mut watcher, lines, _) = watcher(Detail::Story);
-    watcher.note(&Note::Setup("installing\nnumpy".into()));
-    watcher.note(&Note::Phase("searching"));
-    watcher.note(&Note::Phase("searching"));
-    watcher.note(&Note::Load { running: 2, elapsed_s: 65.0, total_s: Some(100.0) });
-    watcher.note(&Note::Phase("finalising"));
+fn time_goes_on_between_events_and_set_up_is_not_part_of_it() {
+    let mut watched = watched(Detail::Story);
+    let step = |watched: &mut Watched, seconds: u64, note: Note| {
+        watched.clock.advance(Duration::from_secs(seconds));
+        watched.watcher.note(&note);
+    };
+    step(&mut watched, 1, Note::Setup("setting up the worker environment".into()));
+    step(&mut watched, 40, Note::Setup("Collecting numpy==2.4.6 (from -r x)".into()));
+    step(&mut watched, 1, Note::Setup("  Downloading numpy.whl (16.9 MB)".into()));
+    step(&mut watched, 1, Note::Setup("     ━━━━━━━ 16.9/16.9 MB".into()));
+    step(&mut watched, 1, Note::Setup("compiling\nbyte code".into()));
+    step(&mut watched, 1, Note::Phase("reading the data"));
+    step(&mut watched, 2, Note::Phase("searching"));
+    step(&mut watched, 1, Note::Phase("searching"));
+    step(&mut watched, 1, Note::Load { running: 2, elapsed_s: 65.0, total_s: Some(100.0) });
+    step(&mut watched, 3, Note::Phase("finalising"));
     expect![[r#"
-        [  0.0s] set-up: installing\nnumpy
-        [  0.0s] searching
-        [ 1m05s] finalising
-    "#]].assert_eq(&lines.lock().unwrap());
+        [  1.0s] set-up: setting up the worker environment
+        [   41s] set-up: fetching numpy 2.4.6
+        [   44s] set-up: compiling\nbyte code
+        [  0.0s] reading the data
+        [  2.0s] searching
+        [ 1m08s] finalising
+    "#]]
+    .assert_eq(&watched.lines());
 }
