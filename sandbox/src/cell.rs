@@ -43,7 +43,7 @@ pub(crate) struct Birth {
 /// What a cell answers when its program runs.
 pub(crate) struct Ready {
     pub(crate) out: OwnedFd,
-    pub(crate) init: Pid,
+    pub(crate) init: OwnedFd,
     pub(crate) landlock: String,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Parts {
 
 impl Birth {
     /// Takes over a helper that has just been spawned. From here on it is waited for by its id alone.
-    pub(crate) fn new(child: Child, group: Option<Group>, slot: Option<Slot>) -> Result<Self, SandboxError> {
+    pub(crate) fn new(child: &Child, group: Option<Group>, slot: Option<Slot>) -> Result<Self, SandboxError> {
         let mut birth = Self { helper: None, group, slot };
         let doing = || "watching a new helper".to_owned();
         let pid = Pid::from_raw(child.id() as i32)
@@ -91,7 +91,6 @@ impl Birth {
     /// Makes it a cell.
     pub(crate) fn finish(mut self, parts: Parts) -> Result<Cell, SandboxError> {
         let doing = || format!("starting cell `{}`", parts.name);
-        let init = pidfd_open(parts.ready.init, PidfdFlags::empty()).doing(doing)?;
         let Some((helper_pid, helper)) = self.helper.take() else {
             return Err(SandboxError::new(doing(), SandboxErrorKind::Closed));
         };
@@ -103,7 +102,7 @@ impl Birth {
             supervisor: parts.supervisor,
             control: parts.control,
             out: parts.ready.out,
-            init,
+            init: parts.ready.init,
             landlock: parts.ready.landlock,
             group: self.group.take(),
             state: Mutex::default(),
@@ -135,18 +134,51 @@ impl Drop for Birth {
     }
 }
 
+/// Something that decides about the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    /// Too much output.
+    Flood,
+    /// The wall clock limit was reached.
+    Timeout,
+    /// PID 1 saw too much memory.
+    Over,
+    /// The owner asked it to end.
+    Asked,
+    /// We killed it.
+    Killed,
+    /// Something of it is still there.
+    Stuck,
+}
+
+impl State {
+    fn take_in(&mut self, event: &Event) {
+        match *event {
+            Event::Exited { code, signal } => self.exited = Some((code, signal)),
+            Event::Watched { trial } => {
+                self.watched.insert(trial);
+            }
+            Event::Over { trial: Some(trial), .. } => {
+                self.trials_over.insert(trial);
+            }
+            Event::Over { trial: None, .. } => {
+                self.signs.insert(Sign::Over);
+            }
+            Event::Swept { trial, killed, cpu_s, memory_peak_bytes, clean } => {
+                self.swept.insert(trial, Swept { killed, cpu_s, memory_peak_bytes, clean });
+            }
+            // Said before anybody listens here, or not at all.
+            Event::Ready { .. } | Event::Failed { .. } => {}
+        }
+    }
+}
+
 /// What is known about a cell.
 #[derive(Debug, Default)]
 struct State {
     log: CappedLog,
     exited: Option<(Option<i32>, Option<i32>)>,
-    flood: bool,
-    timeout: bool,
-    over: bool,
-    /// The owner asked it to end.
-    asked: bool,
-    killed: bool,
-    stuck: bool,
+    signs: BTreeSet<Sign>,
     ended: Option<Ended>,
     trials_over: BTreeSet<u32>,
     watched: BTreeSet<u32>,
@@ -258,13 +290,13 @@ impl Cell {
 
     /// Kills everything in the cell and returns at once.
     pub fn kill(&self) {
-        self.core.kill(|state| state.killed = true);
+        self.core.kill(Sign::Killed);
     }
 
     /// Ends the cell: asks politely, waits `grace`, kills, and reports. Repeating it gives the same report.
     pub fn stop(&self, grace: Duration) -> CellReport {
         if !self.has_ended() && !grace.is_zero() {
-            self.core.change(|state| state.asked = true);
+            self.core.note(Sign::Asked);
             let _ = self.core.command(&Command::Terminate);
             self.core.wait_until(grace, |state| state.ended.is_some());
         }
@@ -310,17 +342,29 @@ impl Core {
         self.changed.notify_all();
     }
 
+    fn note(&self, sign: Sign) {
+        self.change(|state| {
+            state.signs.insert(sign);
+        });
+    }
+
+    /// Waits until `done` says so; it is asked once per change and may take what it finds.
     fn wait_until(&self, timeout: Duration, mut done: impl FnMut(&mut State) -> bool) -> bool {
-        let waited = self.changed.wait_timeout_while(self.state(), timeout, |state| !done(state));
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        done(&mut state)
+        let mut is_done = false;
+        let state = self.state();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| {
+            is_done = done(state);
+            !is_done
+        });
+        drop(waited);
+        is_done
     }
 
     /// Kills the cell and notes why, unless it has ended.
-    fn kill(&self, why: impl FnOnce(&mut State)) {
+    fn kill(&self, why: Sign) {
         let mut state = self.state();
         if state.ended.is_none() && state.exited.is_none() {
-            why(&mut state);
+            state.signs.insert(why);
         }
         drop(state);
         let _ = pidfd_send_signal(&self.init, Signal::KILL);
@@ -377,7 +421,7 @@ impl Core {
 
     /// Kills the whole cell because a part of it cannot be cleared away.
     pub(crate) fn give_up(&self) {
-        self.kill(|state| state.stuck = true);
+        self.kill(Sign::Stuck);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -406,16 +450,17 @@ impl Core {
 
     /// Limits first: a program that was stopped by one may still have exited with 0.
     fn verdict(&self, state: &State, counters: &Counters) -> Verdict {
-        if state.ended.is_none() || state.stuck {
+        let seen = |sign: Sign| state.signs.contains(&sign);
+        if state.ended.is_none() || seen(Sign::Stuck) {
             return Verdict::Stuck;
         }
-        if state.flood {
+        if seen(Sign::Flood) {
             return Verdict::OutputFlood;
         }
-        if state.over || counters.oom_kills > state.trial_ooms {
+        if seen(Sign::Over) || counters.oom_kills > state.trial_ooms {
             return Verdict::Oom;
         }
-        if state.timeout {
+        if seen(Sign::Timeout) {
             return Verdict::Timeout;
         }
         let Some((code, signal)) = state.exited else {
@@ -424,10 +469,14 @@ impl Core {
         match Verdict::from_exit(code, signal) {
             Verdict::Error(_) if counters.pids_refused > 0 => Verdict::Pids,
             Verdict::Error(_) if self.out_is_full() => Verdict::Quota,
-            Verdict::Signal(libc::SIGTERM) if state.asked => Verdict::Killed,
-            Verdict::Signal(libc::SIGKILL) if state.killed => Verdict::Killed,
+            Verdict::Signal(libc::SIGTERM) if seen(Sign::Asked) => Verdict::Killed,
+            Verdict::Signal(libc::SIGKILL) if seen(Sign::Killed) => Verdict::Killed,
             other => other,
         }
+    }
+
+    fn has(&self, sign: Sign) -> bool {
+        self.state().signs.contains(&sign)
     }
 
     fn out_is_full(&self) -> bool {
@@ -466,10 +515,7 @@ impl Watcher {
                 deadline = self.out_of_time();
             }
             self.mind_trials();
-            let dying = {
-                let state = self.core.state();
-                state.killed || state.flood || state.stuck
-            };
+            let dying = [Sign::Killed, Sign::Flood, Sign::Stuck].iter().any(|sign| self.core.has(*sign));
             if dying || !supervised {
                 let since = *killed_at.get_or_insert_with(Instant::now);
                 if since.elapsed() > KILL_TIME_MAX {
@@ -502,7 +548,7 @@ impl Watcher {
 
     /// Reads what there is of the log, a bounded amount at a time. Returns whether there can be more.
     fn read_log(&self) -> bool {
-        let mut piece = [0_u8; 64 * 1024];
+        let mut piece = [0_u8; 16 * 1024];
         match rustix::io::read(&self.log, &mut piece) {
             Ok(0) => false,
             Ok(got) => {
@@ -511,7 +557,7 @@ impl Watcher {
                 let flood = state.log.total_bytes() > self.core.limits.output_bytes;
                 drop(state);
                 if flood {
-                    self.core.kill(|state| state.flood = true);
+                    self.core.kill(Sign::Flood);
                 }
                 !flood
             }
@@ -528,37 +574,28 @@ impl Watcher {
         let Ok(event) = serde_json::from_slice::<Event>(&message.bytes) else {
             return true;
         };
-        self.core.change(|state| match event {
-            Event::Exited { code, signal } => state.exited = Some((code, signal)),
-            Event::Watched { trial } => drop(state.watched.insert(trial)),
-            Event::Over { trial: Some(trial), .. } => drop(state.trials_over.insert(trial)),
-            Event::Over { trial: None, .. } => state.over = true,
-            Event::Swept { trial, killed, cpu_s, memory_peak_bytes, clean } => {
-                state.swept.insert(trial, Swept { killed, cpu_s, memory_peak_bytes, clean });
-            }
-            // Said before this thread began, or not at all.
-            Event::Ready { .. } | Event::Failed { .. } => {}
-        });
+        self.core.change(|state| state.take_in(&event));
         true
     }
 
     /// The cell's time is up: first politely, then for good. Returns when to look again.
     fn out_of_time(&self) -> Option<Instant> {
         let mut state = self.core.state();
-        let first = !state.timeout;
-        state.timeout = true;
+        let first = state.signs.insert(Sign::Timeout);
         drop(state);
         if first && !self.core.limits.grace.is_zero() {
             let _ = self.core.command(&Command::Terminate);
             return Some(Instant::now() + self.core.limits.grace);
         }
-        self.core.kill(|state| state.killed = true);
+        self.core.kill(Sign::Killed);
         None
     }
 
     fn mind_trials(&self) {
         let leaves: Vec<_> = self.core.state().leaves.values().cloned().collect();
-        leaves.iter().for_each(|leaf| leaf.mind());
+        for leaf in leaves {
+            leaf.mind();
+        }
     }
 
     /// Everything is gone: take the rest of the log, count, clear away.
@@ -578,7 +615,9 @@ impl Watcher {
         }
         let wall_s = self.core.begun.elapsed().as_secs_f64();
         self.core.change(|state| {
-            state.stuck |= !clean;
+            if !clean {
+                state.signs.insert(Sign::Stuck);
+            }
             state.ended = Some(Ended { wall_s, cpu_s, counters });
         });
     }
@@ -592,7 +631,7 @@ impl Watcher {
         let counters = self.core.group.as_ref().map(Group::counters).unwrap_or_default();
         let wall_s = self.core.begun.elapsed().as_secs_f64();
         self.core.change(|state| {
-            state.stuck = true;
+            state.signs.insert(Sign::Stuck);
             state.ended = Some(Ended { wall_s, cpu_s: 0.0, counters });
         });
     }

@@ -158,7 +158,7 @@ fn unpack(control: &mut RecvAncillaryBuffer<'_>) -> (Option<Pid>, Vec<OwnedFd>) 
 
 /// A duration as the kernel wants it; longer than a day is a day.
 pub(crate) fn timespec(duration: Duration) -> Timespec {
-    let capped = duration.min(Duration::from_secs(86_400));
+    let capped = duration.min(Duration::from_hours(24));
     Timespec { tv_sec: capped.as_secs() as i64, tv_nsec: i64::from(capped.subsec_nanos()) }
 }
 

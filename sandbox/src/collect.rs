@@ -3,7 +3,7 @@
 //! Works from a descriptor of the folder, by plain names, one path component at a time: no link is followed, nothing but a
 //! regular file with one name is read, no more than allowed is read, and no depth of nesting overflows anything.
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::io::{self, Read as _};
@@ -14,7 +14,7 @@ const NAME_BYTES_MAX: usize = 128;
 /// Most components of a path.
 const NAME_DEPTH_MAX: usize = 8;
 /// Entries that one removal touches at most: a writer that adds faster than we remove must not hold us forever.
-const REMOVALS_MAX: u32 = 2_000_000;
+const STEPS_MAX: u32 = 2_000_000;
 
 /// A result that was not taken, and why.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +141,8 @@ fn clear(out: BorrowedFd<'_>, relative: &str) -> Result<(), CollectErrorKind> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),
     }
-    Flattening { top: folder, pending: vec![name], moved: 0, removals: 0 }.run()
+    Clearing { here: open_child(folder.as_fd(), &name)?, above: Vec::new(), steps: 0 }.run()?;
+    rustix::fs::unlinkat(&folder, &name, AtFlags::REMOVEDIR).map_err(Into::into)
 }
 
 fn open_folder(out: BorrowedFd<'_>, relative: &str) -> Result<OwnedFd, CollectErrorKind> {
@@ -149,93 +150,91 @@ fn open_folder(out: BorrowedFd<'_>, relative: &str) -> Result<OwnedFd, CollectEr
     Ok(rustix::fs::openat2(out, relative, flags, Mode::empty(), resolve())?)
 }
 
-/// Removes folders by moving every folder found inside one up to the top first: two descriptors and a list of names serve
-/// any depth.
-struct Flattening {
-    top: OwnedFd,
-    pending: Vec<CString>,
-    moved: u32,
-    removals: u32,
+/// Opens a folder by name, making it accessible first where its maker has locked it.
+fn open_child(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, CollectErrorKind> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(folder, name, flags | OFlags::RDONLY, Mode::empty()) {
+        Err(Errno::ACCESS) => {}
+        other => return Ok(other?),
+    }
+    let handle = rustix::fs::openat(folder, name, flags | OFlags::PATH, Mode::empty())?;
+    // Through the handle, so that no link can be put in its place.
+    rustix::fs::chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
+    Ok(rustix::fs::openat(&handle, ".", flags | OFlags::RDONLY, Mode::empty())?)
 }
 
-impl Flattening {
+/// Which folder a descriptor is, whatever its name.
+type Identity = (u64, u64);
+
+fn identity(folder: BorrowedFd<'_>) -> Result<Identity, CollectErrorKind> {
+    let stat = rustix::fs::fstat(folder)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Empties a folder. One descriptor and a list of names serve any depth: it goes down by name and up by `..`, making sure that
+/// it comes out where it went in.
+struct Clearing {
+    here: OwnedFd,
+    above: Vec<(Identity, CString)>,
+    steps: u32,
+}
+
+impl Clearing {
     fn run(mut self) -> Result<(), CollectErrorKind> {
-        while let Some(name) = self.pending.last().cloned() {
-            let folder = self.open(&name)?;
-            self.empty(&folder)?;
-            match rustix::fs::unlinkat(&self.top, &name, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::NOENT) => {
-                    self.pending.retain(|each| *each != name);
-                }
-                // Somebody has put something new in.
-                Err(Errno::NOTEMPTY | Errno::EXIST) => self.count()?,
-                Err(errno) => return Err(errno.into()),
+        loop {
+            if let Some(name) = self.unlink_until_folder()? {
+                let below = open_child(self.here.as_fd(), &name)?;
+                self.above.push((identity(self.here.as_fd())?, name));
+                self.here = below;
+            } else if !self.go_up()? {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
-    /// Opens a folder of the top level, making it accessible first where its maker has locked it.
-    fn open(&self, name: &CStr) -> Result<OwnedFd, CollectErrorKind> {
-        let handle = rustix::fs::openat(
-            &self.top,
-            name,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        // Through the handle, so that no link can be put in its place.
-        let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        rustix::fs::chmod(path, Mode::RWXU)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&handle, ".", flags, Mode::empty())?)
-    }
-
-    /// Unlinks the files of a folder and moves its folders to the top.
-    fn empty(&mut self, folder: &OwnedFd) -> Result<(), CollectErrorKind> {
-        for entry in Dir::read_from(folder)? {
+    /// Unlinks what is here. Returns the first folder that is not empty.
+    fn unlink_until_folder(&mut self) -> Result<Option<CString>, CollectErrorKind> {
+        for entry in Dir::read_from(&self.here)? {
             let entry = entry?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
             }
             self.count()?;
-            match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+            match rustix::fs::unlinkat(&self.here, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => continue,
+                Err(Errno::ISDIR | Errno::PERM) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            match rustix::fs::unlinkat(&self.here, name, AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(Errno::ISDIR | Errno::PERM) => self.lift(folder.as_fd(), name)?,
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ACCESS) => return Ok(Some(name.to_owned())),
                 Err(errno) => return Err(errno.into()),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn lift(&mut self, folder: BorrowedFd<'_>, name: &CStr) -> Result<(), CollectErrorKind> {
-        // An empty folder goes at once; a locked one cannot be moved before it is unlocked.
-        if rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR).is_ok() {
-            return Ok(());
+    /// Leaves an empty folder and removes it. Returns whether there was one above.
+    fn go_up(&mut self) -> Result<bool, CollectErrorKind> {
+        let Some((expected, name)) = self.above.pop() else { return Ok(false) };
+        self.count()?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = rustix::fs::openat(&self.here, "..", flags, Mode::empty())?;
+        if identity(parent.as_fd())? != expected {
+            return Err(CollectErrorKind::Unstable);
         }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let handle = rustix::fs::openat(folder, name, flags, Mode::empty())?;
-        rustix::fs::chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
-        loop {
-            self.count()?;
-            self.moved += 1;
-            let fresh =
-                CString::new(format!(".removed-{}", self.moved)).map_err(|_| CollectErrorKind::BadName)?;
-            match rustix::fs::renameat_with(folder, name, &self.top, &fresh, RenameFlags::NOREPLACE) {
-                Ok(()) => {
-                    self.pending.push(fresh);
-                    return Ok(());
-                }
-                Err(Errno::EXIST) => {}
-                Err(Errno::NOENT) => return Ok(()),
-                Err(errno) => return Err(errno.into()),
-            }
+        self.here = parent;
+        match rustix::fs::unlinkat(&self.here, &name, AtFlags::REMOVEDIR) {
+            // Somebody has put something new in: it is met again when this folder is read again.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(true),
+            Err(errno) => Err(errno.into()),
         }
     }
 
     fn count(&mut self) -> Result<(), CollectErrorKind> {
-        self.removals += 1;
-        if self.removals > REMOVALS_MAX { Err(CollectErrorKind::Unstable) } else { Ok(()) }
+        self.steps += 1;
+        if self.steps > STEPS_MAX { Err(CollectErrorKind::Unstable) } else { Ok(()) }
     }
 }
 
@@ -345,7 +344,7 @@ mod tests {
             fs::write(dir.join("t/a/b/c/f"), "x").unwrap();
             symlink(outside.path(), dir.join("t/a/link")).unwrap();
             for locked in ["t/a/b/c", "t/a/b", "t/a"] {
-                fs::set_permissions(dir.join(locked), fs::Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(dir.join(locked), fs::Permissions::from_mode(0o000)).unwrap();
             }
             remove(out, "t").unwrap();
             assert_eq!(fs::read_dir(dir).unwrap().count(), 0);

@@ -12,6 +12,7 @@ use crate::policy::CellSpec;
 use crate::slot::{Slot, Slots};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -143,7 +144,7 @@ impl Host {
         let (control, program_end) = Channel::pair()?;
         let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing)?;
         let child = self.spawner.spawn(self.command(helper_end, log_end).doing(doing)?).doing(doing)?;
-        let birth = Birth::new(child, group, slot)?;
+        let birth = Birth::new(&child, group, slot)?;
         birth.join_group()?;
         let order = Order {
             name: spec.name.clone(),
@@ -187,7 +188,8 @@ impl Host {
 
     fn command(&self, helper_end: Channel, log_end: OwnedFd) -> io::Result<Command> {
         let mut command = Command::new(&self.helper);
-        command.arg(crate::CELL_SUBCOMMAND).env_clear().current_dir("/");
+        // The name is all that the cell can see of its command line: no host path.
+        command.arg0("ansatz-cell").arg(crate::CELL_SUBCOMMAND).env_clear().current_dir("/");
         command.stdin(Stdio::from(helper_end.into_socket())).stdout(log_end.try_clone()?).stderr(log_end);
         Ok(command)
     }
@@ -199,11 +201,11 @@ fn await_ready(supervisor: &Channel, name: &str) -> Result<Ready, SandboxError> 
     let Some(message) = supervisor.recv_descriptors(START_TIME_MAX)? else {
         return Err(SandboxError::new(doing(), SandboxErrorKind::Closed));
     };
-    let Message { bytes, sender, mut descriptors } = message;
+    let Message { bytes, mut descriptors, .. } = message;
     let unexpected = |what: &str| SandboxError::new(doing(), SandboxErrorKind::Protocol(what.into()));
     match serde_json::from_slice(&bytes) {
-        Ok(Event::Ready { landlock }) => match (descriptors.pop(), sender) {
-            (Some(out), Some(init)) => Ok(Ready { out, init, landlock }),
+        Ok(Event::Ready { landlock }) => match (descriptors.pop(), descriptors.pop()) {
+            (Some(init), Some(out)) => Ok(Ready { out, init, landlock }),
             _ => Err(unexpected("ready, but without its folder")),
         },
         Ok(Event::Failed { step, message }) => {
@@ -217,7 +219,7 @@ fn await_ready(supervisor: &Channel, name: &str) -> Result<Ready, SandboxError> 
 fn trees_of(spec: &CellSpec) -> Result<Vec<Tree>, SandboxError> {
     let device =
         |path: &&str| Tree { source: (*path).into(), target: (*path).into(), kind: TreeKind::Device };
-    let mut trees: Vec<Tree> = DEVICES.iter().map(|path| device(&path)).collect();
+    let mut trees: Vec<Tree> = DEVICES.iter().map(device).collect();
     for mount in &spec.policy.mounts {
         let source = mount.source.canonicalize().doing(|| format!("mounting {}", mount.source.display()))?;
         let kind = if source.is_dir() { TreeKind::Folder } else { TreeKind::File };

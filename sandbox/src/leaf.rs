@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Time for a zygote to fork and for the child to say hello.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time between a trial's last message and the end of its process: freeing its memory, running its exit handlers.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(500);
 /// A killed process needs a moment to become one that has ended.
 const END_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -137,15 +139,19 @@ impl Leaf {
 
     /// Ends the trial: kills everything of it that is still there, counts, and removes its group.
     ///
-    /// A first process that still runs is killed, too: wait for its last message before.
+    /// A first process that still runs gets a moment to end by itself, then it is killed, too: wait for its last message
+    /// before.
     pub fn finish(mut self) -> LeafReport {
+        self.watch.has_ended(LAST_WORDS_TIME_MAX);
         self.clear()
     }
 
     fn clear(&mut self) -> LeafReport {
         self.finished = true;
-        self.kill();
-        self.watch.has_ended(END_TIME_MAX);
+        if !self.watch.has_ended(Duration::ZERO) {
+            let _ = pidfd_send_signal(&self.watch.process, Signal::KILL);
+            self.watch.has_ended(END_TIME_MAX);
+        }
         let (survivors, clean, counters, cpu_s) = match &self.group {
             Some(group) => {
                 let (survivors, clean) = group.kill();

@@ -1,6 +1,7 @@
 //! What is kept of a cell's output: the beginning, the end, and a line that says how much was left out.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 /// The beginning holds the set-up and the first error; more is never needed to understand a start.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -43,7 +44,7 @@ impl CappedLog {
     pub fn text(&self) -> String {
         let mut text = harmless(&String::from_utf8_lossy(&self.head));
         if self.omitted_bytes() > 0 {
-            text.push_str(&format!("\n[... {} bytes left out ...]\n", self.omitted_bytes()));
+            let _ = write!(text, "\n[... {} bytes left out ...]\n", self.omitted_bytes());
         }
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         text.push_str(&harmless(&String::from_utf8_lossy(&tail)));

@@ -99,7 +99,7 @@ impl Default for Limits {
 }
 
 /// Limits of one trial inside a cell; what is not named here is bounded by the cell's own limits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeafLimits {
     /// Memory of the trial's processes in bytes.
     pub memory_bytes: u64,

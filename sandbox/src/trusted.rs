@@ -97,7 +97,7 @@ impl TrustedOutcome {
 impl TrustedCommand {
     /// A command without arguments and with a time limit of an hour. `program` is a path or a name to be found in `PATH`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let timeout = Duration::from_secs(3600);
+        let timeout = Duration::from_hours(1);
         Self { program: program.into(), arguments: Vec::new(), env: BTreeMap::new(), folder: None, timeout }
     }
 

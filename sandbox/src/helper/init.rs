@@ -14,9 +14,9 @@ use crate::linux;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open};
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 /// How often memory is looked at where PID 1 has to do it.
@@ -32,9 +32,10 @@ pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control
         Err(error) => tell_failure(&supervisor, error),
         Ok(started) => {
             drop(kernel);
-            tell(&supervisor, &Event::Ready { landlock: started.landlock }, Some(&started.out));
-            // The host keeps the folder; PID 1 has no use for it.
-            drop(started.out);
+            let descriptors = [started.out.as_fd(), started.own.as_fd()];
+            tell(&supervisor, &Event::Ready { landlock: started.landlock }, &descriptors);
+            // The host keeps them; PID 1 has no use for them.
+            drop((started.out, started.own));
             let mut init =
                 Init { supervisor, program: started.program, watch: order.watch_memory.then(Watch::default) };
             if let Some(watch) = &mut init.watch {
@@ -48,6 +49,7 @@ pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control
 struct Started {
     program: Pid,
     out: OwnedFd,
+    own: OwnedFd,
     signals: OwnedFd,
     landlock: String,
 }
@@ -58,16 +60,19 @@ fn begin(order: &Order, kernel: &mut Linux, control: OwnedFd) -> Result<Started,
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let out =
         rustix::fs::open("/out", flags, Mode::empty()).map_err(|errno| failed("open /out", errno.into()))?;
+    // The host gets a handle of PID 1 from PID 1: by number it might come too late for a very short program.
+    let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+        .map_err(|errno| failed("open a handle of PID 1", errno.into()))?;
     let signals = linux::child_signals().map_err(|error| failed("watch children", error))?;
     let (read_end, write_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|errno| failed("make a pipe", errno.into()))?;
     let Some(program) = linux::fork().map_err(|error| failed("fork the program", error))? else {
-        drop((read_end, out, signals));
+        drop((read_end, out, own, signals));
         linux::leave(payload::run(order, kernel, control, write_end));
     };
     drop((write_end, control));
     let landlock = await_word(read_end)?;
-    Ok(Started { program, out, signals, landlock })
+    Ok(Started { program, out, own, signals, landlock })
 }
 
 /// Waits until the program runs or has said why not.
@@ -147,7 +152,7 @@ impl Init {
 
     fn end(&self, status: WaitStatus) -> i32 {
         let exited = Event::Exited { code: status.exit_status(), signal: status.terminating_signal() };
-        tell(&self.supervisor, &exited, None);
+        tell(&self.supervisor, &exited, &[]);
         0
     }
 
@@ -172,7 +177,7 @@ impl Init {
         if let (Some(watch), Some(pid)) = (&mut self.watch, Pid::from_raw(pid)) {
             watch.add_trial(trial, pid, Limit { bytes: memory_bytes });
         }
-        tell(&self.supervisor, &Event::Watched { trial }, None);
+        tell(&self.supervisor, &Event::Watched { trial }, &[]);
     }
 
     fn sweep(&mut self, trial: u32) {
@@ -187,7 +192,7 @@ impl Init {
             memory_peak_bytes: swept.peak_bytes,
             clean: swept.clean,
         };
-        tell(&self.supervisor, &event, None);
+        tell(&self.supervisor, &event, &[]);
     }
 
     fn hold_to_memory(&mut self) {
@@ -195,7 +200,7 @@ impl Init {
             return;
         };
         for (trial, bytes) in watch.look() {
-            tell(&self.supervisor, &Event::Over { trial, bytes }, None);
+            tell(&self.supervisor, &Event::Over { trial, bytes }, &[]);
         }
     }
 }

@@ -21,7 +21,7 @@ use order::{Event, Order};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::WaitOptions;
 use sequence::{StepError, perform_all};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// The host sends the order at once; a helper that was started by hand must not linger.
@@ -93,14 +93,13 @@ fn wait_for(child: rustix::process::Pid) -> i32 {
 
 /// Tells the host why the cell does not start. Returns the helper's exit code.
 fn tell_failure(supervisor: &Channel, error: StepError) -> i32 {
-    tell(supervisor, &Event::Failed { step: error.step, message: error.source.to_string() }, None);
+    tell(supervisor, &Event::Failed { step: error.step, message: error.source.to_string() }, &[]);
     2
 }
 
 /// Sends an event to the host. A host that is gone ends the cell by itself, so a failure needs no answer.
-fn tell(supervisor: &Channel, event: &Event, descriptor: Option<&OwnedFd>) {
-    let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_fd()).collect();
+fn tell(supervisor: &Channel, event: &Event, descriptors: &[BorrowedFd<'_>]) {
     if let Ok(bytes) = serde_json::to_vec(event) {
-        let _ = supervisor.send(&bytes, &descriptors);
+        let _ = supervisor.send(&bytes, descriptors);
     }
 }

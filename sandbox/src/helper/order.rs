@@ -93,7 +93,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// The program runs. A descriptor of `/out` comes along.
+    /// The program runs. Descriptors of `/out` and of PID 1 come along.
     Ready {
         /// What Landlock gives: `full`, `partial` or `none`.
         landlock: String,

@@ -178,8 +178,7 @@ fn calls() -> Vec<Attempt> {
 
 fn privileges() -> Attempt {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let value =
-        |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim).unwrap_or("?");
+    let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map_or("?", str::trim);
     let held = value("NoNewPrivs:") == "1"
         && value("Seccomp:") == "2"
         && ["CapEff:", "CapPrm:", "CapBnd:", "CapInh:", "CapAmb:"]
@@ -195,14 +194,9 @@ fn privileges() -> Attempt {
 }
 
 fn processes() -> Attempt {
-    let pids = std::fs::read_dir("/proc")
-        .map(|entries| {
-            entries
-                .flatten()
-                .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
-                .count()
-        })
-        .unwrap_or(usize::MAX);
+    let is_pid = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().is_ok();
+    let pids =
+        std::fs::read_dir("/proc").map_or(usize::MAX, |entries| entries.flatten().filter(is_pid).count());
     Attempt {
         name: "other processes".into(),
         tried: "list processes".into(),
@@ -236,12 +230,12 @@ fn fork_many() -> i32 {
 
 fn sleep() -> i32 {
     linux::ignore_terminate();
-    std::thread::sleep(Duration::from_secs(3600));
+    std::thread::sleep(Duration::from_hours(1));
     0
 }
 
 fn flood() -> i32 {
-    let piece = [b'A'; 64 * 1024];
+    let piece = [b'A'; 16 * 1024];
     let mut out = io::stdout().lock();
     while out.write_all(&piece).is_ok() {}
     6

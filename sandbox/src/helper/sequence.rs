@@ -211,6 +211,7 @@ mod tests {
     use super::*;
     use crate::helper::order::{Payload, Tree};
     use crate::policy::Limits;
+    use std::collections::BTreeMap;
 
     /// Notes what it is asked to do, and refuses one step when told so.
     #[derive(Default)]
@@ -238,7 +239,7 @@ mod tests {
             user: root.then_some(0x7000_0000),
             trees: vec![tree("/usr"), tree("/opt/venv")],
             trees_attached: root,
-            env: Default::default(),
+            env: BTreeMap::default(),
             argv: vec!["/usr/bin/true".into()],
             cwd: "/".into(),
             limits: Limits::default(),

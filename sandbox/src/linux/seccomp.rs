@@ -269,29 +269,6 @@ const ALLOWED: &[Allowed] = &[
         ],
     ),
     (
-        "System V and POSIX shared objects: in an IPC name space of the cell's own",
-        &[
-            libc::SYS_shmget,
-            libc::SYS_shmat,
-            libc::SYS_shmdt,
-            libc::SYS_shmctl,
-            libc::SYS_semget,
-            libc::SYS_semop,
-            libc::SYS_semtimedop,
-            libc::SYS_semctl,
-            libc::SYS_msgget,
-            libc::SYS_msgsnd,
-            libc::SYS_msgrcv,
-            libc::SYS_msgctl,
-            libc::SYS_mq_open,
-            libc::SYS_mq_unlink,
-            libc::SYS_mq_timedsend,
-            libc::SYS_mq_timedreceive,
-            libc::SYS_mq_notify,
-            libc::SYS_mq_getsetattr,
-        ],
-    ),
-    (
         "who am I; changing to another id fails without capabilities and with a single mapped id",
         &[
             libc::SYS_getuid,
@@ -427,6 +404,20 @@ const REFUSED: &[Refused] = &[
     (libc::SYS_memfd_secret, "memory that cannot be accounted for"),
     (libc::SYS_mknodat, "makes device nodes and named pipes"),
     (libc::SYS_vhangup, "acts on terminals"),
+    (libc::SYS_shmget, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_shmat, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_shmctl, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_shmdt, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_semget, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_semop, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_semtimedop, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_semctl, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_msgget, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_msgsnd, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_msgrcv, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_msgctl, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_mq_open, "objects that outlive a trial and that its neighbours can open"),
+    (libc::SYS_mq_unlink, "objects that outlive a trial and that its neighbours can open"),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_kexec_file_load, "starts another kernel"),
     #[cfg(target_arch = "x86_64")]
@@ -461,7 +452,7 @@ const CLONE_NAMESPACES: [libc::c_int; 7] = [
 
 /// Terminal requests that type into, reconfigure or re-discipline a terminal. Compared as 32 bits: the kernel ignores the
 /// upper half, and a 64-bit comparison can be walked around.
-const TERMINAL_REQUESTS: [u64; 3] = [libc::TIOCSTI as u64, 0x541C, libc::TIOCSETD as u64];
+const TERMINAL_REQUESTS: [u64; 3] = [libc::TIOCSTI, 0x541C, libc::TIOCSETD];
 
 /// The filters of a cell in the order in which they must be installed: of equal answers the last installed wins, so the
 /// EPERM list comes after the ENOSYS one.
@@ -498,7 +489,7 @@ fn refused() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         REFUSED.iter().map(|(call, _)| (*call, Vec::new())).collect();
     let new_namespace: Result<Vec<_>, _> =
-        CLONE_NAMESPACES.iter().map(|flag| rule(&[masked(0, *flag as u32 as u64)?])).collect();
+        CLONE_NAMESPACES.iter().map(|flag| rule(&[masked(0, u64::from(*flag as u32))?])).collect();
     rules.insert(libc::SYS_clone, new_namespace?);
     let terminal: Result<Vec<_>, _> =
         TERMINAL_REQUESTS.iter().map(|request| rule(&[condition(1, Op::Eq, *request)?])).collect();

@@ -1,0 +1,14 @@
+//! Attacks on cells, each with a positive control: what must fail fails, and what must work works.
+//!
+//! Every payload is harmless where a barrier is missing: files are opened and closed, connections go to canaries, marks are
+//! looked for and not acted on. The whole suite runs as the current user and, when that is root, once more as an ordinary
+//! user without control groups. A case that cannot run fails, unless `ANSATZ_ALLOW_SKIP` names it.
+
+mod files;
+mod network;
+mod processes;
+mod resources;
+mod results;
+mod user;
+mod world;
+mod zygote;

@@ -1,0 +1,158 @@
+//! Levels, leftovers, starting speed; and the whole suite once more as an ordinary user.
+
+use crate::world::{Case, groups_named, has_groups, helper, launcher, may_skip};
+use ansatz_sandbox::{Held, Level, Verdict, doctor};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// An id that nobody on the machine has.
+const ORDINARY: u32 = 60_123;
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn the_level_is_what_the_host_can_give() {
+    let effective = launcher().effective();
+    println!("{effective:?}");
+    if is_root() && effective.level < Level::L3 {
+        assert!(may_skip("L3", &effective.missing.join("; ")));
+    }
+    assert!(effective.level >= Level::L2);
+    assert_eq!(effective.level == Level::L3, has_groups());
+}
+
+#[test]
+fn doctor_proves_every_barrier() {
+    let barriers = doctor(launcher());
+    assert!(barriers.len() > 25, "{}", barriers.len());
+    let broken: Vec<_> = barriers.iter().filter(|barrier| barrier.held == Held::No).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    let missing = barriers.iter().filter(|barrier| barrier.held == Held::Missing).count();
+    assert_eq!(missing, launcher().effective().missing.len(), "{barriers:#?}");
+}
+
+#[test]
+fn cells_that_are_dropped_leave_nothing_and_start_fast() {
+    let cells = 20;
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..cells {
+        let case = Case::new("start");
+        let begun = Instant::now();
+        let cell = case.start(&["-c", "import time; time.sleep(60)"]);
+        times.push(begun.elapsed());
+        drop(cell);
+        case.assert_gone();
+    }
+    times.sort();
+    println!("start of a cell: median {:?}, slowest {:?}", times[times.len() / 2], times[times.len() - 1]);
+    // Generous: the machine may be busy.
+    assert!(times[times.len() / 2] < Duration::from_millis(500), "{times:?}");
+}
+
+#[test]
+fn cells_of_root_run_as_users_of_their_own() {
+    let (one, two) = (Case::new("ids"), Case::new("ids"));
+    let script = "import socket; socket.socket(fileno=3).recv(1)";
+    let (first, second) = (one.start(&["-c", script]), two.start(&["-c", script]));
+    let owner = |case: &Case| {
+        let pids = crate::world::marked_processes(&case.name);
+        let status = fs::read_to_string(format!("/proc/{}/status", pids[0])).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+        line.split_ascii_whitespace().next().unwrap().parse::<u32>().unwrap()
+    };
+    let (left, right) = (owner(&one), owner(&two));
+    if is_root() {
+        assert!(left != 0 && right != 0 && left != right, "{left} {right}");
+    } else {
+        assert_eq!((left, right), (rustix::process::geteuid().as_raw(), rustix::process::geteuid().as_raw()));
+    }
+    drop((first, second));
+}
+
+#[test]
+fn a_host_that_is_killed_takes_its_cells_along_and_its_groups_are_swept() {
+    const ROLE: &str = "ANSATZ_TEST_VICTIM";
+    if std::env::var_os(ROLE).is_some() {
+        let case = Case { name: "victim".into(), ..Case::new("victim") };
+        let _cell = case.start(&["-c", "import time; time.sleep(300)"]);
+        println!("settled");
+        std::thread::sleep(Duration::from_secs(300));
+        return;
+    }
+    let name = "user::a_host_that_is_killed_takes_its_cells_along_and_its_groups_are_swept";
+    let mut host = Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env(ROLE, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(host.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap().contains("settled")));
+    assert!(!crate::world::marked_processes("victim").is_empty());
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !crate::world::marked_processes("victim").is_empty() {
+        assert!(Instant::now() < deadline, "the cell outlived its host");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(groups_named("victim").is_empty(), !has_groups(), "the killed host could not clean up");
+    ansatz_sandbox::Launcher::new(helper()).unwrap();
+    assert!(groups_named("victim").is_empty());
+}
+
+/// The same attacks against cells of a user without any privilege.
+#[test]
+fn an_ordinary_user_is_protected_as_well() {
+    if !is_root() {
+        // This is that run, unless somebody runs the suite without root: then root's cells go untested.
+        assert!(
+            std::env::var_os("ANSATZ_TEST_HELPER").is_some()
+                || may_skip("root", "the suite does not run as root")
+        );
+        return;
+    }
+    let folder = tempfile::Builder::new().prefix("ansatz-ordinary-").tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (suite, cell, scratch) =
+        (folder.path().join("suite"), folder.path().join("ansatz-cell"), folder.path().join("tmp"));
+    fs::copy(std::env::current_exe().unwrap(), &suite).unwrap();
+    fs::copy(helper(), &cell).unwrap();
+    fs::create_dir(&scratch).unwrap();
+    std::os::unix::fs::chown(&scratch, Some(ORDINARY), Some(ORDINARY)).unwrap();
+    let output = Command::new(&suite)
+        .args(["--test-threads", "2"])
+        .uid(ORDINARY)
+        .gid(ORDINARY)
+        .current_dir("/")
+        .env("ANSATZ_TEST_HELPER", &cell)
+        .env("TMPDIR", &scratch)
+        .env("HOME", &scratch)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("test result: ok") && !said.contains("running 0 tests"), "{said}");
+    let left = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("Uid:") && line.contains(&ORDINARY.to_string()))
+    });
+    assert_eq!(left.count(), 0, "processes of the ordinary user are left");
+}
+
+#[test]
+fn a_cell_can_be_stopped_politely_twice_and_from_another_thread() {
+    let case = Case::new("stop");
+    let cell = std::sync::Arc::new(case.start(&["-c", "import time; time.sleep(60)"]));
+    let other = std::sync::Arc::clone(&cell);
+    let first = std::thread::spawn(move || other.stop(Duration::from_secs(2))).join().unwrap();
+    assert_eq!(first.verdict, Verdict::Killed);
+    assert_eq!(cell.stop(Duration::ZERO), first);
+    assert!(cell.recv(Duration::from_secs(1)).unwrap().is_none());
+    case.assert_gone();
+}
