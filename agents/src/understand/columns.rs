@@ -116,7 +116,7 @@ fn is_promised(facts: &Facts<'_>, name: &str) -> bool {
     let declared = |clause: &Clause| {
         clause.has_any(TRAIN_ONLY) || clause.has_any(&["without", "lacks", "leaked", "leak"])
     };
-    let naming: Vec<&Clause> = facts.words.naming(name).collect();
+    let naming: Vec<&Clause> = facts.words.naming(name);
     naming.iter().any(|clause| lists_columns(clause)) && !naming.iter().any(|clause| declared(clause))
 }
 
@@ -200,7 +200,7 @@ fn says_all_are_codes(clause: &Clause) -> bool {
 }
 
 fn code_evidence(facts: &Facts<'_>, column: &Column) -> Option<String> {
-    if facts.words.naming(&column.name).any(|clause| says_code(clause, &column.name)) {
+    if facts.words.naming(&column.name).iter().any(|clause| says_code(clause, &column.name)) {
         return Some("the task text calls it a code".into());
     }
     let repeats = column.distinct * 2 <= facts.profile.train_rows;
@@ -313,7 +313,7 @@ fn group_column(facts: &Facts<'_>, used: &[&Column], notes: &mut Notes) -> Optio
             && (column.kind == ColumnKind::Categorical || (column.whole && is_called_code(&column.name)))
     };
     let unseen = |column: &&&Column| column.test_overlap.is_some_and(|overlap| overlap <= OVERLAP_MAX);
-    let said = |column: &&&Column| facts.words.naming(&column.name).any(says_group);
+    let said = |column: &&&Column| facts.words.naming(&column.name).into_iter().any(says_group);
     let found = used.iter().filter(repeats).find_map(|column| {
         if unseen(&column) {
             Some((column.name.clone(), "the test file has other values of it than the training file"))

@@ -228,8 +228,10 @@ fn mentions(clause: &Clause) -> Vec<Mention<'_>> {
 
 /// The longest phrase that the tokens begin with.
 fn phrase_at(tokens: &[&str]) -> Option<(&'static str, &'static str, Strength, usize)> {
+    let first = tokens.first()?;
     PHRASES
         .iter()
+        .filter(|(phrase, _, _)| phrase.starts_with(first))
         .filter_map(|(phrase, metric, strength)| {
             let length = phrase.split(' ').count();
             let begins = tokens.len() >= length && phrase.split(' ').zip(tokens).all(|(a, b)| a == *b);

@@ -345,6 +345,7 @@ fn said_positive(words: &Words, a: &str, b: &str) -> Option<bool> {
         let follows =
             |before: &str| ARTICLES.iter().any(|article| clause.has(&format!("{before} {article}{value}")));
         !value.is_empty()
+            && clause.has(value)
             && (BEFORE.iter().copied().any(follows) || clause.has(&format!("{value} is the positive class")))
     };
     words.clauses.iter().find_map(|clause| match (calls(clause, a), calls(clause, b)) {

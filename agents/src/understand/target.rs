@@ -6,6 +6,7 @@ use super::sample::{SampleReading, column_of_classes};
 use super::words::{Clause, Spellings, Words, column_after, spellings};
 use super::{Facts, Notes};
 use ansatz_core::profile::{Column, ColumnKind};
+use std::collections::BTreeMap;
 
 /// The target and what the sample says about it.
 pub(super) struct Target<'a> {
@@ -125,8 +126,8 @@ fn by_shape<'a>(
 fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, String)> {
     let names: Vec<&str> = candidates.iter().map(|column| column.name.as_str()).collect();
     let column = |name: &str| candidates.iter().find(|column| column.name == name).copied();
-    let named: Vec<&str> = names.iter().filter(|name| words.may_name(name)).copied().collect();
-    let called = words.clauses.iter().find_map(|clause| called_target(clause, &named));
+    let named = named_by_clause(words, &names);
+    let called = named.iter().find_map(|(place, names)| called_target(&words.clauses[*place], names));
     if let Some(found) = called.and_then(column) {
         return Some((found, "the task text calls it the target".into()));
     }
@@ -135,12 +136,24 @@ fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, 
     if let Some(found) = predicted.and_then(column) {
         return Some((found, "the task text asks for its prediction".into()));
     }
-    let held_back = words.clauses.iter().find_map(|clause| {
-        named.iter().find(|name| clause.raw.contains(&format!("(with `{name}`"))).copied()
+    let held_back = named.iter().find_map(|(place, names)| {
+        let raw = &words.clauses[*place].raw;
+        names.iter().find(|name| raw.contains(&format!("(with `{name}`"))).copied()
     });
     held_back
         .and_then(column)
         .map(|found| (found, "the task text says that the training file has it in addition".into()))
+}
+
+/// The columns that each clause names, in the order of the clauses.
+fn named_by_clause<'a>(words: &Words, names: &[&'a str]) -> BTreeMap<usize, Vec<&'a str>> {
+    let mut found: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        for place in words.places_of(name) {
+            found.entry(place).or_default().push(name);
+        }
+    }
+    found
 }
 
 /// The column that a clause calls the target: in a table row the first that is named, else the nearest to the word.

@@ -4,7 +4,7 @@
 //! because a sample of a file is no statement about the task.
 
 use super::nearest::squash;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Bytes of task text that are read; more is a book and not a task.
 const TEXT_BYTES_MAX: usize = 100_000;
@@ -64,8 +64,8 @@ impl Clause {
 pub(crate) struct Words {
     /// The user's own clauses first, then those of the description.
     pub(crate) clauses: Vec<Clause>,
-    /// Every word as written: thousands of columns are asked about, few are named.
-    written: BTreeSet<String>,
+    /// Which clauses hold a word, as it is written: thousands of columns are asked about, few are named.
+    places: BTreeMap<String, Vec<usize>>,
 }
 
 impl Words {
@@ -73,20 +73,28 @@ impl Words {
     pub(crate) fn read(said: &str, described: &str) -> Self {
         let mut clauses = cut(said, true);
         clauses.extend(cut(described, false));
-        let written =
-            clauses.iter().flat_map(|clause| written_words(&clause.raw)).map(ToOwned::to_owned).collect();
-        Self { clauses, written }
+        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, clause) in clauses.iter().enumerate() {
+            for word in written_words(&clause.raw) {
+                places.entry(word.to_owned()).or_default().push(place);
+            }
+        }
+        places.values_mut().for_each(Vec::dedup);
+        Self { clauses, places }
     }
 
-    /// Whether all words of a column's name are written somewhere; only then can it be named.
-    pub(crate) fn may_name(&self, column: &str) -> bool {
-        !column.is_empty() && written_words(column).all(|word| self.written.contains(word))
+    /// Places of the clauses that name the column exactly as it is written.
+    pub(crate) fn places_of(&self, column: &str) -> Vec<usize> {
+        let held: Option<Vec<&Vec<usize>>> =
+            written_words(column).map(|word| self.places.get(word)).collect();
+        let rarest = held.and_then(|held| held.into_iter().min_by_key(|places| places.len()));
+        let places = rarest.into_iter().flatten().copied();
+        places.filter(|place| self.clauses[*place].names(column)).collect()
     }
 
     /// Clauses that name the column exactly as it is written.
-    pub(crate) fn naming<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a Clause> {
-        let searched = if self.may_name(column) { self.clauses.as_slice() } else { &[] };
-        searched.iter().filter(move |clause| clause.names(column))
+    pub(crate) fn naming(&self, column: &str) -> Vec<&Clause> {
+        self.places_of(column).into_iter().map(|place| &self.clauses[place]).collect()
     }
 }
 
