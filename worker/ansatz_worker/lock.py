@@ -29,6 +29,10 @@ FILE_BYTES_MAX = 2 * 1024**3
 """Largest file that a trial may write; the folder itself is capped by the host."""
 
 
+DESCRIPTORS_MIN = 65_536
+"""Numbers up to here are closed even where the limit on descriptors is unknown or was lowered since."""
+
+
 class LockError(Exception):
     """A barrier that this kernel offers could not be put up."""
 
@@ -324,9 +328,9 @@ def limits(file_bytes_max: int = FILE_BYTES_MAX) -> None:
 
 def close_descriptors(keep: int) -> None:
     """Closes every descriptor but 0, 1, 2 and `keep`."""
-    top = os.sysconf("SC_OPEN_MAX")
+    top = max(os.sysconf("SC_OPEN_MAX"), DESCRIPTORS_MIN)
     os.closerange(3, keep)
-    os.closerange(keep + 1, max(top, keep + 2))
+    os.closerange(keep + 1, top)
 
 
 def lock(own: Path) -> None:
