@@ -1,0 +1,61 @@
+//! What the end-to-end tests share: the program, a home for its worker environment, and small data.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Runs train models; two at once on two cores would only make both slow.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Takes the machine for one test.
+pub fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// State of the program under test: kept between test runs, since making the worker environment takes a while.
+pub fn home() -> PathBuf {
+    std::env::var_os("ANSATZ_TEST_HOME")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("ansatz-home"), PathBuf::from)
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The program with a home of its own and nothing of the user's configuration.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ansatz"));
+    command.env("ANSATZ_HOME", home()).env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn ansatz(arguments: &[&str]) -> Output {
+    program().args(arguments).output().expect("the program starts")
+}
+
+/// Standard error as text.
+pub fn complaints(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The JSON object on standard output.
+pub fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("no JSON ({error}) on standard output; standard error says: {}", complaints(output))
+    })
+}
+
+/// A training file of `rows` rows with two useful columns, a date, a category and a target in `y`.
+pub fn small_table(rows: usize) -> String {
+    let mut text = String::from("id,size,weight,when,colour,y\n");
+    for row in 0..rows {
+        let (size, weight) = ((row * 37) % 101, (row * 53) % 89);
+        let colour = ["red", "green", "blue"][(row * 7) % 3];
+        let noise = (row * 7919) % 13;
+        let y = u8::from(size + weight / 2 + noise > 75);
+        text.push_str(&format!("{row},{size},{weight}.5,2024-{:02}-{:02},{colour},{y}\n", row % 12 + 1, row % 28 + 1));
+    }
+    text
+}
