@@ -29,7 +29,7 @@ const REPLICATES_MIN: usize = 40;
 const REPLICATES_COUNTED: usize = 1_000;
 
 /// Rows visited by all replicates of a comparison together: about 100 ms.
-const VISITS_MAX: usize = 16_000_000;
+const VISITS_MAX: usize = 12_000_000;
 
 /// A metric that is not ours is asked at most so often, about at most so many rows.
 pub(crate) const FOREIGN_REPLICATES_MAX: usize = 200;

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 /// The level of every interval.
 pub const LEVEL: f64 = 0.95;
 
-/// Rows visited by all replicates of an interval together: well below a second.
-const VISITS_MAX: usize = 40_000_000;
+/// Rows visited by all replicates of an interval together: about 200 ms.
+const VISITS_MAX: usize = 20_000_000;
 
 /// Parts that are left out in turn to find how skewed the score is.
 const JACKKNIFE_PARTS: usize = 100;
@@ -336,7 +336,7 @@ mod tests {
 
     /// How often the expected range from 150 sealed rows holds the score of a fresh test.
     fn check_expected(metric: &str, test_rows: usize, problem: Problem, draw: Draw) {
-        let rounds = 80;
+        let rounds = 60;
         let hit = |seed: u64| {
             let (truth, predictions) = draw(150, seed);
             let (low, high) = judge(metric, problem, (&truth, &predictions), 1, |judged| {

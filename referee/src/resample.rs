@@ -174,7 +174,7 @@ impl Poisson {
         }
         let mut bytes = [0_u8; 2048];
         for chunk in counts.chunks_mut(bytes.len() / 2) {
-            rng.fill_bytes(&mut bytes);
+            rng.fill_bytes(&mut bytes[..2 * chunk.len()]);
             for (at, count) in chunk.iter_mut().enumerate() {
                 *count = self.count(bytes[2 * at], bytes[2 * at + 1]);
             }

@@ -32,7 +32,7 @@ pub(super) struct Blend<'a> {
 enum Form {
     /// Parts are probabilities of the true class.
     LogLoss,
-    /// Parts are probabilities, brought into 0…1; a bit per row says whether the class is positive.
+    /// Parts are scores brought into 0…1: of class 1, or of every class against the rest.
     Rank { statistic: RankStatistic },
     /// Parts are predictions, scored by the metric itself.
     Whole,
@@ -64,7 +64,7 @@ impl<'a> Blend<'a> {
                     .try_for_each(|candidate| metric.score(truth, candidate, None).map(|_| ()))?;
                 Form::LogLoss
             }
-            Some(Formula::Rank(statistic)) => Form::Rank { statistic },
+            Some(Formula::Rank(statistic) | Formula::OneVsRest(statistic)) => Form::Rank { statistic },
             _ => Form::Whole,
         };
         let rows =
@@ -160,11 +160,17 @@ impl<'a> Blend<'a> {
                 Some(logs.total() / self.truth.len() as f64)
             }
             Form::Rank { statistic } => {
-                let mut levels = Levels::new();
-                for ((sum, own), class) in self.sum.iter().zip(part).zip(self.truth) {
-                    levels.count((sum + own) * share, *class == 1.0);
-                }
-                levels.value(*statistic)
+                let first = usize::from(self.columns == 1);
+                let values = (0..self.columns).filter_map(|column| {
+                    let mut levels = Levels::new();
+                    let class_of_column = (column + first) as f64;
+                    for (row, class) in self.truth.iter().enumerate() {
+                        let at = row * self.columns + column;
+                        levels.count((self.sum[at] + part[at]) * share, *class == class_of_column);
+                    }
+                    levels.value(*statistic)
+                });
+                metrics::mean(&values.collect::<Vec<_>>())
             }
             Form::Whole => {
                 let cells = self.rows * self.columns;

@@ -14,6 +14,12 @@ use ansatz_core::seed::Seed;
 use blend::Blend;
 use serde::{Deserialize, Serialize};
 
+/// Cells (rows times columns) that it reads at most, for the same reason; but never fewer than [`ROWS_MIN`] rows.
+const CELLS_MAX: usize = 60_000;
+
+/// See [`CELLS_MAX`].
+const ROWS_MIN: usize = 2_000;
+
 /// Picks in the greedy selection: weights are multiples of one in so many.
 const PICKS_MAX: usize = 25;
 
@@ -85,10 +91,12 @@ pub fn select(
 ) -> Result<Ensemble, MetricError> {
     let smooth = smooth_metric(metric);
     let metric = smooth.as_deref().unwrap_or(metric);
-    if truth.len() <= ROWS_MAX {
+    let columns = candidates.first().map_or(1, Matrix::columns);
+    let rows_max = (CELLS_MAX / columns.max(1)).clamp(ROWS_MIN, ROWS_MAX);
+    if truth.len() <= rows_max {
         return greedy(metric, truth, candidates, seed);
     }
-    let rows = gates::spread_rows(truth.len(), ROWS_MAX);
+    let rows = gates::spread_rows(truth.len(), rows_max);
     let truth: Vec<f64> = rows.iter().map(|&row| truth[row]).collect();
     let candidates: Vec<Matrix> = candidates.iter().map(|candidate| candidate.take(&rows)).collect();
     greedy(metric, &truth, &candidates, seed)

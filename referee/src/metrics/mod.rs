@@ -16,7 +16,7 @@ pub use replicate::Prepared;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Direction, Metric, MetricError, MetricSpec, PredictionKind};
 use confusion::{Confusion, CountFormula};
-pub(crate) use ranking::RankStatistic;
+pub(crate) use ranking::{RankStatistic, mean};
 use rowwise::Reduction;
 pub(crate) use rowwise::{PROBABILITY_FLOOR, RowLoss};
 
