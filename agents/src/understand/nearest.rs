@@ -39,14 +39,14 @@ mod tests {
     use super::*;
 
     fn check(wanted: &str, expected: Option<&str>) {
-        assert_eq!(nearest(wanted, ["SalePrice", "YearBuilt", "roc_auc", "id"]), expected, "{wanted}");
+        assert_eq!(nearest(wanted, ["RentPrice", "YearBuilt", "roc_auc", "id"]), expected, "{wanted}");
     }
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
-        check("SalesPrice", Some("SalePrice"));
-        check("saleprice", Some("SalePrice"));
-        check("sale_price", Some("SalePrice"));
+        check("RentsPrice", Some("RentPrice"));
+        check("rentprice", Some("RentPrice"));
+        check("rent_price", Some("RentPrice"));
         check("year_buld", Some("YearBuilt"));
         check("rocauc", Some("roc_auc"));
         check("Temperature", None);

@@ -194,7 +194,7 @@ fn verb_ends(clause: &Clause) -> Vec<usize> {
         .collect()
 }
 
-/// The word after `predict` in the user's own words when it is written like a column name: `Sale_Price`, `SalePrice`,
+/// The word after `predict` in the user's own words when it is written like a column name: `Rent_Price`, `RentPrice`,
 /// or in backticks.
 fn unknown_target_word(words: &Words) -> Option<String> {
     let said = words.clauses.iter().filter(|clause| clause.said);

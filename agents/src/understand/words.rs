@@ -269,7 +269,7 @@ pub(crate) fn spellings<'a>(columns: &[&'a str]) -> Spellings<'a> {
 }
 
 /// The first column that is written at or soon after byte `from` of the clause: exactly, or word by word with other
-/// case and spacing (`sale price` for `SalePrice`).
+/// case and spacing (`rent price` for `RentPrice`).
 pub(crate) fn column_after<'a>(clause: &Clause, from: usize, columns: &Spellings<'a>) -> Option<&'a str> {
     /// How many words may stand between the verb and the name.
     const WORDS_BETWEEN: usize = 6;
