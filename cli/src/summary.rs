@@ -5,7 +5,7 @@ use crate::table::Table;
 use ansatz_core::outcome::{RunResult, RunStatus};
 use ansatz_report::Headline;
 use ansatz_report::number::{counted, seconds};
-use ansatz_report::text::{MESSAGE_WIDTH, visible};
+use ansatz_report::text::{MESSAGE_WIDTH, NAME_WIDTH, visible};
 use std::path::Path;
 
 /// Warnings shown one by one; the others are counted.
@@ -14,7 +14,7 @@ const WARNINGS_MAX: usize = 6;
 /// Width of the names on the left.
 const LABEL_WIDTH: usize = 20;
 
-/// The summary of a run that lies in `folder`, shown by that name; `more` are further commands to try.
+/// The summary of a run that lies in `folder`, shown by that name.
 pub fn of(result: &RunResult, folder: &Path, paint: Paint) -> String {
     let headline = Headline::of(result);
     let mut lines = Vec::new();
@@ -77,7 +77,8 @@ fn labelled(label: &str, text: &str, paint: Paint) -> String {
 fn places(result: &RunResult, folder: &Path, pair: &mut impl FnMut(&str, &str)) {
     let folder = visible(&folder.display().to_string(), MESSAGE_WIDTH);
     pair("files", &folder);
-    let files: Vec<String> = result.artifacts.values().map(|path| visible(path, MESSAGE_WIDTH)).collect();
+    let name = |path: &String| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let files: Vec<String> = result.artifacts.values().map(|path| visible(&name(path), NAME_WIDTH)).collect();
     if !files.is_empty() {
         pair("", &files.join(" · "));
     }
@@ -175,7 +176,7 @@ mod tests {
             },
             artifacts: BTreeMap::from([
                 ("model".to_owned(), "model".to_owned()),
-                ("submission".to_owned(), "submission.csv".to_owned()),
+                ("submission".to_owned(), "/w/my runs/r/submission.csv".to_owned()),
             ]),
             seed: 0,
             versions: BTreeMap::new(),

@@ -159,7 +159,9 @@ fn lift(baseline: &Baseline, digits: usize) -> Option<String> {
     let interval = format!("[{}, {}]", signed(baseline.low, own), signed(baseline.high, own));
     let gain = signed(baseline.lift, own);
     let reference = format!("default LightGBM ({})", fixed(baseline.score, digits));
-    let sentence = if baseline.low > 0.0 {
+    let sentence = if baseline.lift == 0.0 && baseline.low == baseline.high {
+        format!("none: nothing was found that beats {reference}")
+    } else if baseline.low > 0.0 {
         format!("{gain} {interval} better than {reference}")
     } else if baseline.high < 0.0 {
         format!("{gain} {interval}: worse than {reference}")

@@ -107,7 +107,7 @@ fn result() -> RunResult {
             missing: vec!["Landlock: the kernel is older than 5.13".into()],
         },
         artifacts: BTreeMap::from([
-            ("submission".to_owned(), "submission.csv".to_owned()),
+            ("submission".to_owned(), "/runs/r/submission.csv".to_owned()),
             ("elsewhere".to_owned(), "javascript:alert(1)".to_owned()),
         ]),
         seed: 0,
@@ -175,7 +175,7 @@ fn events() -> Vec<Event> {
     let mut events = vec![
         Event::RunStarted {
             run: RunId::new("20260305-140200-churn-4f2a"),
-            options: serde_json::json!({"data": "my churn/", "target": "Exited", "seed": 7, "jobs": 2,
+            options: serde_json::json!({"data": "my churn/", "out": "/runs/r", "target": "Exited", "seed": 7, "jobs": 2,
                 "budget": {"wall": {"secs": 60, "nanos": 0}, "trials": null}}),
             budget: Budget { wall: Some(Duration::from_mins(1)), ..Budget::default() },
             seed: Seed(7),
@@ -289,6 +289,18 @@ fn a_loss_is_called_a_loss() {
             result.baseline = Some(lost);
         },
         &expect!["-0.0100 [-0.0200, -0.0010]: worse than default LightGBM (0.870)"],
+    );
+}
+
+#[test]
+fn the_reference_itself_gains_nothing() {
+    check(
+        |headline| headline.lift.clone(),
+        |result| {
+            let same = Baseline { score: 0.8612, lift: 0.0, low: 0.0, high: 0.0, guessing: Some(0.5) };
+            result.baseline = Some(same);
+        },
+        &expect!["none: nothing was found that beats default LightGBM (0.861); guessing 0.500"],
     );
 }
 

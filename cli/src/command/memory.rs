@@ -247,7 +247,7 @@ fn experience(run: &Run) -> Option<Experience> {
     })?;
     let profile: Profile = serde_json::from_slice(&Blobs::new(&run.folder).get(profile).ok()?).ok()?;
     let (trials, baseline) = trials(&run.events, task.metric.direction);
-    if trials.is_empty() {
+    if trials.is_empty() && baseline.is_none() {
         return None;
     }
     Some(Experience {

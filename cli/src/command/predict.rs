@@ -115,7 +115,8 @@ fn predict_row(run: &Path, row: &str, session: &Session) -> Result<Exit, Failure
     };
     let reasons = reasons(&given, answer, without);
     if session.is_json {
-        let answer: Map<String, Value> = objects(&records).into_iter().next().unwrap_or_default();
+        let mut answer: Map<String, Value> = objects(&records).into_iter().next().unwrap_or_default();
+        answer.retain(|column, _| Some(column.as_str()) != id);
         console::json(&json!({"prediction": answer, "reasons": reasons}))?;
         return Ok(Exit::Ok);
     }
@@ -127,7 +128,7 @@ fn shown(answer: &[(String, String)], reasons: &[Reason], session: &Session) -> 
     let paint = session.console.out;
     let mut lines = String::new();
     for (column, value) in answer {
-        let value = text::visible(value, text::NAME_WIDTH);
+        let value = text::visible(&readable(value), text::NAME_WIDTH);
         let _ = writeln!(
             lines,
             "{} {}",
@@ -142,9 +143,17 @@ fn shown(answer: &[(String, String)], reasons: &[Reason], session: &Session) -> 
     for reason in reasons {
         let effect =
             reason.effect.map_or_else(|| "decides".into(), |effect| signed(effect, effect_digits(effect)));
-        table.row([reason.column.clone(), reason.value.clone(), effect, reason.without.clone()]);
+        table.row([reason.column.clone(), reason.value.clone(), effect, readable(&reason.without)]);
     }
     lines + &table.lines(paint, session.console.width)
+}
+
+/// A number with as many digits as a person reads; a word as it is.
+fn readable(value: &str) -> String {
+    match (value.parse::<i64>(), value.parse::<f64>()) {
+        (Err(_), Ok(number)) if number.is_finite() => score(number),
+        _ => value.to_owned(),
+    }
 }
 
 fn effect_digits(effect: f64) -> usize {
@@ -180,8 +189,7 @@ fn checked(
         if known.contains(&column) {
             used.push((column, value));
         } else if column != task.target && task.id.as_ref() != Some(&column) {
-            let nearest =
-                known.iter().min_by_key(|name| distance(&column.to_lowercase(), &name.to_lowercase()));
+            let nearest = known.iter().min_by_key(|name| unlikeness(&column, name));
             let hint = nearest.map_or_else(
                 || "the model uses no columns".into(),
                 |name| format!("did you mean {}?", text::name(name)),
@@ -197,6 +205,14 @@ fn checked(
         )));
     }
     Ok(used)
+}
+
+/// How little a misspelt name looks like a known one: one that holds the other comes first.
+fn unlikeness(typed: &str, known: &str) -> (bool, usize) {
+    let (typed, known) = (typed.to_lowercase(), known.to_lowercase());
+    let is_part =
+        !typed.is_empty() && !known.is_empty() && (known.contains(&typed) || typed.contains(&known));
+    (!is_part || known.len() == 1, distance(&typed, &known))
 }
 
 /// Columns that the delivered model reads.
@@ -292,7 +308,7 @@ fn reason(
     let effect = |a: &str, b: &str| Some(a.parse::<f64>().ok()? - b.parse::<f64>().ok()?);
     let size = |a: &str, b: &str| effect(a, b).map_or(f64::INFINITY, f64::abs);
     let ((_, a), (name, b)) = moved.max_by(|x, y| size(&x.0.1, &x.1.1).total_cmp(&size(&y.0.1, &y.1.1)))?;
-    let without = if answer.len() > 1 { format!("{name} {b}") } else { b.clone() };
+    let without = if answer.len() > 1 { format!("{name} {}", readable(b)) } else { b.clone() };
     Some(Reason { column: column.to_owned(), value: value.to_owned(), without, effect: effect(a, b) })
 }
 
@@ -320,6 +336,15 @@ mod tests {
         assert_eq!(pairs("Age").unwrap_err().message, "`Age` is no column=value pair");
         assert_eq!(pairs("a=1,a=2").unwrap_err().message, "column `a` is given twice");
         assert_eq!(pairs(" , ").unwrap_err().message, "the row is empty");
+    }
+
+    #[test]
+    fn the_nearest_name_is_one_that_holds_what_was_typed() {
+        let nearest = |typed: &str| {
+            ["a", "<b>colour</b>", "colon"].into_iter().min_by_key(|known| unlikeness(typed, known)).unwrap()
+        };
+        assert_eq!(nearest("colour"), "<b>colour</b>");
+        assert_eq!(nearest("colom"), "colon");
     }
 
     #[test]

@@ -131,7 +131,6 @@ pub fn execute(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
     look_at_inputs(&options)?;
     let (out, wall, is_dry) = (options.out.clone(), options.budget.wall, options.dry_run);
-    session.console.note(&format!("results go to {}", session.shown(&out).display()));
     let result = engine::run(options, session.clock, session.watcher(args.json_stream))?;
     show(&result, &out, args.json_stream, session)?;
     if is_dry && !session.is_json && !args.json_stream {

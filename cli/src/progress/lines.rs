@@ -53,9 +53,7 @@ impl Line {
 /// The lines for an event. `before` is what was known before it.
 pub fn lines(event: &Event, before: &Live, detail: Detail) -> Vec<Line> {
     match event {
-        Event::RunStarted { run, .. } => {
-            vec![Line::plain(format!("run {}", visible(run.as_str(), MESSAGE_WIDTH)))]
-        }
+        Event::RunStarted { run, options, .. } => vec![started(run.as_str(), options)],
         Event::Resumed { torn_bytes, .. } => vec![resumed(*torn_bytes, before)],
         Event::Understood { task, .. } => understood(task),
         Event::Sealed { rows, method, looks_before, .. } => vec![sealed(*rows, method, *looks_before)],
@@ -96,6 +94,12 @@ pub fn lines(event: &Event, before: &Live, detail: Detail) -> Vec<Line> {
 
 fn message(text: &str) -> String {
     visible(text, MESSAGE_WIDTH)
+}
+
+fn started(run: &str, options: &serde_json::Value) -> Line {
+    let place = options.get("out").and_then(serde_json::Value::as_str);
+    let place = place.map_or_else(String::new, |place| format!(": results go to {}", message(place)));
+    Line::plain(format!("run {}{place}", message(run)))
 }
 
 fn resumed(torn_bytes: u64, before: &Live) -> Line {

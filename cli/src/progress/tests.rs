@@ -145,7 +145,7 @@ fn story() -> Vec<Event> {
     let mut events = vec![
         Event::RunStarted {
             run: RunId::new("20260305-140200-4f2a-churn"),
-            options: serde_json::Value::Null,
+            options: serde_json::json!({"out": "/w/runs/r"}),
             budget: Budget::default(),
             seed: Seed(0),
             versions: BTreeMap::new(),
@@ -186,19 +186,19 @@ fn without_a_terminal_lines_tell_the_story() {
         Detail::Story,
         &story(),
         &expect![[r#"
-        [  0.0s] run 20260305-140200-4f2a-churn
-        [  0.0s] task: predict `Exited` (two classes), scored by ROC AUC, higher is better
-        [  0.0s]   target `Exited`: the sample submission has it
-        [  0.0s] sealed 1,400 rows (stratified); earlier runs have looked at them 2 times
-        [  0.0s] LEAK dropped: `ExitReason`: ROC AUC 0.999 alone
-        [  0.0s] not used: `casual` (train only): ROC AUC 0.999 alone
-        [  0.0s] plan: 1 step
-        [  4.2s] first valid result: ROC AUC 0.8522 ↑ (c0 lightgbm)
-        [   20s] best so far ROC AUC 0.8601 ↑ (c4 catboost)
-        [   20s] warning: 3 rows had more cells than the header
-        [   20s] combined 2 candidates: ROC AUC 0.8634 ↑
-        [   20s] opening the seal for the one look: ensemble of 2
-    "#]],
+            [  0.0s] run 20260305-140200-4f2a-churn: results go to /w/runs/r
+            [  0.0s] task: predict `Exited` (two classes), scored by ROC AUC, higher is better
+            [  0.0s]   target `Exited`: the sample submission has it
+            [  0.0s] sealed 1,400 rows (stratified); earlier runs have looked at them 2 times
+            [  0.0s] LEAK dropped: `ExitReason`: ROC AUC 0.999 alone
+            [  0.0s] not used: `casual` (train only): ROC AUC 0.999 alone
+            [  0.0s] plan: 1 step
+            [  4.2s] first valid result: ROC AUC 0.8522 ↑ (c0 lightgbm)
+            [   20s] best so far ROC AUC 0.8601 ↑ (c4 catboost)
+            [   20s] warning: 3 rows had more cells than the header
+            [   20s] combined 2 candidates: ROC AUC 0.8634 ↑
+            [   20s] opening the seal for the one look: ensemble of 2
+        "#]],
     );
 }
 
@@ -208,18 +208,18 @@ fn beside_a_block_only_what_must_not_be_missed() {
         Detail::BesideBlock,
         &story(),
         &expect![[r#"
-        [  0.0s] run 20260305-140200-4f2a-churn
-        [  0.0s] task: predict `Exited` (two classes), scored by ROC AUC, higher is better
-        [  0.0s]   target `Exited`: the sample submission has it
-        [  0.0s] sealed 1,400 rows (stratified); earlier runs have looked at them 2 times
-        [  0.0s] LEAK dropped: `ExitReason`: ROC AUC 0.999 alone
-        [  0.0s] not used: `casual` (train only): ROC AUC 0.999 alone
-        [  0.0s] plan: 1 step
-        [  4.2s] first valid result: ROC AUC 0.8522 ↑ (c0 lightgbm)
-        [   20s] warning: 3 rows had more cells than the header
-        [   20s] combined 2 candidates: ROC AUC 0.8634 ↑
-        [   20s] opening the seal for the one look: ensemble of 2
-    "#]],
+            [  0.0s] run 20260305-140200-4f2a-churn: results go to /w/runs/r
+            [  0.0s] task: predict `Exited` (two classes), scored by ROC AUC, higher is better
+            [  0.0s]   target `Exited`: the sample submission has it
+            [  0.0s] sealed 1,400 rows (stratified); earlier runs have looked at them 2 times
+            [  0.0s] LEAK dropped: `ExitReason`: ROC AUC 0.999 alone
+            [  0.0s] not used: `casual` (train only): ROC AUC 0.999 alone
+            [  0.0s] plan: 1 step
+            [  4.2s] first valid result: ROC AUC 0.8522 ↑ (c0 lightgbm)
+            [   20s] warning: 3 rows had more cells than the header
+            [   20s] combined 2 candidates: ROC AUC 0.8634 ↑
+            [   20s] opening the seal for the one look: ensemble of 2
+        "#]],
     );
 }
 

@@ -136,7 +136,7 @@ pub(super) fn reproduce(sheet: &Sheet) -> Markup {
                 "Seed " (result.seed) "."
                 @if sheet.live.budget.trials.is_none() { " A run that is limited by time stops at a different trial each time; with " code { "--trials" } " it is the same every time." }
             }
-            details { summary { "versions and files" } (pairs(&versions(result))) (files(result)) }
+            details { summary { "versions and files" } (pairs(&versions(result))) (files(sheet, result)) }
         }
     }
 }
@@ -145,10 +145,13 @@ fn versions(result: &RunResult) -> Vec<(&str, String)> {
     result.versions.iter().map(|(name, version)| (name.as_str(), shown(version))).collect()
 }
 
-fn files(result: &RunResult) -> Markup {
+/// The files, as links where they lie beside the page.
+fn files(sheet: &Sheet, result: &RunResult) -> Markup {
+    let folder = sheet.live.options.get("out").and_then(serde_json::Value::as_str).unwrap_or_default();
     html! {
         ul {
             @for (name, path) in &result.artifacts {
+                @let path = path.strip_prefix(folder).map_or(path.as_str(), |rest| rest.trim_start_matches('/'));
                 li {
                     (shown(name)) ": "
                     @if is_plain(path) { a href=(path) { (shown(path)) } } @else { code { (shown(path)) } }
