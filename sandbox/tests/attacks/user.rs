@@ -81,7 +81,7 @@ fn a_host_that_is_killed_takes_its_cells_along_and_its_groups_are_swept() {
         let case = Case { name: "victim".into(), ..Case::new("victim") };
         let _cell = case.start(&["-c", "import time; time.sleep(300)"]);
         println!("settled");
-        std::thread::sleep(Duration::from_secs(300));
+        std::thread::sleep(Duration::from_mins(5));
         return;
     }
     let name = "user::a_host_that_is_killed_takes_its_cells_along_and_its_groups_are_swept";
