@@ -11,8 +11,9 @@ use ansatz_core::task::{Problem, Task};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// Strengths (ROC AUC of classes, R² of values) from which a column is suspected. Measured honest columns stay far
-/// below: the best single feature of common tabular problems reaches about 0.95 or 0.9.
+/// Strengths (ROC AUC of classes, R² of values) from which a column is suspected. Honest columns stay well below: over
+/// the tables that we measured the strongest reached an AUC of 0.87 and an R² of 0.66, and "is it filled?" alone 0.68 and
+/// 0.21, without any gap between training and test.
 struct Limits {
     /// An identifier that ranks the target like this was made from it, or after it.
     identifier: f64,
@@ -196,7 +197,7 @@ impl Judge<'_> {
     /// "ranks the target with AUC 0.98" or "explains 99.9 % of the target's variance".
     fn strength(&self, strength: f64) -> String {
         if self.problem.is_classification() {
-            format!("ranks the target with AUC {strength:.3}")
+            format!("ranks the target with AUC {}", digits(strength))
         } else {
             format!("explains {} of the target's variance", percent(strength))
         }
@@ -205,6 +206,11 @@ impl Judge<'_> {
 
 fn decision(column: &ColumnEvidence, action: Action, reason: &str, evidence: String) -> LeakDecision {
     LeakDecision { column: column.column.clone(), action, reason: reason.to_owned(), evidence }
+}
+
+/// Three decimals, more where they would round up to 1.
+fn digits(strength: f64) -> String {
+    if (0.9995..1.0).contains(&strength) { format!("{strength:.5}") } else { format!("{strength:.3}") }
 }
 
 /// A share in per cent: no decimals from 1 on, and never 0 or 100 for what is not.
@@ -334,7 +340,7 @@ mod tests {
             (decision.action, decision.evidence.as_str()),
             (
                 Action::Drop,
-                "it looks like an identifier (100 % distinct values), yet alone it ranks the target with AUC 1.000"
+                "it looks like an identifier (100 % distinct values), yet alone it ranks the target with AUC 0.99980"
             )
         );
         assert_eq!(decision.dropped().unwrap().reason, "leak");
