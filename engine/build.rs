@@ -22,7 +22,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files_below(&worker.join("ansatz_worker"), &mut files)?;
     files.push(worker.join("requirements.lock"));
     files.sort();
-    let mut table = String::from("/// Path below the worker folder, and content.\npub const FILES: &[(&str, &[u8])] = &[\n");
+    let mut table = String::from(
+        "/// Path below the worker folder, and content.\npub const FILES: &[(&str, &[u8])] = &[\n",
+    );
     for file in files.iter().filter(|file| file.exists()) {
         let name = file.strip_prefix(&worker)?.display().to_string();
         writeln!(table, "    ({name:?}, include_bytes!({:?})),", file.display().to_string())?;

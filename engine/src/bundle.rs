@@ -2,10 +2,10 @@
 //!
 //! The same code path (`ansatz_worker.bundle_predict`) serves `predict.py` on the user's machine and our own cells.
 
+use crate::board::Board;
 use crate::cells;
 use crate::environment::{self, Environment};
 use crate::error::RunError;
-use crate::board::Board;
 use crate::finalise::{Choice, Delivery};
 use crate::folder::Folder;
 use crate::record::Record;
@@ -139,7 +139,8 @@ fn output(task: &Task) -> Value {
 
 /// Predictions of values that are never negative are not negative either.
 fn clip(task: &Task, prepared: &Prepared) -> Value {
-    let bounded = task.problem == Problem::Regression && prepared.ids.target_min.is_some_and(|low| low >= 0.0);
+    let bounded =
+        task.problem == Problem::Regression && prepared.ids.target_min.is_some_and(|low| low >= 0.0);
     if bounded { json!([0.0, null]) } else { Value::Null }
 }
 
@@ -163,13 +164,13 @@ pub fn apply(
     input: &Path,
     limit: Duration,
 ) -> Result<Vec<u8>, RunError> {
-    let name = input.file_name().map_or_else(|| "input.csv".into(), |name| name.to_string_lossy().into_owned());
+    let name =
+        input.file_name().map_or_else(|| "input.csv".into(), |name| name.to_string_lossy().into_owned());
     let inside = format!("/in/user/{}", safe(&name));
-    let arguments = ["-m", "ansatz_worker", "apply", INSIDE, &inside, "/out/predictions.csv"].map(String::from);
-    let mounts = vec![
-        (bundle.to_path_buf(), PathBuf::from(INSIDE)),
-        (input.to_path_buf(), PathBuf::from(&inside)),
-    ];
+    let arguments =
+        ["-m", "ansatz_worker", "apply", INSIDE, &inside, "/out/predictions.csv"].map(String::from);
+    let mounts =
+        vec![(bundle.to_path_buf(), PathBuf::from(INSIDE)), (input.to_path_buf(), PathBuf::from(&inside))];
     let cell = cells::start_command(launcher, environment, "apply", &arguments, mounts)?;
     let ended = cell.wait(limit);
     let report = cell.stop(Duration::ZERO);
@@ -178,11 +179,13 @@ pub fn apply(
     }
     if report.verdict != ansatz_sandbox::Verdict::Ok {
         let log = cell.log().text();
-        let line = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+        let line =
+            log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
         let message = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
         return Err(RunError::data(message));
     }
-    cell.collect("predictions.csv", 8 << 30).map_err(|error| RunError::failed(format!("predictions: {error}")))
+    cell.collect("predictions.csv", 8 << 30)
+        .map_err(|error| RunError::failed(format!("predictions: {error}")))
 }
 
 /// A file name that is safe inside a cell: its ending is kept, since it tells the format.
@@ -207,7 +210,8 @@ pub fn prove(
     let has_test = prepared.table.test_rows > 0;
     let source = source_file(folder, if has_test { "test" } else { "train" })?;
     let got = apply(launcher, environment, &folder.path(FOLDER), &source, limit)?;
-    let got = String::from_utf8(got).map_err(|_| RunError::failed("the bundle's predictions are not text"))?;
+    let got =
+        String::from_utf8(got).map_err(|_| RunError::failed("the bundle's predictions are not text"))?;
     if !has_test {
         let rows = got.lines().count().saturating_sub(1);
         return Ok(format!("loads in a clean cell and predicts {rows} training rows"));
@@ -223,7 +227,9 @@ fn source_file(folder: &Folder, role: &str) -> Result<PathBuf, RunError> {
     entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{role}."))))
+        .find(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{role}.")))
+        })
         .ok_or_else(|| RunError::failed(format!("the snapshot of {role} is gone")))
 }
 
@@ -254,7 +260,9 @@ fn compare(submitted: &str, got: &str) -> Result<String, RunError> {
     if worst > TOLERANCE {
         return Err(RunError::failed(format!("predictions differ by {worst:.2e} from those submitted")));
     }
-    Ok(format!("loads in a clean cell; {compared} predictions equal those submitted (largest difference {worst:.1e})"))
+    Ok(format!(
+        "loads in a clean cell; {compared} predictions equal those submitted (largest difference {worst:.1e})"
+    ))
 }
 
 #[cfg(test)]

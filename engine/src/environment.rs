@@ -109,7 +109,8 @@ fn make(environment: &Environment, progress: &mut dyn FnMut(String)) -> Result<(
             vec![text(&uv), "venv".into(), "-q".into(), "--python".into(), text(&python), text(&folder)],
             [
                 &[text(&uv)][..],
-                &["pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:"].map(String::from),
+                &["pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+                    .map(String::from),
                 &["--compile-bytecode", "--python"].map(String::from),
                 &[venv_python.clone(), "-r".into(), text(&lock)],
             ]
@@ -137,7 +138,8 @@ fn make(environment: &Environment, progress: &mut dyn FnMut(String)) -> Result<(
         })?;
     }
     compile(&environment.python, &folder.join("lib"), progress)?;
-    std::fs::rename(&lock, &environment.lock).map_err(|error| RunError::io("writing", &environment.lock, &error))
+    std::fs::rename(&lock, &environment.lock)
+        .map_err(|error| RunError::io("writing", &environment.lock, &error))
 }
 
 /// Compiles byte code, since the folder is read-only in cells; a program starts several times faster with it.

@@ -166,7 +166,8 @@ impl Finalise<'_> {
     /// Scored candidates that may become members, best first: a bounded number of each solution.
     fn contenders(&self) -> Vec<&Entry> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let ranking = self.board.ranking(self.scoring.direction()).into_iter().filter(|entry| entry.oof.is_some());
+        let ranking =
+            self.board.ranking(self.scoring.direction()).into_iter().filter(|entry| entry.oof.is_some());
         ranking
             .filter(|entry| {
                 let count = counts.entry(entry.candidate.solution.name()).or_default();
@@ -268,7 +269,8 @@ impl Finalise<'_> {
     /// # Errors
     /// When an order fails for another reason than time.
     pub async fn train(&mut self, choice: &Choice) -> Result<Delivery, RunError> {
-        let hurried = self.stop.asked() || self.bagged_parts(choice).is_some() && !self.time_for_refit(choice);
+        let hurried =
+            self.stop.asked() || self.bagged_parts(choice).is_some() && !self.time_for_refit(choice);
         if !hurried {
             match self.refit(choice).await {
                 Ok(delivery) => return Ok(delivery),
@@ -286,7 +288,8 @@ impl Finalise<'_> {
             Matrix::filled(0, self.task.outputs(), 0.0)
         } else {
             let by_member = self.by_folds(&choice.members, &rows).await?;
-            mix(&choice.members, &by_member).ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
+            mix(&choice.members, &by_member)
+                .ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
         };
         Ok(Delivery { parts, test, trained: "fold_bagged" })
     }
@@ -318,7 +321,8 @@ impl Finalise<'_> {
     }
 
     async fn refit(&mut self, choice: &Choice) -> Result<Delivery, RunError> {
-        let mut rows: Vec<usize> = self.board.rows.open.iter().chain(&self.board.rows.sealed).copied().collect();
+        let mut rows: Vec<usize> =
+            self.board.rows.open.iter().chain(&self.board.rows.sealed).copied().collect();
         rows.sort_unstable();
         let truth = self.board.truth_of(&rows);
         let stretch = self.growth().powf(STAGE_GROWTH_POWER);
@@ -327,7 +331,8 @@ impl Finalise<'_> {
             let Some(entry) = self.board.entries.get(&member.id) else { continue };
             let candidate = entry.candidate.clone();
             // Stages that count something, such as rounds, grow with the rows; strengths of regularisation do not.
-            let stage = member.stage.map(|stage| if member.counted { (stage * stretch).round() } else { stage });
+            let stage =
+                member.stage.map(|stage| if member.counted { (stage * stretch).round() } else { stage });
             let mut order = self.order(OrderKind::Fit, &candidate, stage);
             order.seed = self.seed.derive(&format!("refit {}", member.id.0)).for_python();
             order.keep_model = true;
@@ -342,7 +347,8 @@ impl Finalise<'_> {
         let mut parts = Vec::new();
         let mut by_member = BTreeMap::new();
         for (member, output) in choice.members.iter().zip(outputs) {
-            let model = output.model.as_deref().ok_or_else(|| RunError::failed("a model is too large to keep"))?;
+            let model =
+                output.model.as_deref().ok_or_else(|| RunError::failed("a model is too large to keep"))?;
             parts.push(Part { model: self.record.blob(model)?, weight: member.weight, stage: None });
             if let Some(stage) = output.stages.into_iter().next() {
                 by_member.insert(member.id, stage);
@@ -351,20 +357,26 @@ impl Finalise<'_> {
         let test = if self.test_rows.is_empty() {
             Matrix::filled(0, self.task.outputs(), 0.0)
         } else {
-            mix(&choice.members, &by_member).ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
+            mix(&choice.members, &by_member)
+                .ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
         };
         Ok(Delivery { parts, test, trained: "refit_all_rows" })
     }
 
     /// A child wants at least one row to predict.
     fn test_rows_or(&self, rows: &[usize]) -> Vec<usize> {
-        if self.test_rows.is_empty() { rows.iter().copied().take(1).collect() } else { self.test_rows.clone() }
+        if self.test_rows.is_empty() {
+            rows.iter().copied().take(1).collect()
+        } else {
+            self.test_rows.clone()
+        }
     }
 
     fn order(&mut self, kind: OrderKind, candidate: &Candidate, stage: Option<f64>) -> Order {
         self.orders += 1;
         let number = ORDERS_FROM + self.orders;
-        let left = self.pace.wall_s.map_or(ORDER_SECONDS_MAX, |wall| (wall - self.record.elapsed_s()).max(0.5));
+        let left =
+            self.pace.wall_s.map_or(ORDER_SECONDS_MAX, |wall| (wall - self.record.elapsed_s()).max(0.5));
         Order {
             order: kind,
             trial: number,
@@ -430,7 +442,11 @@ impl Finalise<'_> {
         loop {
             while failure.is_none() && self.pool.has_room() {
                 let Some((index, (order, sealed))) = waiting.next() else { break };
-                let key = Job::Trial(TrialId(index as u32), CandidateId(0), Fold { repeat: 0, fold: 0, rows_permille: 0 });
+                let key = Job::Trial(
+                    TrialId(index as u32),
+                    CandidateId(0),
+                    Fold { repeat: 0, fold: 0, rows_permille: 0 },
+                );
                 self.pool.start(key, order, sealed);
             }
             if self.pool.running() == 0 {
@@ -454,7 +470,10 @@ impl Finalise<'_> {
             self.pool.resume();
             return Err(failure);
         }
-        outputs.into_iter().map(|output| output.ok_or_else(|| RunError::failed("an order was lost"))).collect()
+        outputs
+            .into_iter()
+            .map(|output| output.ok_or_else(|| RunError::failed("an order was lost")))
+            .collect()
     }
 
     /// Members of the baseline alone, for the lift.

@@ -108,9 +108,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be read or is not what it should be.
     pub fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
-        serde_json::from_slice(&self.read(name)?).map_err(|error| {
-            RunError::failed(format!("{} is damaged: {error}", self.path(name).display()))
-        })
+        serde_json::from_slice(&self.read(name)?)
+            .map_err(|error| RunError::failed(format!("{} is damaged: {error}", self.path(name).display())))
     }
 
     /// Removes what a refused run has written, the journal excepted.

@@ -101,7 +101,8 @@ pub fn snapshot(files: &Files, folder: &Path) -> Result<Files, RunError> {
         std::fs::rename(&temporary, &target).map_err(|error| RunError::io("writing", &target, &error))?;
         Ok(target)
     };
-    let optional = |role: &str, path: &Option<PathBuf>| path.as_deref().map(|path| copy(role, path)).transpose();
+    let optional =
+        |role: &str, path: &Option<PathBuf>| path.as_deref().map(|path| copy(role, path)).transpose();
     let description = optional("task", &files.description)?;
     Ok(Files {
         train: copy("train", &files.train)?,

@@ -33,13 +33,19 @@ pub struct Seal<'a> {
     pub test_rows: usize,
     /// Moments of the training rows, where the split respects time.
     pub times: Option<&'a [f64]>,
+    /// Groups of the training rows, where the split keeps groups together.
+    pub groups: Option<&'a [i64]>,
 }
 
 /// Opens the seal and judges the choice.
 ///
 /// # Errors
 /// When the sealed rows cannot be predicted or the journal cannot be written.
-pub async fn judge(finalise: &mut Finalise<'_>, choice: &Choice, seal: &Seal<'_>) -> Result<Outcome, RunError> {
+pub async fn judge(
+    finalise: &mut Finalise<'_>,
+    choice: &Choice,
+    seal: &Seal<'_>,
+) -> Result<Outcome, RunError> {
     let sealed = finalise.board.rows.sealed.clone();
     finalise.record.write(Event::SealOpened { subject: name_of(finalise, choice) })?;
     let baseline = finalise.baseline_member();
@@ -132,7 +138,8 @@ fn measure(
     let decided = choice.decision.apply(ours);
     let Some(score) = scoring.score(truth, ours, &choice.decision) else { return Outcome::default() };
     let times: Option<Vec<f64>> = seal.times.map(|times| rows.iter().map(|&row| times[row]).collect());
-    let resampling = Resampling::suited(finalise.task.problem, truth, None, times.as_deref());
+    let groups: Option<Vec<i64>> = seal.groups.map(|groups| rows.iter().map(|&row| groups[row]).collect());
+    let resampling = Resampling::suited(finalise.task.problem, truth, groups.as_deref(), times.as_deref());
     let looks = seal.looks_before + 1;
     let metric = scoring.metric();
     let judged = Judged {
@@ -153,8 +160,11 @@ fn measure(
         looks,
     });
     let test_rows = if seal.test_rows > 0 { seal.test_rows } else { rows.len() } as u64;
-    let expected =
-        interval::expected(&judged, test_rows).ok().map(|(low, high)| Expected { low, high, rows: test_rows });
+    let expected = interval::expected(&judged, test_rows).ok().map(|(low, high)| Expected {
+        low,
+        high,
+        rows: test_rows,
+    });
     let baseline = theirs.and_then(|theirs| {
         let reference = finalise.baseline_member()?;
         let oof = finalise.board.entries.get(&reference.id)?.oof.as_ref()?;
@@ -162,9 +172,9 @@ fn measure(
         let reference_score = scoring.score(truth, theirs, &decision)?;
         let range = interval::lift(&judged, &decision.apply(theirs)).ok()?;
         let open = finalise.board.open_truth();
-        let guessing = scoring.prior(open, finalise.task.outputs()).and_then(|prior| {
-            scoring.score(truth, &prior.predict(rows.len()), &prior.decision)
-        });
+        let guessing = scoring
+            .prior(open, finalise.task.outputs())
+            .and_then(|prior| scoring.score(truth, &prior.predict(rows.len()), &prior.decision));
         Some(Baseline {
             score: reference_score,
             lift: scoring.gain(score) - scoring.gain(reference_score),

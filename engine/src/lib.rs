@@ -23,6 +23,7 @@ mod options;
 mod pace;
 mod pool;
 mod predict;
+mod predictions;
 mod protocol;
 mod reader;
 mod record;

@@ -25,7 +25,12 @@ pub struct Prediction {
 ///
 /// # Errors
 /// When the run has no model, or the table lacks a column that the model uses.
-pub fn predict(run: &Path, home: &Path, input: &Path, progress: &mut dyn FnMut(String)) -> Result<Prediction, RunError> {
+pub fn predict(
+    run: &Path,
+    home: &Path,
+    input: &Path,
+    progress: &mut dyn FnMut(String),
+) -> Result<Prediction, RunError> {
     let folder = Folder::open(run)?;
     let model = folder.path(bundle::FOLDER);
     if !model.join("bundle.json").is_file() {

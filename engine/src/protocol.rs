@@ -85,20 +85,6 @@ pub struct Order {
     pub out: String,
 }
 
-/// Seconds spent in the parts of a trial.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Seconds {
-    /// Features.
-    #[serde(default)]
-    pub features: f64,
-    /// Fitting.
-    #[serde(default)]
-    pub fit: f64,
-    /// Predicting.
-    #[serde(default)]
-    pub predict: f64,
-}
-
 /// What a child says.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -122,18 +108,12 @@ pub enum ChildEvent {
         /// Points at which training could have been stopped.
         #[serde(default)]
         stages: Vec<f64>,
-        /// Where the time went.
-        #[serde(default)]
-        seconds: Seconds,
         /// Search space, when asked for.
         #[serde(default)]
         space: Option<Space>,
         /// Whether features are computed row by row, when asked for.
         #[serde(default)]
         row_by_row: Option<bool>,
-        /// Anything else, e.g. importances.
-        #[serde(default)]
-        info: BTreeMap<String, serde_json::Value>,
     },
     /// Failure.
     Failed {

@@ -143,7 +143,9 @@ impl Reader {
                     None => error,
                 })
             }
-            ReaderEvent::Failed { message } => Err(RunError::failed(format!("reading the data failed: {message}"))),
+            ReaderEvent::Failed { message } => {
+                Err(RunError::failed(format!("reading the data failed: {message}")))
+            }
             event => Ok(event),
         }
     }
@@ -153,7 +155,8 @@ impl Reader {
             .cell
             .collect(name, JSON_BYTES_MAX)
             .map_err(|error| RunError::failed(format!("collecting {name}: {error}")))?;
-        serde_json::from_slice(&bytes).map_err(|error| RunError::failed(format!("{name} from the reader: {error}")))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| RunError::failed(format!("{name} from the reader: {error}")))
     }
 }
 

@@ -46,7 +46,13 @@ fn journal_error(error: &JournalError) -> RunError {
 
 impl Record {
     /// A record over an open journal. `status` and `spent` come from what was replayed.
-    pub fn new(journal: Journal, blobs: Blobs, observer: Box<dyn Observer>, status: Status, spent: Spent) -> Self {
+    pub fn new(
+        journal: Journal,
+        blobs: Blobs,
+        observer: Box<dyn Observer>,
+        status: Status,
+        spent: Spent,
+    ) -> Self {
         Self {
             journal,
             blobs,

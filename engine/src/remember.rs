@@ -56,7 +56,12 @@ impl Remembered {
     ///
     /// # Errors
     /// When the journal cannot be written; trouble with memory is a warning.
-    pub fn count_look(&self, options: &Options, data_hash: &str, record: &mut Record) -> Result<(), RunError> {
+    pub fn count_look(
+        &self,
+        options: &Options,
+        data_hash: &str,
+        record: &mut Record,
+    ) -> Result<(), RunError> {
         let Some(memory) = &self.memory else { return Ok(()) };
         // A run looks once; looking again after a crash is the same look.
         let look = Look { data_hash: data_hash.to_owned(), run: options.run.clone(), number: 1 };
@@ -90,14 +95,22 @@ impl Remembered {
         let experience = experience(options, prepared, board, scoring, at);
         let records = vec![ansatz_memory::Record::Experience(Box::new(experience))];
         match memory.append(&options.run, records) {
-            Ok(Appended::Stored { notices }) => notices.into_iter().try_for_each(|notice| record.warn(notice)),
+            Ok(Appended::Stored { notices }) => {
+                notices.into_iter().try_for_each(|notice| record.warn(notice))
+            }
             Ok(_) => Ok(()),
             Err(error) => record.warn(format!("this run could not be remembered: {error}")),
         }
     }
 }
 
-fn experience(options: &Options, prepared: &Prepared, board: &Board, scoring: &Scoring, at: u64) -> Experience {
+fn experience(
+    options: &Options,
+    prepared: &Prepared,
+    board: &Board,
+    scoring: &Scoring,
+    at: u64,
+) -> Experience {
     let task = prepared.setup.task();
     let trials: Vec<TrialFact> = board
         .ranking(scoring.direction())

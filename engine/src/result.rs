@@ -162,7 +162,8 @@ fn sandbox(effective: &Effective) -> SandboxSummary {
 }
 
 fn best(ending: &Ending<'_>) -> Best {
-    let trained = ending.finished.delivery.as_ref().map_or("not_trained", |delivery| delivery.trained).to_owned();
+    let trained =
+        ending.finished.delivery.as_ref().map_or("not_trained", |delivery| delivery.trained).to_owned();
     let Some(choice) = &ending.finished.choice else {
         let (candidate, kind) = ("best constant answer".to_owned(), "prior".to_owned());
         return Best { candidate, kind, origin: Origin::Playbook, trained };

@@ -12,6 +12,7 @@ use crate::observer::{Note, Observer};
 use crate::options::{Options, WALL_DEFAULT};
 use crate::pace::{Measured, Pace};
 use crate::pool::Pool;
+use crate::predictions;
 use crate::record::Record;
 use crate::remember;
 use crate::result::{self, Ending};
@@ -89,7 +90,8 @@ pub fn resume(
     stop: Arc<Stop>,
 ) -> Result<RunResult, RunError> {
     let folder = Folder::open(root)?;
-    let (journal, replay) = Journal::open(&folder.root, Arc::clone(&clock)).map_err(|error| broken(&error))?;
+    let (journal, replay) =
+        Journal::open(&folder.root, Arc::clone(&clock)).map_err(|error| broken(&error))?;
     let events: Vec<Event> = replay.records.iter().map(|record| record.event.clone()).collect();
     if let Some(Event::Finished { result }) = events.last() {
         return Ok(result.as_ref().clone());
@@ -97,8 +99,8 @@ pub fn resume(
     let Some(Event::RunStarted { options, .. }) = events.first() else {
         return Err(RunError::failed("the journal does not begin with a run").hint("start the run anew"));
     };
-    let mut options: Options =
-        serde_json::from_value(options.clone()).map_err(|error| RunError::failed(format!("options: {error}")))?;
+    let mut options: Options = serde_json::from_value(options.clone())
+        .map_err(|error| RunError::failed(format!("options: {error}")))?;
     options.out = folder.root.clone();
     options.home = home.to_path_buf();
     let spent = events.iter().rev().find_map(|event| match event {
@@ -159,15 +161,17 @@ impl Life {
     fn work(&mut self, past: Option<Vec<Event>>) -> Result<RunResult, RunError> {
         let setup_started = Instant::now();
         let (record, options) = (&mut self.record, &self.options);
-        let environment =
-            environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
+        let environment = environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
         let setup_s = setup_started.elapsed().as_secs_f64();
         let launcher = Launcher::new(cells::helper()?).map_err(|error| cells::sandbox_error(&error))?;
         let level = launcher.effective().level;
         if options.strict && level != Level::L3 {
             let missing = launcher.effective().missing.join("; ");
-            return Err(RunError::new(RunErrorKind::Sandbox, format!("--strict needs level L3; this host gives {level}"))
-                .hint(format!("missing: {missing}")));
+            return Err(RunError::new(
+                RunErrorKind::Sandbox,
+                format!("--strict needs level L3; this host gives {level}"),
+            )
+            .hint(format!("missing: {missing}")));
         }
         self.record.restart_clock();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -214,20 +218,36 @@ impl Life {
         if self.options.dry_run {
             return self.show_plan(&prepared, &plan, launcher, setup_s);
         }
-        let progress = past.as_deref().map(|past| restore(past, &mut board, &self.record)).unwrap_or_default();
+        let progress =
+            past.as_deref().map(|past| restore(past, &mut board, &self.record)).unwrap_or_default();
 
         self.record.note(&Note::Phase("starting the worker"));
         let jobs = self.options.jobs.max(1);
         let worker = Arc::new(starting.load(jobs)?);
         let worker_versions = worker.versions.clone();
-        let measured = Measured { cell_start_s: begun.elapsed().as_secs_f64().min(CELL_START_MAX_S), ..Measured::default() };
+        let measured = Measured {
+            cell_start_s: begun.elapsed().as_secs_f64().min(CELL_START_MAX_S),
+            ..Measured::default()
+        };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, jobs);
         let judged_before = self.record.status() == Status::Finalising;
 
         self.record.note(&Note::Phase("searching"));
         let (searched, measured) = self
-            .search(&prepared, &plan, &mut board, &scoring, &mut pool, progress, (pace, measured), warm, judged_before, launcher, environment)
+            .search(
+                &prepared,
+                &plan,
+                &mut board,
+                &scoring,
+                &mut pool,
+                progress,
+                (pace, measured),
+                warm,
+                judged_before,
+                launcher,
+                environment,
+            )
             .await?;
         self.history.clone_from(&searched.history);
         self.record.note(&Note::Phase("finalising"));
@@ -247,7 +267,17 @@ impl Life {
             stop: &self.stop,
             orders: 0,
         };
-        let finished = finish(&mut finalise, &prepared, &plan, &self.folder, launcher, environment, &memory, &self.options).await?;
+        let finished = finish(
+            &mut finalise,
+            &prepared,
+            &plan,
+            &self.folder,
+            launcher,
+            environment,
+            &memory,
+            &self.options,
+        )
+        .await?;
         let ending = Ending {
             searched: &searched,
             finished: &finished,
@@ -278,10 +308,9 @@ impl Life {
     }
 
     fn rows(&self, prepared: &Prepared) -> Rows {
-        let task = prepared.setup.task();
         let holdout = &prepared.setup.holdout;
         let open = holdout.train().to_vec();
-        let input = setup::split_input(task, &prepared.truth, prepared.times.as_ref());
+        let input = prepared.split_input();
         let count = if open.len() > MANY_ROWS { FOLDS_MANY_ROWS } else { FOLDS };
         let scheme = ansatz_referee::split::scheme(&input);
         let plan = FoldPlan { folds: count, scheme, seed: self.options.seed.derive("folds") };
@@ -309,8 +338,12 @@ impl Life {
         let existing = self.folder.path("plan.json");
         let source = if existing.is_file() { Some(existing) } else { self.options.plan.clone() };
         if let Some(path) = source {
-            let text = std::fs::read_to_string(&path).map_err(|error| RunError::io("reading", &path, &error))?;
-            let plan = Plan::from_json(&text).map_err(|error| refused(&error))?;
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| RunError::io("reading", &path, &error))?;
+            let (plan, notices) = Plan::from_edited_json(&text).map_err(|error| refused(&error))?;
+            for notice in notices {
+                self.record.warn(notice)?;
+            }
             self.folder.write("plan.json", plan.to_json().as_bytes())?;
             return Ok(plan);
         }
@@ -357,7 +390,11 @@ impl Life {
         let (folder, stop, jobs) = (&self.folder, &self.stop, self.options.jobs);
         let mut early = |board: &Board, record: &mut Record| {
             early_submission(folder, task, prepared, board, scoring).and_then(|written| {
-                if written { record.check(Stage::Submission, "early submission", true, "from the baseline") } else { Ok(()) }
+                if written {
+                    record.check(Stage::Submission, "early submission", true, "from the baseline")
+                } else {
+                    Ok(())
+                }
             })
         };
         let mut new_worker = || {
@@ -449,7 +486,8 @@ async fn finish(
     options: &Options,
 ) -> Result<Finished, RunError> {
     let mut finished = Finished { choice: None, judged: Outcome::default(), delivery: None, cut: Vec::new() };
-    let step_of = |kind: StepKind| plan.steps().iter().find(|step| step.kind == kind).map(|step| step.id.clone());
+    let step_of =
+        |kind: StepKind| plan.steps().iter().find(|step| step.kind == kind).map(|step| step.id.clone());
     let hash = &prepared.setup.profile.data_hash;
 
     let ensemble = step_of(StepKind::Ensemble);
@@ -463,7 +501,8 @@ async fn finish(
     let Some(choice) = finished.choice.clone() else {
         for kind in [StepKind::Verify, StepKind::Package] {
             if let Some(step) = step_of(kind) {
-                let reason = "no model was trained in time; the submission holds the best constant answer".to_owned();
+                let reason =
+                    "no model was trained in time; the submission holds the best constant answer".to_owned();
                 finalise.record.write(Event::StepSkipped { step: step.clone(), reason: reason.clone() })?;
                 finished.cut.push((step, reason));
             }
@@ -480,6 +519,7 @@ async fn finish(
             looks_before,
             test_rows: prepared.table.test_rows,
             times: prepared.times.as_ref().map(|(train, _)| train.as_slice()),
+            groups: prepared.groups.as_ref().map(|(train, _)| train.as_slice()),
         };
         match judge::judge(finalise, &choice, &seal).await {
             Ok(judged) => {
@@ -527,7 +567,12 @@ async fn package(
     bundle::write_solution(folder, finalise.board, choice)?;
     let left = finalise.pace.wall_s.map_or(600.0, |wall| wall - finalise.record.elapsed_s());
     if left < 0.2 {
-        finalise.record.check(Stage::Package, "bundle", false, "no time was left to prove it in a clean cell")?;
+        finalise.record.check(
+            Stage::Package,
+            "bundle",
+            false,
+            "no time was left to prove it in a clean cell",
+        )?;
         return Ok(delivery);
     }
     // The proof may use the grace that the budget's contract allows on top.
@@ -548,7 +593,9 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
     let mut scored: Vec<(CandidateId, f64, u32)> = Vec::new();
     for event in past {
         match event {
-            Event::CandidateProposed { candidate, step, .. } => board.add(candidate.as_ref().clone(), step.clone()),
+            Event::CandidateProposed { candidate, step, .. } => {
+                board.add(candidate.as_ref().clone(), step.clone())
+            }
             Event::TrialStarted { trial, .. } => progress.next_trial = progress.next_trial.max(trial.0 + 1),
             Event::TrialFinished { candidate, fold, predictions, model, score, wall_s, cpu_s, .. } => {
                 progress.trials_started += 1;
@@ -556,7 +603,8 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
                     progress.fold_scores.insert((*candidate, fold.clone()), *score);
                 }
                 let rows = board.rows.validation(fold).len();
-                let decoded = record.blobs.get(predictions).ok().and_then(|bytes| search::decode(&bytes, rows));
+                let decoded =
+                    record.blobs.get(predictions).ok().and_then(|bytes| predictions::decode(&bytes, rows));
                 let Some((stages, stage_values)) = decoded else { continue };
                 let held = Held {
                     stages,
@@ -577,7 +625,9 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
                     entry.failures.insert(fold.clone(), message.clone());
                 }
             }
-            Event::CandidateScored { candidate, score, stage, .. } => scored.push((*candidate, *score, *stage)),
+            Event::CandidateScored { candidate, score, stage, .. } => {
+                scored.push((*candidate, *score, *stage))
+            }
             _ => {}
         }
     }

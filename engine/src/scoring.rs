@@ -56,9 +56,10 @@ impl Scoring {
     /// The best score over stages, each after the plain decision.
     pub fn best_over_stages(&self, truth: &[f64], stages: &[Matrix]) -> Option<f64> {
         let direction = self.direction();
-        stages.iter().filter_map(|stage| self.plain_score(truth, stage)).reduce(|best, score| {
-            if direction.better(score, best) { score } else { best }
-        })
+        stages
+            .iter()
+            .filter_map(|stage| self.plain_score(truth, stage))
+            .reduce(|best, score| if direction.better(score, best) { score } else { best })
     }
 
     /// The stage to use, and its score.
@@ -71,7 +72,9 @@ impl Scoring {
     /// row, so their smooth relative is asked instead.
     pub fn search_gain(&self, truth: &[f64], raw: &Matrix) -> Option<f64> {
         match &self.smooth {
-            Some(smooth) => smooth.score(truth, raw, None).ok().map(|score| smooth.spec().direction.gain(score)),
+            Some(smooth) => {
+                smooth.score(truth, raw, None).ok().map(|score| smooth.spec().direction.gain(score))
+            }
             None => self.plain_score(truth, raw).map(|score| self.gain(score)),
         }
     }

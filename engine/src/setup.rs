@@ -23,7 +23,6 @@ use ansatz_referee::leaks::{self, Action};
 use ansatz_referee::split::{HoldoutPlan, SplitInput, seal};
 use ansatz_sandbox::Launcher;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// Most rows that a training file may have.
 const ROWS_MAX: usize = 1 << 31;
@@ -84,8 +83,17 @@ pub struct Prepared {
     pub table: Table,
     /// Ids of test rows and sample.
     pub ids: Ids,
-    /// Moments of the training rows, where the split respects time.
+    /// Moments of training and test rows, where the split respects time.
     pub times: Option<(Vec<f64>, Vec<f64>)>,
+    /// Groups of training and test rows, where rows of one group must not be on both sides of a split.
+    pub groups: Option<(Vec<i64>, Vec<i64>)>,
+}
+
+impl Prepared {
+    /// What splits may depend on.
+    pub fn split_input(&self) -> SplitInput<'_> {
+        split_input(self.setup.task(), &self.truth, self.times.as_ref(), self.groups.as_ref())
+    }
 }
 
 /// Reads, understands, seals and looks for leaks.
@@ -130,8 +138,10 @@ pub fn prepare(
     let (truth, table, ids) = load_arrays(folder)?;
     check_target(&understood.task, &truth)?;
     let times = time_columns(folder, &table, understood.time_column.as_deref());
+    let groups = group_columns(folder, &table, understood.group_column.as_deref());
 
-    let holdout = seal(&split_input(&understood.task, &truth, times.as_ref()), &profile.data_hash);
+    let input = split_input(&understood.task, &truth, times.as_ref(), groups.as_ref());
+    let holdout = seal(&input, &profile.data_hash);
     record.write(Event::Sealed {
         rows: holdout.sealed().len() as u64,
         method: holdout.method(),
@@ -155,7 +165,7 @@ pub fn prepare(
     }
     let setup = Setup { understood, profile, holdout, dropped, leaks: leaked };
     folder.write("setup.json", &json(&setup)?)?;
-    Ok(Prepared { setup, truth, table, ids, times })
+    Ok(Prepared { setup, truth, table, ids, times, groups })
 }
 
 /// Takes up what an earlier life of the run has prepared.
@@ -166,20 +176,24 @@ pub fn reload(folder: &Folder) -> Result<Prepared, RunError> {
     let setup: Setup = folder.json("setup.json")?;
     let (truth, table, ids) = load_arrays(folder)?;
     let times = time_columns(folder, &table, setup.understood.time_column.as_deref());
-    Ok(Prepared { setup, truth, table, ids, times })
+    let groups = group_columns(folder, &table, setup.understood.group_column.as_deref());
+    Ok(Prepared { setup, truth, table, ids, times, groups })
 }
 
-/// What splits may depend on.
-pub fn split_input<'a>(
+fn split_input<'a>(
     task: &Task,
     truth: &'a [f64],
     times: Option<&'a (Vec<f64>, Vec<f64>)>,
+    groups: Option<&'a (Vec<i64>, Vec<i64>)>,
 ) -> SplitInput<'a> {
-    let input = SplitInput::new(task.problem, truth);
-    match times {
-        Some((train, test)) => input.with_times(train, (!test.is_empty()).then_some(test.as_slice())),
-        None => input,
+    let mut input = SplitInput::new(task.problem, truth);
+    if let Some((train, test)) = times {
+        input = input.with_times(train, (!test.is_empty()).then_some(test.as_slice()));
     }
+    if let Some((train, test)) = groups {
+        input = input.with_groups(train, (!test.is_empty()).then_some(test.as_slice()));
+    }
+    input
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, RunError> {
@@ -187,10 +201,15 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, RunError> {
 }
 
 fn understand(options: &Options, files: &intake::Files, profile: Profile) -> Result<Understood, RunError> {
-    let name = options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
+    let name =
+        options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
     let request = Request {
         name,
-        flags: Flags { target: options.target.clone(), id: options.id.clone(), metric: options.metric.clone() },
+        flags: Flags {
+            target: options.target.clone(),
+            id: options.id.clone(),
+            metric: options.metric.clone(),
+        },
         said: options.request.clone().unwrap_or_default(),
         described: intake::description(files),
         profile,
@@ -262,22 +281,30 @@ fn find_leaks(
     Ok((leaked, dropped))
 }
 
-/// The values of the time column for training and test rows. The array is in Fortran order: one stretch per column.
+/// The values of the time column for training and test rows.
 fn time_columns(folder: &Folder, table: &Table, name: Option<&str>) -> Option<(Vec<f64>, Vec<f64>)> {
     let column = table.columns.iter().find(|column| Some(column.name.as_str()) == name)?;
-    if column.store != "numeric" {
-        return None;
-    }
-    let rows = table.train_rows + table.test_rows;
-    let values = column_of(&folder.data().join("numeric.npy"), column.index, rows)?;
+    let values = if column.store == "numeric" { column_of(folder, table, column)? } else { return None };
     let (train, test) = values.split_at(table.train_rows);
     Some((train.to_vec(), test.to_vec()))
 }
 
-/// One column of a Fortran-ordered `<f8` array that our own reader wrote.
-fn column_of(path: &Path, index: usize, rows: usize) -> Option<Vec<f64>> {
+/// The groups of training and test rows: equal values are one group.
+fn group_columns(folder: &Folder, table: &Table, name: Option<&str>) -> Option<(Vec<i64>, Vec<i64>)> {
+    let column = table.columns.iter().find(|column| Some(column.name.as_str()) == name)?;
+    let groups: Vec<i64> =
+        column_of(folder, table, column)?.iter().map(|value| value.to_bits() as i64).collect();
+    let (train, test) = groups.split_at(table.train_rows);
+    Some((train.to_vec(), test.to_vec()))
+}
+
+/// One column of the arrays that our own reader wrote: in Fortran order, hence one stretch of the file.
+fn column_of(folder: &Folder, table: &Table, column: &StoredColumn) -> Option<Vec<f64>> {
     use std::io::{Read, Seek, SeekFrom};
-    let mut file = std::fs::File::open(path).ok()?;
+    let (name, descr, size) =
+        if column.store == "numeric" { ("numeric.npy", "'<f8'", 8) } else { ("codes.npy", "'<i4'", 4) };
+    let rows = table.train_rows + table.test_rows;
+    let mut file = std::fs::File::open(folder.data().join(name)).ok()?;
     let mut head = [0_u8; 10];
     file.read_exact(&mut head).ok()?;
     if &head[..6] != b"\x93NUMPY" || head[6] != 1 {
@@ -287,20 +314,16 @@ fn column_of(path: &Path, index: usize, rows: usize) -> Option<Vec<f64>> {
     let mut header = vec![0; usize::try_from(length).ok()?];
     file.read_exact(&mut header).ok()?;
     let header = String::from_utf8(header).ok()?;
-    if !header.contains("'<f8'") || !(header.contains("'fortran_order': True") || index == 0) {
+    if !header.contains(descr) || !(header.contains("'fortran_order': True") || column.index == 0) {
         return None;
     }
-    file.seek(SeekFrom::Start(10 + length + (index * rows * 8) as u64)).ok()?;
-    let mut bytes = vec![0; rows * 8];
+    file.seek(SeekFrom::Start(10 + length + (column.index * rows * size) as u64)).ok()?;
+    let mut bytes = vec![0; rows * size];
     file.read_exact(&mut bytes).ok()?;
-    Some(
-        bytes
-            .chunks_exact(8)
-            .map(|chunk| {
-                let mut number = [0; 8];
-                number.copy_from_slice(chunk);
-                f64::from_le_bytes(number)
-            })
-            .collect(),
-    )
+    let number = |chunk: &[u8]| match *chunk {
+        [a, b, c, d] => f64::from(i32::from_le_bytes([a, b, c, d])),
+        [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => f64::NAN,
+    };
+    Some(bytes.chunks_exact(size).map(number).collect())
 }

@@ -5,12 +5,12 @@
 use crate::cells::{self, ARRAYS_BYTES_MAX};
 use crate::environment::Environment;
 use crate::error::RunError;
-use crate::protocol::{ChildEvent, Order, Seconds, ZygoteEvent};
+use crate::protocol::{ChildEvent, Order, ZygoteEvent};
 use ansatz_core::candidate::Space;
 use ansatz_core::event::FailureKind;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::npy;
-use ansatz_sandbox::{Cell, CappedLog, Launcher, LeafLimits, Verdict};
+use ansatz_sandbox::{Cell, Launcher, LeafLimits, Verdict};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,8 +39,6 @@ pub struct TrialOutput {
     pub stage_values: Vec<f64>,
     /// The fitted model's bytes.
     pub model: Option<Vec<u8>>,
-    /// Where the time went.
-    pub seconds: Seconds,
     /// Wall time from order to end.
     pub wall_s: f64,
     /// Processor time of the child.
@@ -49,8 +47,6 @@ pub struct TrialOutput {
     pub space: Option<Space>,
     /// Whether features are computed row by row, when asked.
     pub row_by_row: Option<bool>,
-    /// Anything else.
-    pub info: BTreeMap<String, serde_json::Value>,
 }
 
 /// Why a trial gave nothing.
@@ -76,11 +72,8 @@ struct Obituaries {
 pub struct Worker {
     cell: Arc<Cell>,
     obituaries: Arc<Obituaries>,
-    listener: Option<std::thread::JoinHandle<()>>,
     /// Versions of the worker's libraries.
     pub versions: BTreeMap<String, String>,
-    /// Threads that the zygote reported; always 1.
-    pub threads: u32,
     leaf_limits: LeafLimits,
 }
 
@@ -110,7 +103,12 @@ impl Worker {
     ///
     /// # Errors
     /// [`TrialFailure`] saying how the child ended when it gave nothing acceptable.
-    pub fn run(&self, order: &Order, sealed: &[&[u8]], stop: &AtomicBool) -> Result<TrialOutput, TrialFailure> {
+    pub fn run(
+        &self,
+        order: &Order,
+        sealed: &[&[u8]],
+        stop: &AtomicBool,
+    ) -> Result<TrialOutput, TrialFailure> {
         let started = Instant::now();
         let request = serde_json::json!({"op": "fork", "trial": order.trial, "out": order.out}).to_string();
         let gone = |message: String| TrialFailure {
@@ -151,7 +149,7 @@ impl Worker {
         let report = leaf.finish();
         let folder = order.out.trim_start_matches("/out/").to_owned();
         let result = match ending {
-            Ending::Said(event) => self.take(*event, &folder, order).map_err(|(kind, message)| (kind, message)),
+            Ending::Said(event) => self.take(*event, &folder, order),
             Ending::Cancelled => Err((FailureKind::Cancelled, "the run was stopped".to_owned())),
             Ending::Late => Err((FailureKind::Timeout, format!("not done after {:.1} s", order.deadline_s))),
             Ending::Garbled(error) => Err((FailureKind::Error, format!("a line that is not ours: {error}"))),
@@ -176,9 +174,9 @@ impl Worker {
         folder: &str,
         order: &Order,
     ) -> Result<TrialOutput, (FailureKind, String)> {
-        let (predictions, model, stage_values, seconds, space, row_by_row, info) = match event {
-            ChildEvent::Done { predictions, model, stages, seconds, space, row_by_row, info } => {
-                (predictions, model, stages, seconds, space, row_by_row, info)
+        let (predictions, model, stage_values, space, row_by_row) = match event {
+            ChildEvent::Done { predictions, model, stages, space, row_by_row } => {
+                (predictions, model, stages, space, row_by_row)
             }
             ChildEvent::Failed { kind, message, .. } => {
                 let kind = if kind == "memory" { FailureKind::Memory } else { FailureKind::Error };
@@ -193,9 +191,13 @@ impl Worker {
                 .cell
                 .collect(&format!("{folder}/{name}"), ARRAYS_BYTES_MAX)
                 .map_err(|error| unacceptable(format!("predictions: {error}")))?;
-            let array = npy::read(&bytes, PREDICTION_VALUES_MAX).map_err(|error| unacceptable(error.to_string()))?;
+            let array =
+                npy::read(&bytes, PREDICTION_VALUES_MAX).map_err(|error| unacceptable(error.to_string()))?;
             let [count, rows, outputs] = *array.shape.as_slice() else {
-                return Err(unacceptable(format!("predictions have shape {:?}, not three axes", array.shape)));
+                return Err(unacceptable(format!(
+                    "predictions have shape {:?}, not three axes",
+                    array.shape
+                )));
             };
             if outputs != order.task.outputs || count == 0 {
                 return Err(unacceptable(format!("predictions have shape {:?}", array.shape)));
@@ -219,8 +221,9 @@ impl Worker {
         } else {
             (0..stages.len()).map(|index| index as f64).collect()
         };
-        let model = model.and_then(|name| self.cell.collect(&format!("{folder}/{name}"), MODEL_BYTES_MAX).ok());
-        Ok(TrialOutput { stages, stage_values, model, seconds, wall_s: 0.0, cpu_s: 0.0, space, row_by_row, info })
+        let model =
+            model.and_then(|name| self.cell.collect(&format!("{folder}/{name}"), MODEL_BYTES_MAX).ok());
+        Ok(TrialOutput { stages, stage_values, model, wall_s: 0.0, cpu_s: 0.0, space, row_by_row })
     }
 
     fn obituary(&self, trial: u32) -> Option<(Option<i32>, Option<i32>)> {
@@ -233,23 +236,9 @@ impl Worker {
         ended.remove(&trial)
     }
 
-    /// What the worker printed.
-    pub fn log(&self) -> CappedLog {
-        self.cell.log()
-    }
-
     /// Whether the zygote still runs.
     pub fn is_alive(&self) -> bool {
         !self.cell.has_ended()
-    }
-
-    /// Ends the cell and everything in it.
-    pub fn stop(mut self) {
-        let _ = self.cell.send(br#"{"op":"stop"}"#, &[]);
-        self.cell.kill();
-        if let Some(listener) = self.listener.take() {
-            let _ = listener.join();
-        }
     }
 }
 
@@ -277,7 +266,9 @@ fn cause_of_death(verdict: &Verdict, obituary: Option<(Option<i32>, Option<i32>)
     }
     match obituary {
         Some((_, Some(signal))) => (FailureKind::Signal, format!("ended by signal {signal}")),
-        Some((Some(status), None)) => (FailureKind::Error, format!("ended with code {status} and without a result")),
+        Some((Some(status), None)) => {
+            (FailureKind::Error, format!("ended with code {status} and without a result"))
+        }
         _ => (FailureKind::Error, "ended without a result".into()),
     }
 }
@@ -298,7 +289,9 @@ impl Starting {
             other => return Err(RunError::failed(format!("the worker answered out of turn: {other:?}"))),
         };
         if threads != 1 {
-            return Err(RunError::failed(format!("the worker has {threads} threads after its start instead of one")));
+            return Err(RunError::failed(format!(
+                "the worker has {threads} threads after its start instead of one"
+            )));
         }
         self.cell
             .send(br#"{"op":"load","table":"/in/data"}"#, &[])
@@ -309,10 +302,10 @@ impl Starting {
         }
         let cell = Arc::new(self.cell);
         let obituaries = Arc::new(Obituaries::default());
-        let listener = listen(Arc::clone(&cell), Arc::clone(&obituaries));
+        listen(Arc::clone(&cell), Arc::clone(&obituaries));
         let memory_bytes = cells::memory_limit() / (trials.max(1) as u64 + 1);
         let leaf_limits = LeafLimits { memory_bytes, pids: TRIAL_PIDS_MAX, wall: None };
-        Ok(Worker { cell, obituaries, listener: Some(listener), versions, threads, leaf_limits })
+        Ok(Worker { cell, obituaries, versions, leaf_limits })
     }
 }
 
@@ -320,12 +313,15 @@ fn receive(cell: &Cell) -> Result<ZygoteEvent, RunError> {
     match cell.recv(START_MAX) {
         Ok(Some(line)) => serde_json::from_slice(&line)
             .map_err(|error| RunError::failed(format!("the worker sent a line that is not ours: {error}"))),
-        Ok(None) => Err(RunError::failed(format!("the worker ended at its start: {}", cells::last_words(cell)))),
+        Ok(None) => {
+            Err(RunError::failed(format!("the worker ended at its start: {}", cells::last_words(cell))))
+        }
         Err(error) => Err(RunError::failed(format!("waiting for the worker: {error}"))),
     }
 }
 
-fn listen(cell: Arc<Cell>, obituaries: Arc<Obituaries>) -> std::thread::JoinHandle<()> {
+/// Hears how children ended; the thread ends with the cell.
+fn listen(cell: Arc<Cell>, obituaries: Arc<Obituaries>) {
     std::thread::spawn(move || {
         loop {
             match cell.recv(Duration::from_secs(3600)) {
@@ -340,5 +336,5 @@ fn listen(cell: Arc<Cell>, obituaries: Arc<Obituaries>) -> std::thread::JoinHand
                 _ => break,
             }
         }
-    })
+    });
 }

@@ -1,0 +1,294 @@
+//! The dispatcher: carries out the searching part of a plan (profile, features, model and tune steps).
+//!
+//! One loop owns all state. Trials run in the pool; their ends, the clock and the user's stop come in through one
+//! `select!`. Every decision is journalled before its effect.
+
+mod next;
+mod returned;
+mod steps;
+
+use crate::board::{Board, State};
+use crate::error::RunError;
+use crate::observer::Note;
+use crate::pace::{Measured, Pace};
+use crate::pool::Pool;
+use crate::record::Record;
+use crate::remember::WarmStart;
+use crate::scoring::Scoring;
+use crate::stop::Stop;
+use ansatz_agents::playbook::Proposal;
+use ansatz_agents::search::Searcher;
+use ansatz_core::event::Fold;
+use ansatz_core::ids::{CandidateId, StepId, TrialId};
+use ansatz_core::profile::Profile;
+use ansatz_core::seed::Seed;
+use ansatz_core::task::Task;
+use ansatz_planner::Plan;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// How often totals are journalled and limits are looked at.
+const TICK: Duration = Duration::from_millis(1000);
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// Waiting for its inputs.
+    Waiting,
+    /// Under way.
+    Running,
+    /// Done.
+    Finished,
+    /// It failed, or was skipped.
+    Lost,
+}
+
+/// What a job in the pool is for.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// A trial.
+    Trial(TrialId, CandidateId, Fold),
+    /// Proof that a solution's features are computed row by row.
+    Check(StepId, String),
+    /// The question for a search space.
+    Space(StepId, String),
+}
+
+/// What the dispatcher works on.
+pub struct Search<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// The data card.
+    pub profile: &'a Profile,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Candidates and scores.
+    pub board: &'a mut Board,
+    /// Journal and watcher.
+    pub record: &'a mut Record,
+    /// Metric and gates.
+    pub scoring: &'a Scoring,
+    /// Time.
+    pub pace: Pace,
+    /// Trials that may be started in all.
+    pub trials_max: Option<u32>,
+    /// The run's seed.
+    pub seed: Seed,
+    /// Columns that solutions do not get.
+    pub drop: Vec<String>,
+    /// Share of the training rows that trials use, in thousandths.
+    pub rows_permille: u32,
+    /// Rows of the test file; predicted by the baseline so that there is a submission early.
+    pub test_rows: Vec<usize>,
+    /// Remembered configurations.
+    pub warm: Vec<WarmStart>,
+    /// Measured times.
+    pub measured: Measured,
+    /// The user's stop.
+    pub stop: &'a Stop,
+    /// Called when the baseline is in: writes an early submission.
+    pub early: &'a mut dyn FnMut(&Board, &mut Record) -> Result<(), RunError>,
+    /// Makes a new worker when one was lost.
+    pub new_worker: &'a mut dyn FnMut() -> Result<std::sync::Arc<crate::worker::Worker>, RunError>,
+}
+
+/// How the search ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchEnd {
+    /// Time or trials are used up.
+    BudgetUsed,
+    /// Nothing was left to try, or nothing more was to be gained.
+    Exhausted(String),
+    /// The user stopped it.
+    Stopped,
+}
+
+struct Tuner {
+    solution: String,
+    search: Searcher,
+    exhausted: bool,
+}
+
+struct Dispatcher<'a, 'b> {
+    s: &'b mut Search<'a>,
+    pool: &'b mut Pool<Job>,
+    states: BTreeMap<StepId, StepState>,
+    queue: VecDeque<(CandidateId, Fold)>,
+    in_flight: BTreeMap<TrialId, (CandidateId, Fold)>,
+    proposals: BTreeMap<StepId, VecDeque<Proposal>>,
+    checks_due: BTreeMap<StepId, BTreeSet<String>>,
+    checks_running: BTreeSet<StepId>,
+    spaces_asked: BTreeSet<StepId>,
+    refused: BTreeSet<String>,
+    questions: u32,
+    /// Gains on single folds, larger being better.
+    fold_scores: BTreeMap<(CandidateId, Fold), f64>,
+    search_gains: BTreeMap<CandidateId, f64>,
+    tuners: BTreeMap<StepId, Tuner>,
+    next_trial: u32,
+    trials_started: u32,
+    workers_lost: u32,
+    repeat_done: u32,
+    incumbent: Option<CandidateId>,
+    end: Option<SearchEnd>,
+    /// Best score after each second that had news: for judging whether going on is worth it.
+    pub history: Vec<(f64, f64)>,
+    search_started_s: f64,
+}
+
+/// Outcome of the search: step states, why it ended, and the history of the incumbent's score.
+pub struct Searched {
+    /// How each step stands.
+    pub states: BTreeMap<StepId, StepState>,
+    /// Why it ended.
+    pub end: SearchEnd,
+    /// (seconds, best score) whenever the best changed.
+    pub history: Vec<(f64, f64)>,
+}
+
+/// What a resumed run already knows about its search.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// Trials started so far, in all lives of the run.
+    pub trials_started: u32,
+    /// Number of the next trial.
+    pub next_trial: u32,
+    /// Scores on single folds, at the best stage.
+    pub fold_scores: BTreeMap<(CandidateId, Fold), f64>,
+}
+
+/// Searches until the budget, the space or the user's patience ends.
+///
+/// # Errors
+/// When the journal cannot be written or no worker can be had any more.
+pub async fn search(
+    search: &mut Search<'_>,
+    pool: &mut Pool<Job>,
+    progress: Progress,
+) -> Result<Searched, RunError> {
+    let states = search.plan.steps().iter().map(|step| (step.id.clone(), StepState::Waiting)).collect();
+    let search_started_s = search.record.elapsed_s();
+    let mut dispatcher = Dispatcher {
+        s: search,
+        pool,
+        states,
+        queue: VecDeque::new(),
+        in_flight: BTreeMap::new(),
+        proposals: BTreeMap::new(),
+        checks_due: BTreeMap::new(),
+        checks_running: BTreeSet::new(),
+        spaces_asked: BTreeSet::new(),
+        refused: BTreeSet::new(),
+        questions: 0,
+        fold_scores: progress.fold_scores,
+        search_gains: BTreeMap::new(),
+        tuners: BTreeMap::new(),
+        next_trial: progress.next_trial,
+        trials_started: progress.trials_started,
+        workers_lost: 0,
+        repeat_done: 0,
+        incumbent: None,
+        end: None,
+        history: Vec::new(),
+        search_started_s,
+    };
+    for score in dispatcher.fold_scores.values_mut() {
+        *score = dispatcher.s.scoring.gain(*score);
+    }
+    dispatcher.adopt_board()?;
+    dispatcher.run().await?;
+    let end = dispatcher.end.clone().unwrap_or(SearchEnd::BudgetUsed);
+    Ok(Searched { states: dispatcher.states, end, history: dispatcher.history })
+}
+
+impl Dispatcher<'_, '_> {
+    async fn run(&mut self) -> Result<(), RunError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let stop = self.s.stop;
+        loop {
+            self.advance_steps()?;
+            while self.end.is_none() && self.pool.has_room() {
+                if !self.start_next()? {
+                    break;
+                }
+            }
+            if self.pool.running() == 0 {
+                if self.end.is_none() {
+                    self.end = Some(self.why_nothing_is_left());
+                }
+                break;
+            }
+            let until_end =
+                self.seconds_left().map_or(TICK, |left| Duration::from_secs_f64(left.clamp(0.0, 1.0)));
+            tokio::select! {
+                ended = self.pool.ended() => self.take(ended)?,
+                _ = tick.tick() => self.s.record.tick()?,
+                () = tokio::time::sleep(until_end), if self.end.is_none() => {}
+                () = stop.wished(), if self.end.is_none() => self.finish_early(SearchEnd::Stopped),
+            }
+            if self.end.is_none() && self.seconds_left().is_some_and(|left| left <= 0.0) {
+                self.finish_early(SearchEnd::BudgetUsed);
+            }
+            let load = Note::Load {
+                running: self.pool.running(),
+                elapsed_s: self.s.record.elapsed_s(),
+                total_s: self.s.pace.wall_s,
+            };
+            self.s.record.note(&load);
+        }
+        self.close_steps()
+    }
+
+    fn finish_early(&mut self, end: SearchEnd) {
+        self.end = Some(end);
+        self.pool.stop();
+    }
+
+    fn seconds_left(&self) -> Option<f64> {
+        Some(self.s.pace.search_end_s(&self.s.measured)? - self.s.record.elapsed_s())
+    }
+
+    fn trials_left(&self) -> bool {
+        self.s.trials_max.is_none_or(|max| self.trials_started < max)
+    }
+
+    /// In a run that counts trials nothing is decided while trials are under way, so that the order of their ends
+    /// cannot change what happens next.
+    fn must_wait(&self) -> bool {
+        self.s.trials_max.is_some() && self.pool.running() > 0
+    }
+
+    fn why_nothing_is_left(&self) -> SearchEnd {
+        if self.trials_left() && self.seconds_left().is_none_or(|left| left > self.typical_trial_s()) {
+            SearchEnd::Exhausted("every configuration worth trying was tried".into())
+        } else {
+            SearchEnd::BudgetUsed
+        }
+    }
+
+    fn typical_trial_s(&self) -> f64 {
+        let walls: Vec<f64> =
+            self.s.board.entries.values().filter_map(crate::board::Entry::trial_wall_s).collect();
+        walls.iter().copied().fold(f64::INFINITY, f64::min).clamp(0.0, 1e9)
+            * f64::from(u8::from(!walls.is_empty()))
+    }
+
+    /// Candidates without a verdict get their missing folds; the incumbent is found again.
+    fn adopt_board(&mut self) -> Result<(), RunError> {
+        let open: Vec<CandidateId> = self
+            .s
+            .board
+            .entries
+            .values()
+            .filter(|entry| entry.state == State::Open)
+            .map(|entry| entry.candidate.id)
+            .collect();
+        for candidate in open {
+            self.consider(candidate)?;
+        }
+        self.incumbent =
+            self.s.board.ranking(self.s.scoring.direction()).first().map(|entry| entry.candidate.id);
+        Ok(())
+    }
+}
