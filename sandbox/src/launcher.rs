@@ -165,9 +165,30 @@ impl Host {
             std::iter::once(program_end.as_fd()).chain(opened.iter().map(|tree| tree.as_fd())).collect();
         supervisor.send(&bytes, &descriptors)?;
         drop((program_end, opened));
-        let ready = await_ready(&supervisor, &name)?;
+        let ready = match await_ready(&supervisor, &name) {
+            Err(error) if matches!(error.kind(), SandboxErrorKind::Closed) => {
+                return Err(self.not_a_helper(&name, &log));
+            }
+            other => other?,
+        };
         let spawner = Arc::clone(&self.spawner);
         birth.finish(Parts { name, limits: order.limits, begun, supervisor, control, log, ready, spawner })
+    }
+
+    /// What to say when the helper ended without a word: what it printed usually explains it.
+    fn not_a_helper(&self, name: &str, log: &OwnedFd) -> SandboxError {
+        let mut said = [0_u8; 500];
+        let heard =
+            rustix::io::ioctl_fionbio(log, true).and_then(|()| rustix::io::read(log, &mut said)).unwrap_or(0);
+        let message = format!(
+            "{} ended before it became a cell; is it a program that calls cell_main? It said: {:?}",
+            self.helper.display(),
+            String::from_utf8_lossy(&said[..heard]).trim()
+        );
+        SandboxError::new(
+            format!("starting cell `{name}`"),
+            SandboxErrorKind::Start { step: "run the helper".into(), message },
+        )
     }
 
     fn slot(&self) -> Result<Option<Slot>, SandboxErrorKind> {

@@ -164,9 +164,24 @@ impl Leaf {
         if !clean && !self.core.has_ended() {
             self.core.give_up();
         }
+        // A cell that ended took its trials along, and what they had counted.
+        let lost = self.core.has_ended();
         let over = self.core.remove_leaf(self.trial, counters.oom_kills) || counters.oom_kills > 0;
+        let verdict = if !clean && !lost {
+            Verdict::Stuck
+        } else if over {
+            Verdict::Oom
+        } else if self.watch.timed_out.load(Ordering::Relaxed) {
+            Verdict::Timeout
+        } else if counters.pids_refused > 0 {
+            Verdict::Pids
+        } else if lost || self.watch.killed.load(Ordering::Relaxed) {
+            Verdict::Killed
+        } else {
+            Verdict::Ok
+        };
         LeafReport {
-            verdict: self.verdict(clean, over, counters.pids_refused > 0),
+            verdict,
             cpu_s,
             memory_peak_bytes: counters.memory_peak_bytes,
             wall_s: self.begun.elapsed().as_secs_f64(),
@@ -182,22 +197,6 @@ impl Leaf {
             }
             // The cell is gone, and the trial with it.
             None => (0, self.core.has_ended(), Counters::default(), 0.0),
-        }
-    }
-
-    fn verdict(&self, clean: bool, over: bool, pids_refused: bool) -> Verdict {
-        if !clean {
-            Verdict::Stuck
-        } else if over {
-            Verdict::Oom
-        } else if self.watch.timed_out.load(Ordering::Relaxed) {
-            Verdict::Timeout
-        } else if pids_refused {
-            Verdict::Pids
-        } else if self.watch.killed.load(Ordering::Relaxed) {
-            Verdict::Killed
-        } else {
-            Verdict::Ok
         }
     }
 }

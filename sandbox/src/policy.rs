@@ -24,7 +24,8 @@ const GIB: u64 = 1024 * MIB;
 /// Targets that a mount may not cover: the cell makes these itself.
 const TARGETS_RESERVED: [&str; 5] = ["/", "/proc", "/dev", "/out", "/tmp"];
 
-/// Host folders that may never be mounted whole: each of them hands over the host.
+/// Host folders that may never be mounted whole: each of them hands over the host. (Nothing below `/proc`, `/sys`, `/dev` and
+/// `/run` may be mounted either, where kernel interfaces and the sockets of services lie; removable disks excepted.)
 const SOURCES_REFUSED: [&str; 9] =
     ["/", "/proc", "/sys", "/dev", "/run", "/var/run", "/etc", "/root", "/home"];
 
@@ -207,7 +208,8 @@ fn check_mount(mount: &Mount) -> Result<(), String> {
         .canonicalize()
         .map_err(|error| format!("mount source {} cannot be reached: {error}", source.display()))?;
     if SOURCES_REFUSED.iter().any(|refused| real == Path::new(refused))
-        || ["/proc", "/sys", "/dev"].iter().any(|refused| real.starts_with(refused))
+        || ["/proc", "/sys", "/dev", "/run"].iter().any(|refused| real.starts_with(refused))
+            && !real.starts_with("/run/media")
     {
         return Err(format!("mount source {} would open the host to the cell", real.display()));
     }

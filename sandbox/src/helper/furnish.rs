@@ -19,8 +19,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Where the new root is put for the moment between its mount and `pivot_root`. Every Linux has it.
-const ROOT_PLACE: &str = "/tmp";
+/// Where the new root may be put for the moment between its mount and `pivot_root`; the first that exists is taken.
+const ROOT_PLACES: [&str; 4] = ["/tmp", "/mnt", "/run", "/usr"];
+/// Half of the scale: well before ordinary programs, which have 0.
+const OOM_SCORE: i32 = 500;
 
 /// The kernel of this host.
 pub(crate) struct Linux {
@@ -59,7 +61,7 @@ impl Kernel for Linux {
             Step::DieWithParent(parent) => die_with_parent(*parent),
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true).map_err(Into::into),
             Step::Limit(which, value) => limit(*which, *value),
-            Step::PreferForOom => std::fs::write("/proc/self/oom_score_adj", "500"),
+            Step::PreferForOom => prefer_for_oom(),
             Step::NewNamespaces => {
                 // Inside, the ids read as the overflow id until they are mapped.
                 self.outside =
@@ -201,6 +203,14 @@ fn die_with_parent(parent: Option<i32>) -> io::Result<()> {
     }
 }
 
+/// Makes the kernel end a cell before other programs when the whole machine runs out of memory. Only ever raised: a container
+/// may have set more already, and lowering takes a capability.
+fn prefer_for_oom() -> io::Result<()> {
+    let path = "/proc/self/oom_score_adj";
+    let now: i32 = std::fs::read_to_string(path)?.trim().parse().unwrap_or(0);
+    if now >= OOM_SCORE { Ok(()) } else { std::fs::write(path, OOM_SCORE.to_string()) }
+}
+
 fn limit(which: Rlimit, value: u64) -> io::Result<()> {
     let resource = match which {
         Rlimit::Core => Resource::Core,
@@ -234,8 +244,10 @@ fn new_session() -> io::Result<()> {
 
 fn new_root(bytes: u64, inodes: u64) -> io::Result<()> {
     let options = CString::new(format!("size={bytes},nr_inodes={inodes},mode=0755"))?;
-    mount("tmpfs", ROOT_PLACE, "tmpfs", hard(), Some(options.as_c_str()))?;
-    rustix::process::chdir(ROOT_PLACE).map_err(Into::into)
+    let place = ROOT_PLACES.into_iter().find(|place| Path::new(place).is_dir());
+    let place = place.ok_or_else(|| io::Error::other("the host has none of the usual folders"))?;
+    mount("tmpfs", place, "tmpfs", hard(), Some(options.as_c_str()))?;
+    rustix::process::chdir(place).map_err(Into::into)
 }
 
 /// Makes a folder and those above it; what exists stays as it is.

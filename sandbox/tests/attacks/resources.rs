@@ -169,3 +169,19 @@ while True: time.sleep(0.01)
     assert_eq!(outcome.report.verdict, Verdict::Timeout);
     assert!(outcome.text.contains("finished"));
 }
+
+/// Row 58: the share of processor time is held where a group counts it.
+#[test]
+fn a_busy_program_gets_its_share_of_processor_time_only() {
+    let case = Case::new("share").limits(|limits| {
+        limits.cpus = Some(0.3);
+        limits.wall = Some(Duration::from_millis(1500));
+        limits.grace = Duration::ZERO;
+    });
+    let report = case.run("while True: pass").report;
+    assert_eq!(report.verdict, Verdict::Timeout);
+    if crate::world::launcher().effective().enforced.iter().any(|name| name == "processor group") {
+        assert!(report.cpu_s < 0.45 * report.wall_s, "{} of {}", report.cpu_s, report.wall_s);
+    }
+    assert!(report.cpu_s > 0.0 || !has_groups());
+}

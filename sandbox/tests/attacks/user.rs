@@ -1,7 +1,7 @@
 //! Levels, leftovers, starting speed; and the whole suite once more as an ordinary user.
 
 use crate::world::{Case, groups_named, has_groups, helper, launcher, may_skip};
-use ansatz_sandbox::{Held, Level, Verdict, doctor};
+use ansatz_sandbox::{Held, Launcher, LauncherOptions, Level, SandboxErrorKind, Verdict, doctor};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -94,6 +94,7 @@ fn a_host_that_is_killed_takes_its_cells_along_and_its_groups_are_swept() {
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(host.stdout.take().unwrap()));
     assert!(lines.any(|line| line.unwrap().contains("settled")));
     assert!(!crate::world::marked_processes("victim").is_empty());
+    assert_eq!(groups_named("victim").is_empty(), !has_groups());
     host.kill().unwrap();
     host.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -101,8 +102,7 @@ fn a_host_that_is_killed_takes_its_cells_along_and_its_groups_are_swept() {
         assert!(Instant::now() < deadline, "the cell outlived its host");
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(groups_named("victim").is_empty(), !has_groups(), "the killed host could not clean up");
-    ansatz_sandbox::Launcher::new(helper()).unwrap();
+    Launcher::new(helper()).unwrap();
     assert!(groups_named("victim").is_empty());
 }
 
@@ -155,4 +155,47 @@ fn a_cell_can_be_stopped_politely_twice_and_from_another_thread() {
     assert_eq!(cell.stop(Duration::ZERO), first);
     assert!(cell.recv(Duration::from_secs(1)).unwrap().is_none());
     case.assert_gone();
+}
+
+#[test]
+fn a_level_that_the_host_does_not_give_is_refused_with_a_hint() {
+    let options = LauncherOptions { level_max: Level::L2, level_min: Level::L3 };
+    let error = Launcher::with_options(helper(), options).unwrap_err();
+    assert!(error.is_unavailable() && error.hint().is_some());
+    assert!(error.kind().to_string().contains("level L3 (it gives L2"), "{}", error.kind());
+    let lesser =
+        Launcher::with_options(helper(), LauncherOptions { level_max: Level::L2, level_min: Level::L2 })
+            .unwrap();
+    assert_eq!(lesser.effective().level, Level::L2);
+}
+
+#[test]
+fn a_helper_that_is_none_is_named() {
+    let said = |error: ansatz_sandbox::SandboxError| format!("{error}: {}", error.kind());
+    let error = said(Launcher::new("/bin/ls".into()).unwrap_err());
+    assert!(error.contains("/bin/ls") && error.contains("cell_main"), "{error}");
+    assert!(said(Launcher::new("/nowhere/helper".into()).unwrap_err()).contains("/nowhere/helper"));
+}
+
+#[test]
+fn a_mount_that_the_cells_user_cannot_read_is_refused_with_what_to_do() {
+    let folder = crate::world::shared_folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let spec = ansatz_sandbox::CellSpec {
+        name: "closed".into(),
+        policy: ansatz_sandbox::Policy {
+            mounts: vec![ansatz_sandbox::Mount::new(folder.path(), "/in/data")],
+            ..ansatz_sandbox::Policy::default()
+        },
+        argv: vec!["/bin/true".into()],
+        cwd: "/".into(),
+    };
+    let error = launcher().start(spec).unwrap_err();
+    let said = error.kind().to_string();
+    // An ordinary user owns the folder; there the cell fails later, for want of a program.
+    assert!(if is_root() {
+        matches!(error.kind(), SandboxErrorKind::Policy(_)) && said.contains("chmod")
+    } else {
+        said.contains("/bin/true")
+    });
 }
