@@ -2,9 +2,10 @@
 
 use crate::clock::SystemClock;
 use crate::exit::Failure;
+use crate::progress::Watcher;
 use crate::signals;
 use ansatz_core::clock::Clock;
-use ansatz_engine::{Observer, Options, Prediction, RunResult, Stop};
+use ansatz_engine::{Options, Prediction, RunResult, Stop};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When nothing usable comes out.
-pub fn run(options: Options, clock: SystemClock, observer: Box<dyn Observer>) -> Result<RunResult, Failure> {
+pub fn run(options: Options, clock: SystemClock, watcher: Watcher) -> Result<RunResult, Failure> {
     let stop = Arc::new(Stop::default());
-    signals::listen(Arc::clone(&stop))?;
-    Ok(ansatz_engine::run(options, shared(clock), observer, stop)?)
+    signals::listen(Arc::clone(&stop), watcher.announcer())?;
+    Ok(ansatz_engine::run(options, shared(clock), Box::new(watcher), stop)?)
 }
 
 /// Takes up a run that was interrupted; Ctrl-C stops it.
@@ -26,11 +27,11 @@ pub fn resume(
     folder: &Path,
     home: &Path,
     clock: SystemClock,
-    observer: Box<dyn Observer>,
+    watcher: Watcher,
 ) -> Result<RunResult, Failure> {
     let stop = Arc::new(Stop::default());
-    signals::listen(Arc::clone(&stop))?;
-    Ok(ansatz_engine::resume(folder, home, shared(clock), observer, stop)?)
+    signals::listen(Arc::clone(&stop), watcher.announcer())?;
+    Ok(ansatz_engine::resume(folder, home, shared(clock), Box::new(watcher), stop)?)
 }
 
 /// Predicts the rows of a file with a run's delivered model. `progress` hears about first-run set-up.

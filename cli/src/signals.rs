@@ -1,19 +1,19 @@
 //! Ctrl-C and SIGTERM: the first asks the run to finish with the best so far, the second to drop everything.
 
-use crate::console::write_error;
 use crate::exit::{Exit, Failure};
+use crate::progress::Announce;
 use ansatz_engine::Stop;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest time that dropping everything may take before the process simply ends; its cells end with it.
-const DROP_MAX: Duration = Duration::from_secs(5);
+const DROP_MAX: Duration = Duration::from_secs(3);
 
 /// Listens for signals in a thread of its own until the process ends.
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn listen(stop: Arc<Stop>) -> Result<(), Failure> {
+pub fn listen(stop: Arc<Stop>, announce: Announce) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("listening for Ctrl-C: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let listener = move || {
@@ -21,10 +21,10 @@ pub fn listen(stop: Arc<Stop>) -> Result<(), Failure> {
             // Without a listener Ctrl-C ends the process as it always does; the journal holds what was done.
             let Ok(mut signals) = Signals::new() else { return };
             signals.next().await;
-            write_error("\nfinishing with the best so far (press Ctrl-C again to drop everything)\n");
+            announce("finishing with the best so far (press Ctrl-C again to drop everything)");
             stop.ask();
             signals.next().await;
-            write_error("\nstopping now; `ansatz resume` takes the run up again\n");
+            announce("stopping now; `ansatz resume` takes the run up again");
             stop.ask();
             tokio::select! {
                 () = tokio::time::sleep(DROP_MAX) => {}

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::console::{Console, write_error, write_out};
 use crate::exit::{Exit, Failure};
 use crate::folders::{self, Run};
-use crate::progress::Verbosity;
+use crate::progress::{Verbosity, Watcher};
 use crate::surroundings::Surroundings;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -134,9 +134,8 @@ impl Session {
     }
 
     /// A watcher for a run.
-    fn watcher(&self, is_stream: bool) -> Box<dyn ansatz_engine::Observer> {
-        let clock = Arc::new(self.clock);
-        Box::new(crate::progress::Watcher::new(&self.surroundings, self.verbosity, is_stream, clock))
+    fn watcher(&self, is_stream: bool) -> Watcher {
+        Watcher::new(&self.surroundings, self.verbosity, is_stream, Arc::new(self.clock))
     }
 
     /// A path as it is shown: relative where it lies below the current folder.

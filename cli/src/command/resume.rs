@@ -3,7 +3,7 @@
 use super::{Session, run};
 use crate::engine;
 use crate::exit::{Exit, Failure};
-use crate::folders;
+use crate::folders::{self, Run};
 use clap::Args;
 
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -25,7 +25,8 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
         None => folders::latest_unfinished(&session.runs_folder())?,
     };
     session.console.note(&format!("taking up {}", session.shown(&folder).display()));
-    let result = engine::resume(&folder, &session.home()?, session.clock, session.watcher(args.json_stream))?;
+    let watcher = session.watcher(args.json_stream).knowing(Run::read(&folder)?.live);
+    let result = engine::resume(&folder, &session.home()?, session.clock, watcher)?;
     run::show(&result, &folder, args.json_stream, session)?;
     Ok(result.status.into())
 }

@@ -51,7 +51,11 @@ impl Figures {
     /// The two lines above and below the bar, and the bar: nothing wider than `columns`.
     fn lines(&self, columns: usize, paint: Paint) -> String {
         let used = self.time.now_s();
-        let mut first = format!("{} · {}", self.title, self.phase);
+        let mut first = if self.title.is_empty() {
+            self.phase.clone()
+        } else {
+            format!("{} · {}", self.title, self.phase)
+        };
         let time = match self.total_s {
             Some(total) => format!("{} · {} left", seconds(used), seconds((total - used).max(0.0))),
             None => seconds(used),
@@ -129,6 +133,12 @@ impl Block {
     pub fn update(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner));
         self.bar.tick();
+    }
+
+    /// A hand that writes lines above the block from another thread.
+    pub fn printer(&self) -> impl Fn(&str) + Send + 'static {
+        let bar = self.bar.clone();
+        move |line| bar.println(line)
     }
 
     /// Writes a line above the block, where it stays.

@@ -36,6 +36,9 @@ type Sink = Box<dyn FnMut(&str) + Send>;
 /// Takes a line of the event stream; false when nobody reads it any more.
 type Stream = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
+/// Writes a line for the user from any thread.
+pub type Announce = Box<dyn Fn(&str) + Send>;
+
 enum Display {
     Nothing,
     Lines(Sink),
@@ -101,6 +104,23 @@ impl Watcher {
         let stream: Option<Stream> = if is_stream { Some(Box::new(write_out)) } else { None };
         let (live, phase) = (Live::default(), String::new());
         Self { live, time, detail, paint, display, stream, phase, is_setting_up: false }
+    }
+
+    /// The same watcher, knowing what an earlier life of the run did.
+    #[must_use]
+    pub fn knowing(mut self, live: Live) -> Self {
+        self.time.say(live.spent.wall_s);
+        self.live = live;
+        self
+    }
+
+    /// A hand that writes lines from another thread without tearing the block.
+    pub fn announcer(&self) -> Announce {
+        match &self.display {
+            Display::Nothing => Box::new(|_| {}),
+            Display::Lines(_) => Box::new(|line| write_error(&format!("{line}\n"))),
+            Display::Block(block) => Box::new(block.printer()),
+        }
     }
 
     fn say(&mut self, line: &Line) {
