@@ -5,7 +5,7 @@
 
 use crate::policy::Limits;
 use rustix::process::{Pid, Signal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ const CPU_PERIOD_US: f64 = 100_000.0;
 /// A group can be busy for a moment after its last process has ended.
 const REMOVE_TIME_MAX: Duration = Duration::from_secs(2);
 const REMOVE_PAUSE: Duration = Duration::from_millis(2);
+/// Groups that are looked at for those of the dead, nearest to the root first. A large host has some hundreds.
+const SWEEP_FOLDERS_MAX: usize = 4096;
 /// Every group of ours starts with this.
 const PREFIX: &str = "ansatz-";
 
@@ -105,20 +107,13 @@ impl Hierarchy {
     }
 
     /// Removes groups whose maker is gone, with whatever still runs in them. Returns how many were removed.
+    ///
+    /// Looks through the whole tree: the process that was killed may have lived in another group than this one.
     pub(crate) fn sweep(&self, own: &Owner) -> usize {
-        let mut removed = 0;
-        for base in self.bases() {
-            let Ok(entries) = fs::read_dir(base) else { continue };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                if name.to_str().is_some_and(|name| Owner::is_gone(name, own))
-                    && remove_tree(&entry.path()).is_ok()
-                {
-                    removed += 1;
-                }
-            }
-        }
-        removed
+        let mut roots: Vec<PathBuf> = self.bases().into_iter().map(root_of).collect();
+        roots.sort();
+        roots.dedup();
+        roots.into_iter().map(|root| sweep_tree(root, own)).sum()
     }
 
     fn at(&self, relative: &str) -> Dirs {
@@ -129,6 +124,30 @@ impl Hierarchy {
             Self::V2(base) => Dirs::V2(base.join(relative)),
         }
     }
+}
+
+/// The top of the tree that a group lies in: the last folder upwards that is a group.
+fn root_of(base: &Path) -> PathBuf {
+    let groups = base.ancestors().take_while(|folder| folder.join("cgroup.procs").exists());
+    groups.last().unwrap_or(base).to_owned()
+}
+
+fn sweep_tree(root: PathBuf, own: &Owner) -> usize {
+    let mut removed = 0;
+    let mut pending = VecDeque::from([root]);
+    for _ in 0..SWEEP_FOLDERS_MAX {
+        let Some(folder) = pending.pop_front() else { break };
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| Owner::is_gone(name, own)) {
+                removed += usize::from(remove_tree(&entry.path()).is_ok());
+            } else {
+                pending.push_back(entry.path());
+            }
+        }
+    }
+    removed
 }
 
 /// Who makes groups: a process id, its start time and its pid name space.
@@ -510,6 +529,22 @@ mod tests {
         let group = Group { hierarchy, path: String::new(), dirs, members };
         let counters = group.counters();
         assert_eq!((counters.oom_kills, counters.pids_refused, counters.memory_peak_bytes), (3, 7, 55));
+    }
+
+    #[test]
+    fn the_dead_are_found_in_other_parts_of_the_tree() {
+        let temp = tempfile::tempdir().unwrap();
+        let own = Owner::current();
+        let dead = Owner { started: own.started + 1, ..own.clone() };
+        for group in ["", "mine", "other"] {
+            files(&temp.path().join(group), &[("cgroup.procs", "")]);
+        }
+        let (left, living) =
+            (temp.path().join("other").join(dead.group(1, "x")), temp.path().join(own.group(2, "y")));
+        fs::create_dir_all(left.join("trial-1")).unwrap();
+        fs::create_dir(&living).unwrap();
+        assert_eq!(Hierarchy::V2(temp.path().join("mine")).sweep(&own), 1);
+        assert!(!left.exists() && living.exists());
     }
 
     #[test]

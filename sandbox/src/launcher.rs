@@ -163,9 +163,10 @@ impl Host {
         let program_end = program_end.into_socket();
         let descriptors: Vec<BorrowedFd<'_>> =
             std::iter::once(program_end.as_fd()).chain(opened.iter().map(|tree| tree.as_fd())).collect();
-        supervisor.send(&bytes, &descriptors)?;
+        let sent = supervisor.send(&bytes, &descriptors);
+        // The cell's ends must be closed here, or its end would never be seen.
         drop((program_end, opened));
-        let ready = match await_ready(&supervisor, &name) {
+        let ready = match sent.and_then(|()| await_ready(&supervisor, &name)) {
             Err(error) if matches!(error.kind(), SandboxErrorKind::Closed) => {
                 return Err(self.not_a_helper(&name, &log));
             }
