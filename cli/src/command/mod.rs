@@ -138,6 +138,13 @@ impl Session {
         Watcher::new(&self.surroundings, self.verbosity, is_stream, Arc::new(self.clock))
     }
 
+    /// Shows a line about first-run set-up.
+    fn note_set_up(&self, line: &str) {
+        if let Some(line) = crate::progress::set_up_line(line) {
+            self.console.note(&format!("set-up: {line}"));
+        }
+    }
+
     /// A path as it is shown: relative where it lies below the current folder.
     fn shown<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.surroundings.folder).unwrap_or(path)

@@ -56,7 +56,7 @@ pub fn execute(args: &PredictArgs, session: &Session) -> Result<Exit, Failure> {
 
 fn predict_file(run: &Path, file: &Path, out: Option<&Path>, session: &Session) -> Result<Exit, Failure> {
     let file = session.surroundings.absolute(file);
-    let prediction = engine::predict(run, &session.home()?, &file, &mut |line| session.console.note(&line))?;
+    let prediction = engine::predict(run, &session.home()?, &file, &mut |line| session.note_set_up(&line))?;
     let rows = counted(prediction.rows as u64, "row", "rows");
     match out {
         Some(out) => {
@@ -262,7 +262,7 @@ fn predicted(run: &Path, table: &str, session: &Session) -> Result<Vec<Vec<Strin
     std::fs::create_dir_all(&folder).map_err(|error| Failure::io("creating", &folder, &error))?;
     let path = folder.join(format!("{}.csv", std::process::id()));
     std::fs::write(&path, table).map_err(|error| Failure::io("writing", &path, &error))?;
-    let prediction = engine::predict(run, &session.home()?, &path, &mut |line| session.console.note(&line));
+    let prediction = engine::predict(run, &session.home()?, &path, &mut |line| session.note_set_up(&line));
     let _ = std::fs::remove_file(&path);
     Ok(csv::records(&String::from_utf8_lossy(&prediction?.csv)))
 }

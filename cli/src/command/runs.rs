@@ -70,7 +70,7 @@ pub fn execute(args: &RunsArgs, session: &Session) -> Result<Exit, Failure> {
         table.row([
             entry.run.clone(),
             entry.status.into(),
-            moment(entry.started_at),
+            if entry.started_at > 0 { moment(entry.started_at) } else { "–".into() },
             entry.score_text(),
             entry.task_text(),
         ]);

@@ -34,7 +34,7 @@ pub fn execute(args: &VerifyArgs, session: &Session) -> Result<Exit, Failure> {
     let result = run.result()?;
     let input = input_file(&run.folder, result)?;
     let prediction =
-        engine::predict(&run.folder, &session.home()?, &input, &mut |line| session.console.note(&line))?;
+        engine::predict(&run.folder, &session.home()?, &input, &mut |line| session.note_set_up(&line))?;
     let found = String::from_utf8_lossy(&prediction.csv).into_owned();
     let path = run.folder.join(SUBMISSION);
     let evidence = if path.is_file() {

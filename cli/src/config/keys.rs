@@ -129,9 +129,13 @@ pub fn find(name: &str) -> Option<Key> {
     KEYS.into_iter().find(|key| key.name == name)
 }
 
-/// The known name that looks most like an unknown one.
-pub fn nearest(name: &str) -> &'static str {
-    KEYS.iter().map(|key| key.name).min_by_key(|known| distance(name, known)).unwrap_or(KEYS[0].name)
+/// Changed letters up to which a name counts as misspelt.
+const MISSPELT_MAX: usize = 2;
+
+/// The known name that an unknown one is a misspelling of.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let known = KEYS.iter().map(|key| key.name).min_by_key(|known| distance(name, known))?;
+    (distance(name, known) <= MISSPELT_MAX).then_some(known)
 }
 
 /// Edit distance: insertions, deletions and exchanges of one character.
@@ -157,7 +161,8 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("jobs", "jobs"), 0);
-        assert_eq!(nearest("job"), "jobs");
-        assert_eq!(nearest("minute"), "minutes");
+        assert_eq!(nearest("job"), Some("jobs"));
+        assert_eq!(nearest("minute"), Some("minutes"));
+        assert_eq!(nearest("sandbox"), None);
     }
 }

@@ -190,8 +190,9 @@ fn values(content: &str, is_users: bool) -> Result<BTreeMap<&'static str, Value>
     let mut values = BTreeMap::new();
     for (name, value) in &table {
         let key = find(name).ok_or_else(|| {
+            let meant = nearest(name).map_or_else(String::new, |known| format!("did you mean `{known}`? "));
             Failure::usage(format!("unknown key {}", text::name(name)))
-                .hint(format!("did you mean `{}`? `ansatz config show` lists all keys", nearest(name)))
+                .hint(format!("{meant}`ansatz config show` lists all keys"))
         })?;
         if !is_users && !key.in_project {
             return Err(Failure::usage(format!("`{}` is not taken from a project's file", key.name)).hint(

@@ -19,6 +19,11 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A line of the set-up's commands worth showing outside a run; `None` for noise.
+pub fn set_up_line(line: &str) -> Option<String> {
+    lines::set_up(line, Detail::Story)
+}
+
 /// How much the user wants to see on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
