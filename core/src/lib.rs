@@ -9,8 +9,8 @@
 pub mod budget;
 pub mod candidate;
 pub mod clock;
-pub mod evidence;
 pub mod event;
+pub mod evidence;
 pub mod ids;
 pub mod matrix;
 pub mod metric;

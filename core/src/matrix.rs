@@ -58,6 +58,7 @@ impl Matrix {
     }
 
     /// The rows named by `rows`, in that order.
+    #[must_use]
     pub fn take(&self, rows: &[usize]) -> Self {
         let data = rows.iter().flat_map(|&row| self.row(row).iter().copied()).collect();
         Self { rows: rows.len(), columns: self.columns, data }

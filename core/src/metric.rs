@@ -89,5 +89,6 @@ pub trait Metric: Send + Sync {
     ///
     /// # Errors
     /// [`MetricError`] when shapes differ, a value is not allowed, or the score is undefined.
-    fn score(&self, truth: &[f64], predictions: &Matrix, weights: Option<&[f64]>) -> Result<f64, MetricError>;
+    fn score(&self, truth: &[f64], predictions: &Matrix, weights: Option<&[f64]>)
+    -> Result<f64, MetricError>;
 }

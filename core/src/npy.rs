@@ -48,7 +48,9 @@ pub fn read(bytes: &[u8], values_max: usize) -> Result<Array, NpyError> {
     }
     let (start, length): (usize, usize) = match bytes[6] {
         1 => (10, usize::from(u16::from_le_bytes([bytes[8], bytes[9]]))),
-        2 if bytes.len() >= 12 => (12, u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize),
+        2 if bytes.len() >= 12 => {
+            (12, u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize)
+        }
         version => return Err(NpyError(format!("version {version}"))),
     };
     let header = bytes.get(start..start.saturating_add(length)).ok_or_else(|| fail("header truncated"))?;
@@ -67,7 +69,8 @@ pub fn read(bytes: &[u8], values_max: usize) -> Result<Array, NpyError> {
         other => return Err(NpyError(format!("type {other:?}"))),
     };
     let shape = field(header, "shape")?;
-    let inner = shape.strip_prefix('(').and_then(|rest| rest.split(')').next()).ok_or_else(|| fail("shape"))?;
+    let inner =
+        shape.strip_prefix('(').and_then(|rest| rest.split(')').next()).ok_or_else(|| fail("shape"))?;
     let shape = inner
         .split(',')
         .map(str::trim)

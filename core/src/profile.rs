@@ -22,6 +22,7 @@ pub enum ColumnKind {
 
 /// Statistics of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent finding about the column")]
 pub struct Column {
     /// Name, made unique; as in the header otherwise.
     pub name: String,

@@ -31,6 +31,11 @@ pub struct IllegalEvent {
 ///
 /// # Errors
 /// [`IllegalEvent`] when the event cannot follow.
+#[expect(
+    clippy::match_same_arms,
+    clippy::unnested_or_patterns,
+    reason = "one arm per rule reads better than one per outcome"
+)]
 pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
     use Event as E;
     use Status as S;
@@ -39,9 +44,10 @@ pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
         (S::New, E::RunStarted { .. }) => Ok(S::Understanding),
         (S::New, _) | (S::Finished, _) | (_, E::RunStarted { .. }) => illegal,
         (_, E::Finished { .. }) => Ok(S::Finished),
-        (_, E::Resumed { .. } | E::Warned { .. } | E::Ticked { .. } | E::Checked { .. } | E::CancelRequested) => {
-            Ok(status)
-        }
+        (
+            _,
+            E::Resumed { .. } | E::Warned { .. } | E::Ticked { .. } | E::Checked { .. } | E::CancelRequested,
+        ) => Ok(status),
         (
             S::Understanding,
             E::Profiled { .. } | E::Understood { .. } | E::Sealed { .. } | E::ColumnDropped { .. },

@@ -65,12 +65,8 @@ pub fn start_command(
     let limits = Limits { memory_bytes: memory_limit(), ..Limits::default() };
     let argv =
         std::iter::once(environment.python.display().to_string()).chain(arguments.iter().cloned()).collect();
-    let spec = CellSpec {
-        name: name.to_owned(),
-        policy: Policy { mounts, env, limits, ..Policy::default() },
-        argv,
-        cwd: "/tmp".into(),
-    };
+    let spec =
+        CellSpec { name: name.to_owned(), policy: Policy { mounts, env, limits }, argv, cwd: "/tmp".into() };
     launcher.start(spec).map_err(|error| sandbox_error(&error))
 }
 

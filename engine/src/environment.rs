@@ -16,7 +16,7 @@ mod files {
 }
 
 /// Longest time for making the environment.
-const SETUP_MAX: Duration = Duration::from_secs(1800);
+const SETUP_MAX: Duration = Duration::from_mins(30);
 /// Names of interpreters that are tried, best first.
 const INTERPRETERS: [&str; 4] = ["python3.11", "python3.12", "python3.13", "python3"];
 

@@ -46,7 +46,7 @@ pub struct Options {
 }
 
 /// Time after which a run without any limit ends.
-pub const WALL_DEFAULT: std::time::Duration = std::time::Duration::from_secs(300);
+pub const WALL_DEFAULT: std::time::Duration = std::time::Duration::from_mins(5);
 
 impl Options {
     /// Whether the run counts trials rather than seconds, which makes it deterministic.

@@ -13,6 +13,7 @@ const CAUTION: f64 = 1.25;
 
 /// What the reserve is computed from; seconds throughout.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "units come last in every name")]
 pub struct Measured {
     /// Starting a fresh cell with all imports.
     pub cell_start_s: f64,

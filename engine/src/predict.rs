@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Longest time for predicting one file.
-const PREDICT_MAX: Duration = Duration::from_secs(3600);
+const PREDICT_MAX: Duration = Duration::from_hours(1);
 
 /// Predictions for a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,6 @@ pub fn predict(
     let environment = environment::ensure(home, progress)?;
     let launcher = Launcher::new(cells::helper()?).map_err(|error| cells::sandbox_error(&error))?;
     let csv = bundle::apply(&launcher, &environment, &model, input, PREDICT_MAX)?;
-    let rows = csv.iter().filter(|byte| **byte == b'\n').count().saturating_sub(1);
+    let rows = csv.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count().saturating_sub(1);
     Ok(Prediction { csv, rows })
 }

@@ -50,6 +50,7 @@ pub enum OrderKind {
 
 /// An order to a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the protocol's own name for the kind of order")]
 pub struct Order {
     /// What to do.
     pub order: OrderKind,

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest time for one request to the reader.
-const REQUEST_MAX: Duration = Duration::from_secs(900);
+const REQUEST_MAX: Duration = Duration::from_mins(15);
 /// Largest JSON file that is read from the cell.
 const JSON_BYTES_MAX: u64 = 256 << 20;
 

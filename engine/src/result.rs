@@ -8,7 +8,7 @@ use crate::options::Options;
 use crate::record::Record;
 use crate::run::Finished;
 use crate::scoring::Scoring;
-use crate::search::{SearchEnd, Searched, StepState};
+use crate::search::{SearchEnd, Searched};
 use crate::setup::Prepared;
 use crate::submission;
 use ansatz_agents::outlook::{self, Moment};
@@ -19,7 +19,7 @@ use ansatz_core::outcome::{
     Best, BudgetSummary, LeaderboardRow, RunResult, RunStatus, SandboxSummary, TaskSummary, Validation,
 };
 use ansatz_core::task::Task;
-use ansatz_planner::{Plan, StepKind};
+use ansatz_planner::Plan;
 use ansatz_sandbox::{Effective, Launcher};
 use std::collections::BTreeMap;
 
@@ -36,8 +36,6 @@ pub struct Ending<'a> {
     pub finished: &'a Finished,
     /// Data, task, drops.
     pub prepared: &'a Prepared,
-    /// The plan.
-    pub plan: &'a Plan,
     /// The metric.
     pub scoring: &'a Scoring,
     /// The candidates.
@@ -208,11 +206,7 @@ fn leaderboard(ending: &Ending<'_>) -> Vec<LeaderboardRow> {
 }
 
 fn skipped(ending: &Ending<'_>) -> Vec<String> {
-    let lost = ending.plan.steps().iter().filter(|step| {
-        matches!(step.kind, StepKind::Features | StepKind::Model | StepKind::Tune)
-            && ending.searched.states.get(&step.id) == Some(&StepState::Lost)
-    });
-    let lost = lost.map(|step| format!("{}: not carried out", step.id));
+    let lost = ending.searched.lost.iter().map(|(step, reason)| format!("{step}: {reason}"));
     let cut = ending.finished.cut.iter().map(|(step, reason)| format!("{step}: {reason}"));
     cut.chain(lost).collect()
 }

@@ -101,7 +101,7 @@ pub fn resume(
     };
     let mut options: Options = serde_json::from_value(options.clone())
         .map_err(|error| RunError::failed(format!("options: {error}")))?;
-    options.out = folder.root.clone();
+    options.out.clone_from(&folder.root);
     options.home = home.to_path_buf();
     let spent = events.iter().rev().find_map(|event| match event {
         Event::Ticked { spent } => Some(spent.clone()),
@@ -211,10 +211,11 @@ impl Life {
         }
         let warm = memory.warm_starts(&prepared);
         let plan = self.plan(&prepared)?;
-        self.record.write(Event::PlanAdopted {
-            plan: self.record.blob(plan.to_json().as_bytes())?,
-            steps: plan.order(),
-        })?;
+        // A run that was interrupted while it was finalising keeps the plan that it had.
+        if self.record.status() != Status::Finalising {
+            let blob = self.record.blob(plan.to_json().as_bytes())?;
+            self.record.write(Event::PlanAdopted { plan: blob, steps: plan.order() })?;
+        }
         if self.options.dry_run {
             return self.show_plan(&prepared, &plan, launcher, setup_s);
         }
@@ -282,7 +283,6 @@ impl Life {
             searched: &searched,
             finished: &finished,
             prepared: &prepared,
-            plan: &plan,
             scoring: &scoring,
             board: &board,
             launcher,
@@ -423,9 +423,8 @@ impl Life {
         };
         if judged_before {
             // The seal was opened in an earlier life: nothing may be searched any more.
-            let states = plan.steps().iter().map(|step| (step.id.clone(), StepState::Finished)).collect();
             let end = SearchEnd::BudgetUsed;
-            return Ok((Searched { states, end, history: Vec::new() }, measured));
+            return Ok((Searched { lost: BTreeMap::new(), end, history: Vec::new() }, measured));
         }
         let searched = search::search(&mut search, pool, progress).await?;
         let measured = search.measured;
@@ -498,7 +497,11 @@ async fn finish(
     if let Some(step) = ensemble {
         finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
     }
-    let Some(choice) = finished.choice.clone() else {
+    if finalise.stop.asked() {
+        finalise.record.write(Event::CancelRequested)?;
+    }
+    let dropped = finalise.stop.urgent();
+    let Some(choice) = finished.choice.clone().filter(|_| !dropped) else {
         for kind in [StepKind::Verify, StepKind::Package] {
             if let Some(step) = step_of(kind) {
                 let reason =
@@ -594,7 +597,7 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
     for event in past {
         match event {
             Event::CandidateProposed { candidate, step, .. } => {
-                board.add(candidate.as_ref().clone(), step.clone())
+                board.add(candidate.as_ref().clone(), step.clone());
             }
             Event::TrialStarted { trial, .. } => progress.next_trial = progress.next_trial.max(trial.0 + 1),
             Event::TrialFinished { candidate, fold, predictions, model, score, wall_s, cpu_s, .. } => {
@@ -626,7 +629,7 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
                 }
             }
             Event::CandidateScored { candidate, score, stage, .. } => {
-                scored.push((*candidate, *score, *stage))
+                scored.push((*candidate, *score, *stage));
             }
             _ => {}
         }

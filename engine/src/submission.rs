@@ -48,8 +48,10 @@ pub fn write(
     } else {
         bound(&decision.apply(predictions), wanted.value_min)
     };
-    let built = submission::build(&wanted, &ids.test, &bounded, labels.as_deref())
-        .map_err(|error| RunError::data(format!("the submission cannot be built: {error}")))?;
+    let built = submission::build(&wanted, &ids.test, &bounded, labels.as_deref()).map_err(|error| {
+        RunError::data(format!("the submission cannot be built: {error}"))
+            .hint("ids and columns of the sample submission must be those of the test file")
+    })?;
     let verdict = submission::verdict(&built, &wanted);
     folder.write(FILE, built.to_csv().as_bytes())?;
     Ok(Some(verdict))

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Processes and threads of one trial.
 const TRIAL_PIDS_MAX: u64 = 256;
 /// Longest time for imports and mapping.
-const START_MAX: Duration = Duration::from_secs(120);
+const START_MAX: Duration = Duration::from_mins(2);
 /// How often a waiting thread looks at the stop flag.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long the zygote may take to tell how a child ended.
@@ -62,9 +62,12 @@ pub struct TrialFailure {
     pub worker_lost: bool,
 }
 
+/// Exit code and signal of a child.
+type Obituary = (Option<i32>, Option<i32>);
+
 #[derive(Default)]
 struct Obituaries {
-    ended: Mutex<HashMap<u32, (Option<i32>, Option<i32>)>>,
+    ended: Mutex<HashMap<u32, Obituary>>,
     news: Condvar,
 }
 
@@ -119,7 +122,7 @@ impl Worker {
         };
         let leaf = self
             .cell
-            .fork(order.trial, request.as_bytes(), self.leaf_limits.clone())
+            .fork(order.trial, request.as_bytes(), self.leaf_limits)
             .map_err(|error| gone(format!("the worker could not start a trial: {error}")))?;
         let text = serde_json::to_string(order).map_err(|error| gone(format!("order: {error}")))?;
         let deadline = started + Duration::from_secs_f64(order.deadline_s.clamp(0.0, 1e7));
@@ -138,9 +141,8 @@ impl Worker {
                         Ok(event) => break Ending::Said(Box::new(event)),
                         Err(error) => break Ending::Garbled(error.to_string()),
                     },
-                    Ok(None) => break Ending::Closed,
                     Err(error) if error.is_timeout() => {}
-                    Err(_) => break Ending::Closed,
+                    Ok(None) | Err(_) => break Ending::Closed,
                 }
             };
         }
@@ -153,7 +155,7 @@ impl Worker {
             Ending::Cancelled => Err((FailureKind::Cancelled, "the run was stopped".to_owned())),
             Ending::Late => Err((FailureKind::Timeout, format!("not done after {:.1} s", order.deadline_s))),
             Ending::Garbled(error) => Err((FailureKind::Error, format!("a line that is not ours: {error}"))),
-            Ending::Closed => Err(cause_of_death(&report.verdict, obituary)),
+            Ending::Closed => Err(cause_of_death(report.verdict, obituary)),
         };
         let _ = self.cell.remove(&folder);
         let wall_s = started.elapsed().as_secs_f64();
@@ -226,7 +228,7 @@ impl Worker {
         Ok(TrialOutput { stages, stage_values, model, wall_s: 0.0, cpu_s: 0.0, space, row_by_row })
     }
 
-    fn obituary(&self, trial: u32) -> Option<(Option<i32>, Option<i32>)> {
+    fn obituary(&self, trial: u32) -> Option<Obituary> {
         let ended = self.obituaries.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut ended, _) = self
             .obituaries
@@ -256,7 +258,7 @@ enum Ending {
     Closed,
 }
 
-fn cause_of_death(verdict: &Verdict, obituary: Option<(Option<i32>, Option<i32>)>) -> (FailureKind, String) {
+fn cause_of_death(verdict: Verdict, obituary: Option<Obituary>) -> (FailureKind, String) {
     match verdict {
         Verdict::Oom => return (FailureKind::Memory, "it outgrew its memory".into()),
         Verdict::Quota => return (FailureKind::Quota, "it wrote too much".into()),
@@ -324,7 +326,7 @@ fn receive(cell: &Cell) -> Result<ZygoteEvent, RunError> {
 fn listen(cell: Arc<Cell>, obituaries: Arc<Obituaries>) {
     std::thread::spawn(move || {
         loop {
-            match cell.recv(Duration::from_secs(3600)) {
+            match cell.recv(Duration::from_hours(1)) {
                 Ok(Some(line)) => {
                     if let Ok(ZygoteEvent::Exited { trial, status, signal }) = serde_json::from_slice(&line) {
                         let mut ended = obituaries.ended.lock().unwrap_or_else(PoisonError::into_inner);

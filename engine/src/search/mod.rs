@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How often totals are journalled and limits are looked at.
-const TICK: Duration = Duration::from_millis(1000);
+const TICK: Duration = Duration::from_secs(1);
 
 /// How a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,7 @@ struct Dispatcher<'a, 'b> {
     s: &'b mut Search<'a>,
     pool: &'b mut Pool<Job>,
     states: BTreeMap<StepId, StepState>,
+    lost: BTreeMap<StepId, String>,
     queue: VecDeque<(CandidateId, Fold)>,
     in_flight: BTreeMap<TrialId, (CandidateId, Fold)>,
     proposals: BTreeMap<StepId, VecDeque<Proposal>>,
@@ -136,10 +137,10 @@ struct Dispatcher<'a, 'b> {
     search_started_s: f64,
 }
 
-/// Outcome of the search: step states, why it ended, and the history of the incumbent's score.
+/// Outcome of the search: what was lost, why it ended, and the history of the incumbent's score.
 pub struct Searched {
-    /// How each step stands.
-    pub states: BTreeMap<StepId, StepState>,
+    /// Why steps were lost or skipped.
+    pub lost: BTreeMap<StepId, String>,
     /// Why it ended.
     pub end: SearchEnd,
     /// (seconds, best score) whenever the best changed.
@@ -172,6 +173,7 @@ pub async fn search(
         s: search,
         pool,
         states,
+        lost: BTreeMap::new(),
         queue: VecDeque::new(),
         in_flight: BTreeMap::new(),
         proposals: BTreeMap::new(),
@@ -198,7 +200,7 @@ pub async fn search(
     dispatcher.adopt_board()?;
     dispatcher.run().await?;
     let end = dispatcher.end.clone().unwrap_or(SearchEnd::BudgetUsed);
-    Ok(Searched { states: dispatcher.states, end, history: dispatcher.history })
+    Ok(Searched { lost: dispatcher.lost, end, history: dispatcher.history })
 }
 
 impl Dispatcher<'_, '_> {

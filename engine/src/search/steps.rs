@@ -47,9 +47,7 @@ impl Dispatcher<'_, '_> {
             return Ok(false);
         }
         if step.inputs.iter().any(|input| self.states.get(input) == Some(&StepState::Lost)) {
-            let reason = "a step that it needs was lost".to_owned();
-            self.s.record.write(Event::StepSkipped { step: step.id.clone(), reason })?;
-            self.set(&step.id, StepState::Lost);
+            self.skip_step(&step.id, "a step that it needs was lost")?;
             return Ok(true);
         }
         self.s.record.write(Event::StepStarted { step: step.id.clone() })?;
@@ -156,6 +154,14 @@ impl Dispatcher<'_, '_> {
     pub(super) fn lose_step(&mut self, step: &StepId, error: &str) -> Result<(), RunError> {
         self.s.record.write(Event::StepFailed { step: step.clone(), error: error.to_owned() })?;
         self.s.record.warn(format!("step {step} was lost: {error}"))?;
+        self.lost.insert(step.clone(), error.to_owned());
+        self.set(step, StepState::Lost);
+        Ok(())
+    }
+
+    fn skip_step(&mut self, step: &StepId, reason: &str) -> Result<(), RunError> {
+        self.s.record.write(Event::StepSkipped { step: step.clone(), reason: reason.to_owned() })?;
+        self.lost.insert(step.clone(), reason.to_owned());
         self.set(step, StepState::Lost);
         Ok(())
     }
@@ -174,9 +180,7 @@ impl Dispatcher<'_, '_> {
             match state {
                 StepState::Running => self.finish_step(&step, Vec::new())?,
                 StepState::Waiting => {
-                    let reason = "the budget was used before its turn".to_owned();
-                    self.s.record.write(Event::StepSkipped { step: step.clone(), reason })?;
-                    self.set(&step, StepState::Lost);
+                    self.skip_step(&step, "the budget was used before its turn")?;
                 }
                 _ => {}
             }
