@@ -60,7 +60,12 @@ fn a_header_without_rows() {
 
 #[test]
 fn a_zip_file_in_disguise() {
-    refused(&[("train.csv", b"PK\x03\x04rest of an archive, with bytes \x00\x01\x02")], &[], 5, &["train.csv", "zip"]);
+    refused(
+        &[("train.csv", b"PK\x03\x04rest of an archive, with bytes \x00\x01\x02")],
+        &[],
+        5,
+        &["train.csv", "zip"],
+    );
 }
 
 #[test]
@@ -84,7 +89,12 @@ fn fewer_than_twenty_rows() {
 
 #[test]
 fn an_unknown_metric() {
-    refused(&[("train.csv", &table())], &["--target", "y", "--metric", "roc_acu"], 2, &["roc_acu", "roc_auc"]);
+    refused(
+        &[("train.csv", &table())],
+        &["--target", "y", "--metric", "roc_acu"],
+        2,
+        &["roc_acu", "roc_auc"],
+    );
 }
 
 #[test]
@@ -96,8 +106,11 @@ fn a_metric_that_does_not_fit() {
 fn a_sample_with_unknown_ids() {
     let test = "id,size,weight,when,colour\n900,3,4.5,2024-01-01,red\n901,5,6.5,2024-02-01,blue\n";
     let sample = "id,y\n900,0.5\n7777,0.5\n";
-    let files: [(&str, &[u8]); 3] =
-        [("train.csv", &table()), ("test.csv", test.as_bytes()), ("sample_submission.csv", sample.as_bytes())];
+    let files: [(&str, &[u8]); 3] = [
+        ("train.csv", &table()),
+        ("test.csv", test.as_bytes()),
+        ("sample_submission.csv", sample.as_bytes()),
+    ];
     refused(&files, &["--target", "y"], 5, &["7777"]);
 }
 
@@ -109,7 +122,8 @@ fn an_out_folder_that_is_not_ours() {
     std::fs::write(&data, table()).expect("written");
     std::fs::create_dir(&out).expect("made");
     std::fs::write(out.join("precious.txt"), "keep").expect("written");
-    let output = ansatz(&["run", &data.display().to_string(), "--out", &out.display().to_string(), "--seconds", "5"]);
+    let output =
+        ansatz(&["run", &data.display().to_string(), "--out", &out.display().to_string(), "--seconds", "5"]);
     assert_eq!(output.status.code(), Some(2), "{}", complaints(&output));
     assert!(complaints(&output).contains("hint: "));
     assert_eq!(std::fs::read_dir(&out).expect("readable").count(), 1);
@@ -135,11 +149,14 @@ fn warns(result: &serde_json::Value, word: &str) {
 #[test]
 fn hostile_names_ragged_rows_and_empty_columns_are_survived() {
     let long = "x".repeat(10_000);
-    let mut text = format!("id,size,weight,\"<script>alert(1)</script>\",\"a\nb\",size,{long},__import__('os'),nothing,y\n");
+    let mut text = format!(
+        "id,size,weight,\"<script>alert(1)</script>\",\"a\nb\",size,{long},__import__('os'),nothing,y\n"
+    );
     for (row, line) in small_table(300).lines().skip(1).enumerate() {
         let fields: Vec<&str> = line.split(',').collect();
         let (size, weight, y) = (fields[1], fields[2], fields[5]);
-        writeln!(text, "{row},{size},{weight},{size},{},{weight},{row},{},,{y}", row % 5, row % 3).expect("a string");
+        writeln!(text, "{row},{size},{weight},{size},{},{weight},{row},{},,{y}", row % 5, row % 3)
+            .expect("a string");
         if row == 100 {
             writeln!(text, "{row},1,2").expect("a string");
         }

@@ -17,7 +17,10 @@ fn example() -> String {
 
 fn events(run: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(run.join("journal.jsonl")).expect("a journal");
-    text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).map(|line| line["event"].clone()).collect()
+    text.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .map(|line| line["event"].clone())
+        .collect()
 }
 
 /// Candidates with their scores, in order; what they cost may differ from run to run.
@@ -45,7 +48,8 @@ fn the_example_names_its_leak_and_delivers_a_model_that_predicts_anywhere() {
     let scratch = tempfile::tempdir().expect("a folder");
     let out = scratch.path().join("run");
     let out_text = out.display().to_string();
-    let output = ansatz(&["run", &example(), "--trials", "16", "--out", &out_text, "--no-memory", "--json", "-q"]);
+    let output =
+        ansatz(&["run", &example(), "--trials", "16", "--out", &out_text, "--no-memory", "--json", "-q"]);
     assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
     let result = json(&output);
 
@@ -111,7 +115,8 @@ fn equal_trials_give_equal_results_and_a_removed_step_is_gone() {
     let data = data.display().to_string();
     let run = |name: &str, more: &[&str]| -> Value {
         let out = scratch.path().join(name).display().to_string();
-        let fixed = ["run", &data, "--target", "y", "--out", &out, "--no-memory", "--json", "-q", "--jobs", "2"];
+        let fixed =
+            ["run", &data, "--target", "y", "--out", &out, "--no-memory", "--json", "-q", "--jobs", "2"];
         let output = ansatz(&[&fixed[..], more].concat());
         assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
         json(&output)
@@ -134,7 +139,9 @@ fn equal_trials_give_equal_results_and_a_removed_step_is_gone() {
     let third = run("third", &["--trials", "24", "--seed", "3", "--plan", &edited]);
     let names = |result: &Value| -> BTreeSet<String> {
         let rows = leaderboard(result);
-        rows.iter().filter_map(|(name, _)| name.trim_matches('"').split('-').next().map(ToOwned::to_owned)).collect()
+        rows.iter()
+            .filter_map(|(name, _)| name.trim_matches('"').split('-').next().map(ToOwned::to_owned))
+            .collect()
     };
     assert!(names(&first).contains("linear"), "{:?}", names(&first));
     assert!(!names(&third).contains("linear"), "{:?}", names(&third));
@@ -151,7 +158,16 @@ fn killed_at_any_moment_a_run_is_taken_up_and_repeats_nothing() {
         let out = scratch.path().join(format!("run{attempt}"));
         let out_text = out.display().to_string();
         let mut running = program()
-            .args(["run", &data.display().to_string(), "--target", "y", "--trials", "14", "--no-memory", "-q"])
+            .args([
+                "run",
+                &data.display().to_string(),
+                "--target",
+                "y",
+                "--trials",
+                "14",
+                "--no-memory",
+                "-q",
+            ])
             .args(["--out", &out_text])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -100,7 +100,10 @@ fn each_outside_technology_is_known_to_its_own_crates_alone() {
     for (technology, homes) in ONLY_IN {
         for (folder, _) in LAYERS {
             let uses = dependencies(folder).contains(*technology);
-            assert!(!uses || homes.contains(folder), "{folder} must not know {technology}; it belongs to {homes:?}");
+            assert!(
+                !uses || homes.contains(folder),
+                "{folder} must not know {technology}; it belongs to {homes:?}"
+            );
         }
     }
 }
@@ -143,7 +146,9 @@ fn every_file_says_what_it_is_for_and_stays_readable() {
 
 #[test]
 fn the_named_folders_are_there() {
-    for name in ["Cargo.toml", "agents", "sandbox", "planner", "tests", "examples", "README.md", "ARCHITECTURE.md"] {
+    for name in
+        ["Cargo.toml", "agents", "sandbox", "planner", "tests", "examples", "README.md", "ARCHITECTURE.md"]
+    {
         assert!(root().join(name).exists(), "{name} is missing");
     }
 }

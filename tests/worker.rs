@@ -17,7 +17,8 @@ fn tools() -> PathBuf {
     let folder = home().join("python-tools");
     let python = folder.join("bin/python");
     let locks = ["requirements.lock", "requirements-dev.lock"].map(|name| root().join("worker").join(name));
-    let wanted: String = locks.iter().map(|lock| std::fs::read_to_string(lock).expect("a lock file")).collect();
+    let wanted: String =
+        locks.iter().map(|lock| std::fs::read_to_string(lock).expect("a lock file")).collect();
     let stamp = folder.join("made-from");
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return python;

@@ -17,7 +17,7 @@ use crate::record::Record;
 use crate::remember;
 use crate::result::{self, Ending};
 use crate::scoring::Scoring;
-use crate::search::{self, Job, Progress, Search, SearchEnd, Searched, StepState};
+use crate::search::{self, Job, Progress, Search, SearchEnd, Searched};
 use crate::setup::{self, Prepared};
 use crate::stop::Stop;
 use crate::submission;

@@ -55,7 +55,11 @@ pub fn small_table(rows: usize) -> String {
         let colour = ["red", "green", "blue"][(row * 7) % 3];
         let noise = (row * 7919) % 13;
         let y = u8::from(size + weight / 2 + noise > 75);
-        text.push_str(&format!("{row},{size},{weight}.5,2024-{:02}-{:02},{colour},{y}\n", row % 12 + 1, row % 28 + 1));
+        text.push_str(&format!(
+            "{row},{size},{weight}.5,2024-{:02}-{:02},{colour},{y}\n",
+            row % 12 + 1,
+            row % 28 + 1
+        ));
     }
     text
 }

@@ -10,14 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ansatz_worker.solutions import catboost, extra_trees, lightgbm, linear
+from ansatz_worker.solutions import catboost, extra_trees, lightgbm, linear, neural
 
-SOLUTIONS = {"lightgbm": lightgbm, "catboost": catboost, "extra_trees": extra_trees, "linear": linear}
+SOLUTIONS = {
+    "lightgbm": lightgbm,
+    "catboost": catboost,
+    "extra_trees": extra_trees,
+    "linear": linear,
+    "neural": neural,
+}
 SMALL: dict[str, dict[str, Any]] = {
     "lightgbm": {"rounds": 20},
     "catboost": {"rounds": 20, "depth": 3},
     "extra_trees": {"trees": 20},
     "linear": {},
+    "neural": {"passes": 16},
 }
 PROBLEMS = ("binary", "multiclass", "regression")
 
@@ -146,7 +153,7 @@ def test_models_survive_pickling_and_depend_only_on_the_seed(name: str) -> None:
     np.testing.assert_array_equal(predicted(*trained(name, "multiclass"), rows), values)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "catboost", "linear"])
+@pytest.mark.parametrize("name", ["lightgbm", "catboost", "linear", "neural"])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_stage_predicts_as_a_model_trained_to_it(name: str, problem: str) -> None:
     module, task, state, model = trained(name, problem)
