@@ -48,6 +48,8 @@ const FOLDS_MANY_ROWS: usize = 3;
 const MANY_ROWS: usize = 100_000;
 /// Repeats that are prepared; whether they are used is decided while searching.
 const REPEATS: u32 = 4;
+/// What a cell needs beside its imports: its own start, reading a file, loading models.
+const CELL_OVERHEAD_S: f64 = 0.8;
 /// What the start of a cell is taken to last at most, whatever else went on while it was measured.
 const CELL_START_MAX_S: f64 = 8.0;
 /// Training rows that a trial uses at most.
@@ -189,7 +191,6 @@ impl Life {
         past: Option<Vec<Event>>,
         setup_s: f64,
     ) -> Result<RunResult, RunError> {
-        let begun = Instant::now();
         let starting = Worker::launch(launcher, environment, &self.folder.data(), &self.folder.models())?;
         let memory = remember::Remembered::open(&self.options, &self.clock);
         let prepared = if past.is_some() {
@@ -226,10 +227,8 @@ impl Life {
         let jobs = self.options.jobs.max(1);
         let worker = Arc::new(starting.load(jobs)?);
         let worker_versions = worker.versions.clone();
-        let measured = Measured {
-            cell_start_s: begun.elapsed().as_secs_f64().min(CELL_START_MAX_S),
-            ..Measured::default()
-        };
+        let cell_start_s = (worker.import_s + CELL_OVERHEAD_S).min(CELL_START_MAX_S);
+        let measured = Measured { cell_start_s, ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, jobs);
         let judged_before = self.record.status() == Status::Finalising;

@@ -77,6 +77,8 @@ pub struct Worker {
     obituaries: Arc<Obituaries>,
     /// Versions of the worker's libraries.
     pub versions: BTreeMap<String, String>,
+    /// Seconds that its imports took.
+    pub import_s: f64,
     leaf_limits: LeafLimits,
 }
 
@@ -286,8 +288,8 @@ impl Starting {
     /// # Errors
     /// When the zygote fails, or has a second thread.
     pub fn load(self, trials: usize) -> Result<Worker, RunError> {
-        let (versions, threads) = match receive(&self.cell)? {
-            ZygoteEvent::Ready { versions, threads, .. } => (versions, threads),
+        let (versions, threads, import_s) = match receive(&self.cell)? {
+            ZygoteEvent::Ready { versions, threads, seconds } => (versions, threads, seconds),
             other => return Err(RunError::failed(format!("the worker answered out of turn: {other:?}"))),
         };
         if threads != 1 {
@@ -307,7 +309,7 @@ impl Starting {
         listen(Arc::clone(&cell), Arc::clone(&obituaries));
         let memory_bytes = cells::memory_limit() / (trials.max(1) as u64 + 1);
         let leaf_limits = LeafLimits { memory_bytes, pids: TRIAL_PIDS_MAX, wall: None };
-        Ok(Worker { cell, obituaries, versions, leaf_limits })
+        Ok(Worker { cell, obituaries, versions, import_s, leaf_limits })
     }
 }
 

@@ -261,19 +261,14 @@ impl Dispatcher<'_, '_> {
         self.s.trials_max.is_some() && self.pool.running() > 0
     }
 
+    /// Nothing is left when every search has offered all it has; otherwise what is left did not fit into the budget.
     fn why_nothing_is_left(&self) -> SearchEnd {
-        if self.trials_left() && self.seconds_left().is_none_or(|left| left > self.typical_trial_s()) {
+        let exhausted = !self.tuners.is_empty() && self.tuners.values().all(|tuner| tuner.exhausted);
+        if exhausted && self.trials_left() {
             SearchEnd::Exhausted("every configuration worth trying was tried".into())
         } else {
             SearchEnd::BudgetUsed
         }
-    }
-
-    fn typical_trial_s(&self) -> f64 {
-        let walls: Vec<f64> =
-            self.s.board.entries.values().filter_map(crate::board::Entry::trial_wall_s).collect();
-        walls.iter().copied().fold(f64::INFINITY, f64::min).clamp(0.0, 1e9)
-            * f64::from(u8::from(!walls.is_empty()))
     }
 
     /// Candidates without a verdict get their missing folds; the incumbent is found again.
