@@ -9,7 +9,7 @@ const RESERVE_MIN_S: f64 = 0.8;
 /// No more than this share of the budget is kept back; a refit that needs more is not done.
 const RESERVE_SHARE_MAX: f64 = 0.4;
 /// Estimates of fitting times are multiplied by this before anything is promised on their strength.
-const CAUTION: f64 = 1.25;
+const CAUTION: f64 = 1.2;
 
 /// What the reserve is computed from; seconds throughout.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

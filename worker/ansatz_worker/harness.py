@@ -135,7 +135,7 @@ def fit(order: dict[str, Any], bench: Bench) -> dict[str, Any]:
         predictions = watch.time(
             "predict", lambda: predictions_at(job.solution, model, X, job.task, stages, len(rows))
         )
-    npy.write(job.out / "pred.npy", predictions)
+    npy.write(job.out / "pred.npy", np.ascontiguousarray(predictions))
     kept = None
     if order.get("keep_model"):
         kept = models.FILE
@@ -243,7 +243,7 @@ def predict(order: dict[str, Any], bench: Bench) -> dict[str, Any]:
     rows = frames.take(bench.frame.drop(columns=list(drop), errors="ignore"), bench.array("predict_rows"))
     with threadpool_limits(int(order.get("threads") or 1)):
         values = watch.time("predict", lambda: kept.predict(rows, task, stage))
-    npy.write(out / "pred.npy", values[None])
+    npy.write(out / "pred.npy", np.ascontiguousarray(values[None]))
     return {
         "event": "done",
         "predictions": "pred.npy",

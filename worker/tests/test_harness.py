@@ -200,3 +200,16 @@ def test_arrays_that_disagree_with_the_table_are_refused(table: driver.Table) ->
     arrays.write_json(table.folder / "table.json", {"columns": columns})
     with pytest.raises(ValueError, match="odd"):
         frame.load(table.folder)
+
+
+
+def test_predictions_leave_in_c_order_whatever_the_solution_made(table: driver.Table, tmp_path: Path) -> None:
+    code = GOOD.replace("def stages(params): return [10, 20, 30]", "").replace(
+        "return np.full(len(X), value) + 0.0 * X[\"number\"].to_numpy()",
+        "return np.asfortranarray(np.tile([0.2, 0.3, 0.5], (len(X), 1)))",
+    )
+    task = {
+        "problem": "multiclass", "metric": "log_loss", "outputs": 3, "classes": 3, "higher_is_better": False,
+    }  # fmt: skip
+    harness.run(order(code, tmp_path, task=task), bench(table))
+    assert b"'fortran_order': False" in (tmp_path / "pred.npy").read_bytes()[:100]

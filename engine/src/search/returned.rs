@@ -22,7 +22,7 @@ const WORKERS_MAX: u32 = 3;
 /// Solutions that an ensemble is expected to draw from, when its refit is estimated.
 const MEMBERS_EXPECTED: f64 = 4.0;
 /// Members of one solution that an ensemble is expected to have.
-const MEMBERS_PER_SOLUTION: f64 = 1.5;
+const MEMBERS_PER_SOLUTION: f64 = 1.2;
 /// Seconds for loading one model and predicting with it.
 const PREDICT_SECONDS: f64 = 0.08;
 
@@ -328,7 +328,8 @@ impl Dispatcher<'_, '_> {
         let mut longest = 0.0_f64;
         let mut members = 0.0;
         for entry in self.s.board.ranking(self.s.scoring.direction()) {
-            if members >= MEMBERS_EXPECTED || !seen.insert(entry.candidate.solution.name()) {
+            let reference = entry.candidate.origin == Origin::Baseline;
+            if reference || members >= MEMBERS_EXPECTED || !seen.insert(entry.candidate.solution.name()) {
                 continue;
             }
             let wall = entry.trial_wall_s().unwrap_or(0.0) * growth;
