@@ -1,5 +1,7 @@
 //! Bad input: refused with one line and a hint, or survived with a named warning.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
+
 mod common;
 
 use common::{alone, ansatz, complaints, json, small_table};

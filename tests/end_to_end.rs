@@ -1,5 +1,7 @@
 //! Whole runs, as a user starts them: from files to a judged, delivered model; killed, resumed, cut short.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
+
 mod common;
 
 use common::{alone, ansatz, complaints, home, json, program, root, small_table};
@@ -208,5 +210,5 @@ fn one_second_gives_the_best_constant_answer_and_says_so() {
     assert!(!result["skipped"].as_array().expect("skipped").is_empty());
     assert_eq!(lines(&out.join("submission.csv")).len(), 801);
     let budget = result["budget"]["wall_s"].as_f64().expect("wall time");
-    assert!(started.elapsed() < Duration::from_secs(60), "{budget}");
+    assert!(started.elapsed() < Duration::from_mins(1), "{budget}");
 }

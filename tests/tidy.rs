@@ -1,5 +1,7 @@
 //! Holds what the folder list promises: layers, one outside technology per crate, a first line in every file.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

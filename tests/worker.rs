@@ -1,5 +1,7 @@
 //! The worker's own tests, run by pytest in an environment made from its lock files.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
+
 mod common;
 
 use common::{alone, complaints, home, root};

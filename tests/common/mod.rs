@@ -1,5 +1,8 @@
 //! What the end-to-end tests share: the program, a home for its worker environment, and small data.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,11 +58,8 @@ pub fn small_table(rows: usize) -> String {
         let colour = ["red", "green", "blue"][(row * 7) % 3];
         let noise = (row * 7919) % 13;
         let y = u8::from(size + weight / 2 + noise > 75);
-        text.push_str(&format!(
-            "{row},{size},{weight}.5,2024-{:02}-{:02},{colour},{y}\n",
-            row % 12 + 1,
-            row % 28 + 1
-        ));
+        let day = format!("2024-{:02}-{:02}", row % 12 + 1, row % 28 + 1);
+        writeln!(text, "{row},{size},{weight}.5,{day},{colour},{y}").expect("a string takes everything");
     }
     text
 }
