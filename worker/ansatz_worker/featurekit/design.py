@@ -20,6 +20,8 @@ from .columns import Floats, Ints, Task
 
 # Knots of the bends, as quantiles.
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+# With more numbers than this, they are not bent: there are columns enough.
+BENT_NUMBERS_MAX = 400
 # A number of at most this many values gets a column per value.
 FEW_VALUES_MAX = 32
 # Standard deviations at which a scaled number is cut, for rows unlike all training rows.
@@ -97,8 +99,9 @@ def learn(
     base, frame = table.learn(train, y, task=task, options=wide, seed=seed, log_target=log_target)
     design = Design(base)
     block = frame.to_numpy(dtype=np.float64)
+    bends = options.bends and block.shape[1] <= BENT_NUMBERS_MAX
     for j, name in enumerate(frame.columns):
-        design.numbers.append(_learn_number(name, block[:, j], options.bends))
+        design.numbers.append(_learn_number(name, block[:, j], bends))
     codes = _codes(base, train)
     order = options.order if table.is_code_table(base) else 1
     for names in _combinations(base, order):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -40,6 +41,9 @@ UNITS: tuple[dict[str, float], ...] = (
     {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "mn": 1e6},
 )  # fmt: skip
 
+# The scale of numbers that have no unit.
+PLAIN: Mapping[str, float] = MappingProxyType({"": 1.0})
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -52,6 +56,13 @@ class Reading:
     titled: bool
     shape: bool
     words: tuple[str, ...]
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the strings say more than which value it is; plain numbers may be codes."""
+        if self.quantity is not None:
+            return self.quantity != PLAIN
+        return self.delimiter is not None or bool(self.words)
 
     def numbers(self, values: Objects) -> dict[str, Floats]:
         """Numbers by name for each string."""
@@ -147,6 +158,8 @@ def _units(texts: list[str], weights: Floats) -> dict[str, float] | None:
             shares[_singular(match.group(3))] += float(weight)
     if sum(shares.values()) < PATTERN_SHARE_MIN or len(texts) < 3:
         return None
+    if set(shares) == {""}:
+        return dict(PLAIN)
     for scale in UNITS:
         if sum(share for unit, share in shares.items() if unit in scale) >= PATTERN_SHARE_MIN:
             return scale

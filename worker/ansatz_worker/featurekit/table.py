@@ -5,7 +5,7 @@ The result is a DataFrame of float32 columns, and of pandas Categorical columns 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -28,6 +28,10 @@ DERIVED_DISTINCT_SHARE_MAX = 0.5
 # Columns that correlate more than this on a sample of this many rows are one column.
 SAME_CORRELATION = 0.99999
 SAMPLE_ROWS = 4000
+# Comparing each column with each takes the square of their number.
+COMPARED_COLUMNS_MAX = 1500
+# Of more columns than this, those that correlate most with the target are kept.
+KEPT_COLUMNS_MAX = 2000
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,10 @@ def learn(
             scores, values = TextScores.learn(seen[name], y, task, folds, seed)
             table.texts[name] = scores
             built.update({f"{name}|{key}": column for key, column in values.items()})
-    table.kept = _distinct_columns(built, seed)
+    table.kept = _most_related(built, _distinct_columns(built, seed), targets)
+    if len(built) > KEPT_COLUMNS_MAX:
+        wanted = set(table.kept)
+        table.kinds = replace(kinds, numeric=[name for name in kinds.numeric if name in wanted])
     return table, _frame(table, built, train.index)
 
 
@@ -149,9 +156,7 @@ def is_code_table(table: Table) -> bool:
 def _is_readable(table: Table, column: str) -> bool:
     """Whether the strings of a column say more than which value it is."""
     reading = table.readings.get(column)
-    return reading is not None and (
-        reading.quantity is not None or reading.delimiter is not None or bool(reading.words)
-    )
+    return reading is not None and reading.is_telling
 
 
 def _code_columns(train: pd.DataFrame, kinds: columns.Kinds) -> list[str]:
@@ -265,7 +270,7 @@ def _encoded_columns(encoding: Encoding, index: Ints) -> dict[str, Floats]:
 def _distinct_columns(built: dict[str, Any], seed: int) -> list[str]:
     """The columns that vary and that are not, up to scale, an earlier column again."""
     names = [name for name, values in built.items() if columns.varies(np.asarray(values, dtype=np.float64))]
-    if not names:
+    if not 1 < len(names) <= COMPARED_COLUMNS_MAX:
         return names
     total = len(built[names[0]])
     sample = np.random.default_rng(seed).permutation(total)[:SAMPLE_ROWS]
@@ -277,6 +282,23 @@ def _distinct_columns(built: dict[str, Any], seed: int) -> list[str]:
     block /= np.where(length > 0, length, 1.0)
     same = np.asarray(np.triu(np.abs(block.T @ block) > SAME_CORRELATION, 1).any(axis=0))
     return [name for name, again in zip(names, same, strict=True) if not again]
+
+
+def _most_related(built: dict[str, Any], names: list[str], targets: Floats) -> list[str]:
+    """The columns that correlate most with any target column, in their order."""
+    if len(names) <= KEPT_COLUMNS_MAX:
+        return names
+    centred = targets - targets.mean(axis=0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
+    strength = np.empty(len(names))
+    for j, name in enumerate(names):
+        values = np.asarray(built[name], dtype=np.float64)
+        values = np.where(np.isnan(values), np.nanmedian(values), values)
+        values = np.clip(values, *np.quantile(values, [0.01, 0.99])) if len(values) > 100 else values
+        values = values - values.mean()
+        strength[j] = np.abs(values @ centred).max() / max(float(np.linalg.norm(values)), 1e-12)
+    best = np.sort(np.argsort(-strength, kind="stable")[:KEPT_COLUMNS_MAX])
+    return [names[int(j)] for j in best]
 
 
 def _frame(table: Table, built: dict[str, Any], index: pd.Index) -> pd.DataFrame:

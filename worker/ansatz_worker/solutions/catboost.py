@@ -132,6 +132,8 @@ def _pool(X: pd.DataFrame, label: Any = None, weight: Floats | None = None) -> A
     if native:
         names = X.columns[native]
         X = X.assign(**{name: X[name].cat.codes.astype(np.int32) for name in names})
+    if not native:
+        return catboost.Pool(X.to_numpy(dtype=np.float32, copy=False), label, weight=weight)
     X = X.set_axis([f"c{j}" for j in range(X.shape[1])], axis=1)
     return catboost.Pool(X, label, weight=weight, cat_features=native)
 
