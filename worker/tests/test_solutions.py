@@ -89,6 +89,7 @@ def target_of(frame: pd.DataFrame, problem: str) -> np.ndarray[Any, Any]:
     return np.digitize(signal, [1.0] if problem == "binary" else [0.0, 1.5]).astype(float)
 
 
+@functools.cache
 def trained(
     name: str, problem: str, seed: int = 5, stage: float | None = None, rows: int = 180
 ) -> tuple[Any, ...]:
