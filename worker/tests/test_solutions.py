@@ -109,7 +109,7 @@ def dense(X: Any) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("problem", ["multiclass", "regression"])
 def test_features_are_row_by_row_and_predictions_have_the_right_shape(name: str, problem: str) -> None:
     module, task, state, model = trained(name, problem)
     rows = pd.concat([frame_of(5, seed=3), strange_rows()], ignore_index=True)
