@@ -201,3 +201,50 @@ pub enum ReaderEvent {
         message: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines that the worker's tests read too, so that the two sides cannot drift.
+    fn golden(name: &str) -> Vec<String> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/testdata/").to_owned() + name;
+        let text = std::fs::read_to_string(&path).expect("golden lines");
+        text.lines().map(ToOwned::to_owned).collect()
+    }
+
+    fn events(name: &str) -> Vec<String> {
+        golden(name).into_iter().filter(|line| line.starts_with("{\"event\"")).collect()
+    }
+
+    #[test]
+    fn the_workers_golden_lines_are_understood() {
+        for line in events("reader.jsonl") {
+            serde_json::from_str::<ReaderEvent>(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        for line in events("zygote.jsonl") {
+            serde_json::from_str::<ZygoteEvent>(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        for line in events("child.jsonl").iter().filter(|line| !line.contains("\"hello\"")) {
+            serde_json::from_str::<ChildEvent>(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn orders_are_written_as_the_worker_reads_them() {
+        for line in golden("child.jsonl").iter().filter(|line| line.starts_with("{\"order\":\"fit\"")) {
+            let order: Order = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let written: serde_json::Value = serde_json::to_value(&order).expect("JSON");
+            assert_eq!(written, serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        }
+    }
+
+    #[test]
+    fn a_score_that_a_child_claims_is_not_even_read() {
+        let honest = r#"{"event":"done","predictions":"pred.npy","stages":[0.0]}"#;
+        let boastful =
+            r#"{"event":"done","predictions":"pred.npy","stages":[0.0],"score":1.0,"info":{"final_score":1.0}}"#;
+        let read = |line| serde_json::from_str::<ChildEvent>(line).expect("a line of ours");
+        assert_eq!(read(honest), read(boastful));
+    }
+}
