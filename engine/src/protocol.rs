@@ -242,8 +242,7 @@ mod tests {
     #[test]
     fn a_score_that_a_child_claims_is_not_even_read() {
         let honest = r#"{"event":"done","predictions":"pred.npy","stages":[0.0]}"#;
-        let boastful =
-            r#"{"event":"done","predictions":"pred.npy","stages":[0.0],"score":1.0,"info":{"final_score":1.0}}"#;
+        let boastful = r#"{"event":"done","predictions":"pred.npy","stages":[0.0],"score":1.0,"info":{"final_score":1.0}}"#;
         let read = |line| serde_json::from_str::<ChildEvent>(line).expect("a line of ours");
         assert_eq!(read(honest), read(boastful));
     }
