@@ -202,10 +202,9 @@ def test_arrays_that_disagree_with_the_table_are_refused(table: driver.Table) ->
         frame.load(table.folder)
 
 
-
 def test_predictions_leave_in_c_order_whatever_the_solution_made(table: driver.Table, tmp_path: Path) -> None:
     code = GOOD.replace("def stages(params): return [10, 20, 30]", "").replace(
-        "return np.full(len(X), value) + 0.0 * X[\"number\"].to_numpy()",
+        'return np.full(len(X), value) + 0.0 * X["number"].to_numpy()',
         "return np.asfortranarray(np.tile([0.2, 0.3, 0.5], (len(X), 1)))",
     )
     task = {
