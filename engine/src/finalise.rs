@@ -308,7 +308,7 @@ impl Finalise<'_> {
             refit_longest_s: walls.iter().copied().fold(0.0, f64::max),
             ..self.measured
         };
-        let left = wall - self.record.elapsed_s();
+        let left = wall + self.pace.grace_s() - self.record.elapsed_s();
         self.pace.refit_s(&measured) + self.pace.base_s(&Measured { predict_s: 0.0, ..self.measured }) <= left
     }
 

@@ -50,6 +50,11 @@ impl Pace {
         RESERVE_MIN_S + measured.cell_start_s * CAUTION + measured.predict_s / self.jobs as f64 * CAUTION
     }
 
+    /// Half of what a run may return late (5 %, at least 2 s): a refit is worth that much.
+    pub fn grace_s(&self) -> f64 {
+        self.wall_s.map_or(0.0, |wall| (wall * 0.05).max(2.0) / 2.0)
+    }
+
     /// Whether a refit fits into the share that may be kept back.
     pub fn refit_fits(&self, measured: &Measured) -> bool {
         self.wall_s.is_none_or(|wall| {

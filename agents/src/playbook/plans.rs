@@ -89,10 +89,14 @@ fn three(shape: &DataShape) -> [Vec<Branch>; 3] {
             "averaged random trees: no tuning needed, different from boosting",
         )
     };
+    let network = || {
+        let why = "a small network is smooth where trees are stepped: a good partner on small tables";
+        Branch::new("neural", "design", why)
+    };
     [
         vec![lightgbm().tuned(), linear()],
         vec![catboost().tuned(), lightgbm()],
-        vec![linear().tuned(), forest().tuned(), catboost()],
+        vec![linear().tuned(), forest().tuned(), catboost(), network()],
     ]
 }
 

@@ -23,8 +23,10 @@ const WORKERS_MAX: u32 = 3;
 const MEMBERS_EXPECTED: f64 = 4.0;
 /// Members of one solution that an ensemble is expected to have.
 const MEMBERS_PER_SOLUTION: f64 = 1.2;
-/// Seconds for loading one model and predicting with it.
-const PREDICT_SECONDS: f64 = 0.08;
+/// Seconds for loading one model and predicting with it, beside the share of its trial.
+const PREDICT_SECONDS: f64 = 0.1;
+/// Features and predictions of the sealed rows, as a share of a whole trial.
+const PREDICT_SHARE: f64 = 0.15;
 
 impl Dispatcher<'_, '_> {
     pub(super) fn take(&mut self, ended: Ended<Job>) -> Result<(), RunError> {
@@ -327,6 +329,7 @@ impl Dispatcher<'_, '_> {
         let mut refit_s = 0.0;
         let mut longest = 0.0_f64;
         let mut members = 0.0;
+        let mut predict_s = 0.0;
         for entry in self.s.board.ranking(self.s.scoring.direction()) {
             let reference = entry.candidate.origin == Origin::Baseline;
             if reference || members >= MEMBERS_EXPECTED || !seen.insert(entry.candidate.solution.name()) {
@@ -336,11 +339,12 @@ impl Dispatcher<'_, '_> {
             refit_s += wall * MEMBERS_PER_SOLUTION;
             longest = longest.max(wall);
             members += 1.0;
+            predict_s += PREDICT_SECONDS + PREDICT_SHARE * entry.trial_wall_s().unwrap_or(0.0);
         }
         self.s.measured.refit_s = refit_s;
         self.s.measured.refit_longest_s = longest;
         let folds = self.s.board.rows.folds.first().map_or(1, Vec::len) as f64;
-        self.s.measured.predict_s = members * MEMBERS_PER_SOLUTION * folds * PREDICT_SECONDS;
+        self.s.measured.predict_s = predict_s * MEMBERS_PER_SOLUTION * folds;
     }
 
     /// Keeps memory and disk bounded: only the best candidates keep predictions and models.
