@@ -1,0 +1,1 @@
+//! Every outgoing HTTP call that is not a question to a model.

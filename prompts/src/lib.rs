@@ -1,0 +1,1 @@
+//! Prompts: every one a file with a type.

@@ -1,0 +1,1 @@
+//! The conversation that chat, HTTP and other fronts drive.

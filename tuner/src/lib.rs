@@ -1,0 +1,1 @@
+//! Search for good configurations: spaces, studies, samplers, pruners.
