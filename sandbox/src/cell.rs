@@ -3,23 +3,19 @@
 //! One thread per cell reads the log, hears PID 1, minds the clock and sees the end. Everybody else talks to the cell
 //! directly; nothing here is a queue.
 
-use crate::cgroup::{Counters, Group};
+use crate::backend::{Cleared, Hold};
+use crate::cgroup::Counters;
 use crate::channel::{Channel, sealed, timespec};
 use crate::collect::{self, CollectError};
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
 use crate::helper::order::{Command, Event};
-use crate::launcher::Spawner;
 use crate::leaf::{Leaf, LeafWatch};
-use crate::linux;
 use crate::log::CappedLog;
 use crate::policy::{LeafLimits, Limits};
 use crate::report::{CellReport, Verdict};
-use crate::slot::Slot;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,105 +29,36 @@ const LOG_REST_TIME_MAX: Duration = Duration::from_millis(500);
 /// Time for PID 1 to answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A helper that is not a cell yet. Dropped before [`Birth::finish`], it leaves nothing behind.
-pub(crate) struct Birth {
-    helper: Option<(Pid, OwnedFd)>,
-    group: Option<Group>,
-    slot: Option<Slot>,
-}
-
-/// What a cell answers when its program runs.
+/// What a supervisor answers when its program runs.
 pub(crate) struct Ready {
+    /// A descriptor of `/out`.
     pub(crate) out: OwnedFd,
+    /// A handle of the supervisor's own process.
     pub(crate) init: OwnedFd,
+    /// What Landlock gives the program: `full`, `partial` or `none`.
     pub(crate) landlock: String,
 }
 
-/// What a cell is made of, beside the helper process.
+/// What a cell is made of, whoever made its walls.
 pub(crate) struct Parts {
+    /// Its name.
     pub(crate) name: String,
+    /// Its limits: the watching thread holds it to wall time and output.
     pub(crate) limits: Limits,
+    /// When its start began; the wall clock runs from here.
     pub(crate) begun: Instant,
+    /// The channel to the supervisor inside.
     pub(crate) supervisor: Channel,
+    /// The channel to the program's descriptor 3.
     pub(crate) control: Channel,
+    /// The read end of the program's standard output and error.
     pub(crate) log: OwnedFd,
-    pub(crate) ready: Ready,
-    pub(crate) spawner: Arc<Spawner>,
-}
-
-impl Birth {
-    /// Takes over a helper that has just been spawned. From here on it is waited for by its id alone.
-    pub(crate) fn new(child: &Child, group: Option<Group>, slot: Option<Slot>) -> Result<Self, SandboxError> {
-        let mut birth = Self { helper: None, group, slot };
-        let doing = || "watching a new helper".to_owned();
-        let pid = Pid::from_raw(child.id() as i32)
-            .ok_or_else(|| SandboxError::new(doing(), SandboxErrorKind::Protocol("process id 0".into())))?;
-        birth.helper = Some((pid, pidfd_open(pid, PidfdFlags::empty()).doing(doing)?));
-        Ok(birth)
-    }
-
-    pub(crate) fn has_group(&self) -> bool {
-        self.group.is_some()
-    }
-
-    pub(crate) fn uid(&self) -> Option<u32> {
-        self.slot.as_ref().map(|slot| slot.uid)
-    }
-
-    /// Puts the helper into the cell's group, before it is told anything.
-    pub(crate) fn join_group(&self) -> Result<(), SandboxError> {
-        match (&self.group, &self.helper) {
-            (Some(group), Some((pid, _))) => {
-                group.add(*pid).doing(|| "putting a cell into its control group".into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes it a cell.
-    pub(crate) fn finish(mut self, parts: Parts) -> Result<Cell, SandboxError> {
-        let doing = || format!("starting cell `{}`", parts.name);
-        let Some((helper_pid, helper)) = self.helper.take() else {
-            return Err(SandboxError::new(doing(), SandboxErrorKind::Closed));
-        };
-        let core = Arc::new(Core {
-            uid: self.slot.as_ref().map_or_else(|| rustix::process::geteuid().as_raw(), |slot| slot.uid),
-            name: parts.name,
-            limits: parts.limits,
-            begun: parts.begun,
-            supervisor: parts.supervisor,
-            control: parts.control,
-            out: parts.ready.out,
-            init: parts.ready.init,
-            landlock: parts.ready.landlock,
-            group: self.group.take(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            _spawner: parts.spawner,
-        });
-        let watcher =
-            Watcher { core: Arc::clone(&core), helper_pid, helper, slot: self.slot.take(), log: parts.log };
-        let thread =
-            std::thread::Builder::new().name(format!("cell {}", core.name)).spawn(move || watcher.run());
-        match thread {
-            Ok(thread) => Ok(Cell { core, thread: Mutex::new(Some(thread)) }),
-            // The channels close with the core, and PID 1 ends with its channel.
-            Err(error) => Err(SandboxError::new(format!("watching cell `{}`", core.name), error)),
-        }
-    }
-}
-
-impl Drop for Birth {
-    fn drop(&mut self) {
-        if let Some((pid, handle)) = &self.helper {
-            let _ = pidfd_send_signal(handle, Signal::KILL);
-            linux::collect_child(*pid);
-        }
-        if let Some(group) = &self.group {
-            group.kill();
-            let _ = group.remove();
-        }
-    }
+    /// The folder that the program may fill; results are collected below it.
+    pub(crate) out: OwnedFd,
+    /// What Landlock gives the program.
+    pub(crate) landlock: String,
+    /// Whatever holds the processes.
+    pub(crate) hold: Box<dyn Hold>,
 }
 
 /// Something that decides about the verdict.
@@ -212,14 +139,10 @@ pub(crate) struct Core {
     supervisor: Channel,
     control: Channel,
     out: OwnedFd,
-    init: OwnedFd,
-    pub(crate) uid: u32,
     landlock: String,
-    pub(crate) group: Option<Group>,
+    pub(crate) hold: Box<dyn Hold>,
     state: Mutex<State>,
     changed: Condvar,
-    /// The helper dies with the thread that made it.
-    _spawner: Arc<Spawner>,
 }
 
 /// A locked process tree. Usable from several threads; dropping it kills everything in it.
@@ -230,6 +153,30 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Begins to look after a cell whose program runs.
+    pub(crate) fn watch(parts: Parts) -> Result<Self, SandboxError> {
+        let core = Arc::new(Core {
+            name: parts.name,
+            limits: parts.limits,
+            begun: parts.begun,
+            supervisor: parts.supervisor,
+            control: parts.control,
+            out: parts.out,
+            landlock: parts.landlock,
+            hold: parts.hold,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let watcher = Watcher { core: Arc::clone(&core), log: parts.log };
+        let thread =
+            std::thread::Builder::new().name(format!("cell {}", core.name)).spawn(move || watcher.run());
+        match thread {
+            Ok(thread) => Ok(Self { core, thread: Mutex::new(Some(thread)) }),
+            // The cell ends with the last holder of its core.
+            Err(error) => Err(SandboxError::new(format!("watching cell `{}`", core.name), error)),
+        }
+    }
+
     /// Sends one message to the program's descriptor 3, with descriptors beside it.
     ///
     /// # Errors
@@ -367,7 +314,7 @@ impl Core {
             state.signs.insert(why);
         }
         drop(state);
-        let _ = pidfd_send_signal(&self.init, Signal::KILL);
+        self.hold.kill();
     }
 
     fn command(&self, command: &Command) -> Result<(), SandboxError> {
@@ -383,7 +330,7 @@ impl Core {
 
     /// Whether PID 1 holds trials to their limits, because there is no group to do it.
     pub(crate) fn watches_memory(&self) -> bool {
-        self.group.is_none()
+        !self.hold.has_group()
     }
 
     /// Has PID 1 hold a trial to its memory; `pid` as the cell sees it.
@@ -433,7 +380,7 @@ impl Core {
         let ended = state.ended.unwrap_or_else(|| Ended {
             wall_s: self.begun.elapsed().as_secs_f64(),
             cpu_s: 0.0,
-            counters: self.group.as_ref().map(Group::counters).unwrap_or_default(),
+            counters: self.hold.counters(),
         });
         let (code, signal) = state.exited.unwrap_or_default();
         CellReport {
@@ -441,7 +388,7 @@ impl Core {
             code,
             signal,
             wall_s: ended.wall_s,
-            cpu_s: if self.group.is_some() { ended.counters.cpu_s } else { ended.cpu_s },
+            cpu_s: if self.hold.has_group() { ended.counters.cpu_s } else { ended.cpu_s },
             memory_peak_bytes: ended.counters.memory_peak_bytes,
             output_bytes: state.log.total_bytes(),
             log: state.log.clone(),
@@ -487,9 +434,6 @@ impl Core {
 /// The thread that sees a cell through to its end.
 struct Watcher {
     core: Arc<Core>,
-    helper_pid: Pid,
-    helper: OwnedFd,
-    slot: Option<Slot>,
     log: OwnedFd,
 }
 
@@ -519,7 +463,8 @@ impl Watcher {
             if dying || !supervised {
                 let since = *killed_at.get_or_insert_with(Instant::now);
                 if since.elapsed() > KILL_TIME_MAX {
-                    return self.give_up();
+                    // Killed, but still there: it is left to the kernel, and said.
+                    return self.close();
                 }
             }
         }
@@ -532,7 +477,7 @@ impl Watcher {
         let timeout = if hurry || leaves { TICK } else { Duration::from_secs(1) };
         // A closed end is always ready, so it must not be asked again.
         let wanted = |open: bool| if open { PollFlags::IN } else { PollFlags::empty() };
-        let mut ready = vec![PollFd::new(&self.helper, PollFlags::IN)];
+        let mut ready = vec![PollFd::from_borrowed_fd(self.core.hold.over(), PollFlags::IN)];
         if log_open {
             ready.push(PollFd::new(&self.log, wanted(log_open)));
         }
@@ -606,33 +551,19 @@ impl Watcher {
             log_open = self.read_log();
         }
         while self.hear() {}
-        let cpu_s = linux::collect_child(self.helper_pid).unwrap_or(0.0);
-        let counters = self.core.group.as_ref().map(Group::counters).unwrap_or_default();
-        let clean = self.core.group.as_ref().is_none_or(|group| group.kill().1 && group.remove().is_ok());
-        match self.slot {
-            Some(slot) if !clean => slot.quarantine(),
-            other => drop(other),
-        }
+        self.close();
+    }
+
+    /// Counts, clears away, and lets everybody know.
+    fn close(self) {
+        let counters = self.core.hold.counters();
+        let Cleared { clean, cpu_s } = self.core.hold.clear();
         let wall_s = self.core.begun.elapsed().as_secs_f64();
         self.core.change(|state| {
             if !clean {
                 state.signs.insert(Sign::Stuck);
             }
             state.ended = Some(Ended { wall_s, cpu_s, counters });
-        });
-    }
-
-    /// Killed, but still there: leave it to the kernel, never give its user away again, and say so.
-    fn give_up(self) {
-        let _ = pidfd_send_signal(&self.helper, Signal::KILL);
-        if let Some(slot) = self.slot {
-            slot.quarantine();
-        }
-        let counters = self.core.group.as_ref().map(Group::counters).unwrap_or_default();
-        let wall_s = self.core.begun.elapsed().as_secs_f64();
-        self.core.change(|state| {
-            state.signs.insert(Sign::Stuck);
-            state.ended = Some(Ended { wall_s, cpu_s: 0.0, counters });
         });
     }
 }

@@ -1,15 +1,17 @@
 //! Finding out what a host enforces, by attacking it harmlessly from inside a small cell.
 
+use crate::backend::Backend;
 use crate::cell::Cell;
 use crate::effective::{Effective, Level};
 use crate::error::{SandboxError, SandboxErrorKind};
 use crate::helper::order::Payload;
 use crate::helper::probe::{Attempt, Probe};
-use crate::launcher::{Host, Launcher};
+use crate::launcher::Launcher;
 use crate::policy::{CellSpec, Limits, Policy};
 use crate::report::{CellReport, Verdict};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A probe that takes longer has hung.
@@ -47,12 +49,13 @@ pub struct Barrier {
 ///
 /// Takes a few seconds. What cannot be tried is reported as [`Held::Missing`] with the reason.
 pub fn doctor(launcher: &Launcher) -> Vec<Barrier> {
-    let host = launcher.host();
-    let mut barriers = match attempts(host) {
-        Ok((attempts, _)) => attempts.into_iter().map(from_attempt).collect(),
+    let backend = launcher.backend();
+    let canary = std::env::current_exe().unwrap_or_else(|_| "/etc/passwd".into());
+    let mut barriers = match attack(backend, &canary) {
+        Ok(findings) => findings.attempts.into_iter().map(from_attempt).collect(),
         Err(error) => vec![untried("cell", "start a cell and attack it from inside", &error)],
     };
-    barriers.extend(limits().into_iter().map(|limit| limit.prove(host)));
+    barriers.extend(limits().into_iter().map(|limit| limit.prove(backend)));
     let missing = launcher.effective().missing.iter();
     barriers.extend(missing.map(|what| Barrier {
         name: what.split(':').next().unwrap_or("host").to_owned(),
@@ -152,8 +155,8 @@ fn limits() -> Vec<LimitProof> {
 }
 
 impl LimitProof {
-    fn prove(self, host: &Host) -> Barrier {
-        match run(host, self.probe, self.limits) {
+    fn prove(self, backend: &dyn Backend) -> Barrier {
+        match run(backend, self.probe, self.limits) {
             Err(error) => untried(self.name, self.tried, &error),
             Ok(report) => {
                 let held = self.expected.contains(&report.verdict);
@@ -174,26 +177,32 @@ fn spec(name: &str, limits: Limits) -> CellSpec {
     CellSpec { name: name.into(), policy, argv: vec!["/probe".into()], cwd: "/".into() }
 }
 
-fn run(host: &Host, probe: Probe, limits: Limits) -> Result<CellReport, SandboxError> {
-    let cell = host.start(spec("doctor", limits), Payload::Probe(probe))?;
+fn run(backend: &dyn Backend, probe: Probe, limits: Limits) -> Result<CellReport, SandboxError> {
+    let cell = backend.start(spec("doctor", limits), Payload::Probe(probe))?;
     cell.wait(PROBE_TIME_MAX);
     Ok(cell.stop(Duration::ZERO))
 }
 
-/// Attacks a small cell from inside. Returns what came of it, and what Landlock gives.
-fn attempts(host: &Host) -> Result<(Vec<Attempt>, String), SandboxError> {
+/// What came of attacking a canary cell.
+pub(crate) struct Findings {
+    attempts: Vec<Attempt>,
+    landlock: String,
+}
+
+/// Attacks a small cell from inside. `canary` is a host file that the cell must not be able to open.
+pub(crate) fn attack(backend: &dyn Backend, canary: &Path) -> Result<Findings, SandboxError> {
     // A canary on the host's loopback; a host without one has nothing to be reached there.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok();
     let port =
         listener.as_ref().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port());
-    let probe = Probe::Barriers { port, canary: host.helper().to_owned() };
-    let cell = host.start(spec("canary", small()), Payload::Probe(probe))?;
+    let probe = Probe::Barriers { port, canary: canary.to_owned() };
+    let cell = backend.start(spec("canary", small()), Payload::Probe(probe))?;
     let attempts = listen(&cell)?;
     let landlock = cell.landlock().to_owned();
     cell.wait(PROBE_TIME_MAX);
     let report = cell.stop(Duration::ZERO);
     if report.verdict == Verdict::Ok && !attempts.is_empty() {
-        return Ok((attempts, landlock));
+        return Ok(Findings { attempts, landlock });
     }
     let said = format!("the canary ended with {:?}: {}", report.verdict, report.log.text());
     Err(SandboxError::new("attacking a canary cell", SandboxErrorKind::Protocol(said)))
@@ -211,68 +220,41 @@ fn listen(cell: &Cell) -> Result<Vec<Attempt>, SandboxError> {
     Ok(attempts)
 }
 
-/// Finds the best level that holds on this host, and settles on it.
-pub(crate) fn canary(host: &mut Host) -> Result<Effective, SandboxError> {
-    let mut missing = Vec::new();
-    match attempts(host) {
-        Ok(found) if host.groups.is_ok() => return effective(host, Level::L3, found, missing),
-        Ok(found) => {
-            missing.extend(host.groups.as_ref().err().map(|why| format!("control groups: {why}")));
-            return effective(host, Level::L2, found, missing);
+impl Findings {
+    /// What a host gives, if every barrier held: `level` with what the canary showed, and with what the backend knows by
+    /// itself to be enforced and missing.
+    pub(crate) fn judge(
+        &self,
+        backend: &str,
+        level: Level,
+        known: Vec<String>,
+        mut missing: Vec<String>,
+    ) -> Result<Effective, SandboxError> {
+        if let Some(broken) = self.attempts.iter().find(|attempt| !attempt.held) {
+            let missing =
+                format!("a barrier that holds: {} ({}: {})", broken.name, broken.tried, broken.seen);
+            let hint = "run `ansatz doctor` to see every barrier; generated code is not run here".into();
+            let kind = SandboxErrorKind::Unavailable { missing, hint };
+            return Err(SandboxError::new("attacking a canary cell", kind));
         }
-        Err(error) if host.groups.is_ok() => {
-            let why = format!("{error}: {}", error.kind());
-            missing.push(format!("control groups: {why}"));
-            host.groups = Err(why);
+        let mut enforced: Vec<String> = Vec::new();
+        for attempt in &self.attempts {
+            if !enforced.contains(&attempt.name) {
+                enforced.push(attempt.name.clone());
+            }
         }
-        Err(error) => return Err(unavailable(&error)),
-    }
-    match attempts(host) {
-        Ok(found) => effective(host, Level::L2, found, missing),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
-
-fn effective(
-    host: &Host,
-    level: Level,
-    (attempts, landlock): (Vec<Attempt>, String),
-    mut missing: Vec<String>,
-) -> Result<Effective, SandboxError> {
-    if let Some(broken) = attempts.iter().find(|attempt| !attempt.held) {
-        let missing = format!("a barrier that holds: {} ({}: {})", broken.name, broken.tried, broken.seen);
-        let hint = "run `ansatz doctor` to see every barrier; generated code is not run here".into();
-        return Err(SandboxError::new(
-            "attacking a canary cell",
-            SandboxErrorKind::Unavailable { missing, hint },
-        ));
-    }
-    let mut enforced: Vec<String> = Vec::new();
-    for attempt in &attempts {
-        if !enforced.contains(&attempt.name) {
-            enforced.push(attempt.name.clone());
-        }
-    }
-    if landlock == "full" {
-        enforced.push("landlock".into());
-    } else {
-        missing.push(format!("landlock: this kernel gives {landlock} support"));
-    }
-    if let Ok(groups) = &host.groups {
-        enforced.extend(["memory group", "process group"].map(String::from));
-        if groups.limits_cpu() {
-            enforced.push("processor group".into());
+        if self.landlock == "full" {
+            enforced.push("landlock".into());
         } else {
-            missing.push("processor group: not delegated; cells share the processors freely".into());
+            missing.push(format!("landlock: this kernel gives {} support", self.landlock));
         }
-    } else {
-        enforced.extend(["memory per process and watch", "processes per user"].map(String::from));
+        enforced.extend(known);
+        Ok(Effective { backend: backend.into(), level, enforced, missing })
     }
-    Ok(Effective { backend: "native".into(), level, enforced, missing })
 }
 
 /// Turns a canary that would not start into what is missing and what to do about it.
-fn unavailable(error: &SandboxError) -> SandboxError {
+pub(crate) fn unavailable(error: &SandboxError) -> SandboxError {
     let (missing, hint) = match error.kind() {
         SandboxErrorKind::Start { step, message }
             if step == "NewNamespaces" || step.starts_with("MapIds") =>

@@ -66,18 +66,14 @@ impl Leaf {
         let begun = Instant::now();
         let doing = || format!("starting trial {trial}");
         // Before the fork: it takes a moment, and the child should not wait.
-        let group = match &core.group {
-            Some(cell) => {
-                Some(Unborn(Some(cell.leaf(&format!("trial-{trial}"), group_limits(&limits)).doing(doing)?)))
-            }
-            None => None,
-        };
+        let group = core.hold.leaf(&format!("trial-{trial}"), group_limits(&limits)).doing(doing)?;
+        let group = group.map(|group| Unborn(Some(group)));
         let (channel, theirs) = Channel::pair()?;
         core.send(request, &[theirs.as_fd()])?;
         drop(theirs);
         let pid = await_hello(&channel, trial)?;
         let process = pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
-        check_owner(pid, core.uid).doing(doing)?;
+        check_owner(pid, core.hold.uid()).doing(doing)?;
         if let Some(Unborn(Some(group))) = &group {
             group.add(pid).doing(doing)?;
         }

@@ -8,6 +8,7 @@
 //! reads no configuration, decides nothing about trials, knows no label. Policies that would open the host (privileges,
 //! devices, a writable host folder, an engine's socket) cannot be written down. `unsafe` lives in `linux/` alone.
 
+mod backend;
 mod cell;
 mod cgroup;
 mod channel;
@@ -19,13 +20,17 @@ mod helper;
 mod launcher;
 mod leaf;
 mod linux;
+mod local;
 mod log;
 mod policy;
+mod process;
 mod python;
 mod report;
 mod slot;
+mod spawner;
 pub mod trusted;
 
+pub use backend::BackendChoice;
 pub use cell::Cell;
 pub use collect::{CollectError, CollectErrorKind};
 pub use doctor::{Barrier, Held, doctor};

@@ -14,6 +14,8 @@ pub(crate) const INSIDE_ID: u32 = 1000;
 pub(crate) struct Order {
     /// Host name inside.
     pub(crate) name: String,
+    /// Who makes the walls.
+    pub(crate) walls: Walls,
     /// The process that must stay alive.
     pub(crate) parent: i32,
     /// The user and group id to become first, when the host is root.
@@ -34,6 +36,13 @@ pub(crate) struct Order {
     pub(crate) watch_memory: bool,
     /// What runs.
     pub(crate) payload: Payload,
+}
+
+/// Who makes the walls of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Walls {
+    /// The helper itself, with name spaces.
+    Namespaces,
 }
 
 /// What runs in a cell.

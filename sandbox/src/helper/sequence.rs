@@ -209,7 +209,7 @@ pub(crate) fn folders_to(target: &Path) -> Vec<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::helper::order::{Payload, Tree};
+    use crate::helper::order::{Payload, Tree, Walls};
     use crate::policy::Limits;
     use std::collections::BTreeMap;
 
@@ -235,6 +235,7 @@ mod tests {
             |source: &str| Tree { source: source.into(), target: source.into(), kind: TreeKind::Folder };
         Order {
             name: "cell".into(),
+            walls: Walls::Namespaces,
             parent: 7,
             user: root.then_some(0x7000_0000),
             trees: vec![tree("/usr"), tree("/opt/venv")],

@@ -174,13 +174,12 @@ fn a_cell_can_be_stopped_politely_twice_and_from_another_thread() {
 
 #[test]
 fn a_level_that_the_host_does_not_give_is_refused_with_a_hint() {
-    let options = LauncherOptions { level_max: Level::L2, level_min: Level::L3 };
-    let error = Launcher::with_options(helper(), options).unwrap_err();
+    let options = LauncherOptions { level_max: Level::L2, level_min: Level::L3, ..Default::default() };
+    let error = Launcher::with_options(helper(), &options).unwrap_err();
     assert!(error.is_unavailable() && error.hint().is_some());
     assert!(error.kind().to_string().contains("level L3 (it gives L2"), "{}", error.kind());
-    let lesser =
-        Launcher::with_options(helper(), LauncherOptions { level_max: Level::L2, level_min: Level::L2 })
-            .unwrap();
+    let options = LauncherOptions { level_max: Level::L2, ..Default::default() };
+    let lesser = Launcher::with_options(helper(), &options).unwrap();
     assert_eq!(lesser.effective().level, Level::L2);
 }
 
