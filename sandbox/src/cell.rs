@@ -11,6 +11,7 @@ use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
 use crate::helper::order::{Command, Event};
 use crate::leaf::{Leaf, LeafWatch};
 use crate::log::CappedLog;
+use crate::paths::Paths;
 use crate::policy::{LeafLimits, Limits};
 use crate::report::{CellReport, Verdict};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) out: OwnedFd,
     /// What Landlock gives the program.
     pub(crate) landlock: String,
+    /// How the program reads paths.
+    pub(crate) paths: Paths,
     /// Whatever holds the processes.
     pub(crate) hold: Box<dyn Hold>,
 }
@@ -68,8 +71,10 @@ enum Sign {
     Flood,
     /// The wall clock limit was reached.
     Timeout,
-    /// PID 1 saw too much memory.
+    /// The supervisor saw too much memory.
     Over,
+    /// The supervisor saw too many or too large files.
+    Full,
     /// The owner asked it to end.
     Asked,
     /// We killed it.
@@ -90,6 +95,9 @@ impl State {
             }
             Event::Over { trial: None, .. } => {
                 self.signs.insert(Sign::Over);
+            }
+            Event::Full => {
+                self.signs.insert(Sign::Full);
             }
             Event::Swept { trial, killed, cpu_s, memory_peak_bytes, clean } => {
                 self.swept.insert(trial, Swept { killed, cpu_s, memory_peak_bytes, clean });
@@ -140,6 +148,7 @@ pub(crate) struct Core {
     control: Channel,
     out: OwnedFd,
     landlock: String,
+    paths: Paths,
     pub(crate) hold: Box<dyn Hold>,
     state: Mutex<State>,
     changed: Condvar,
@@ -163,6 +172,7 @@ impl Cell {
             control: parts.control,
             out: parts.out,
             landlock: parts.landlock,
+            paths: parts.paths,
             hold: parts.hold,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -213,6 +223,12 @@ impl Cell {
     /// Removes a file or folder from `/out`, however deep. What is not there needs no removal.
     pub fn remove(&self, relative: &str) -> Result<(), CollectError> {
         collect::remove(self.core.out.as_fd(), relative)
+    }
+
+    /// How the program must write a path of the policy (`/out/…`, `/tmp/…`, the target of a mount). The same path, unless the
+    /// cell has no root of its own; what is told to a program in messages must go through here.
+    pub fn inside(&self, path: &str) -> String {
+        self.core.paths.text(path)
     }
 
     /// What has been kept of standard output and error so far.
@@ -406,6 +422,9 @@ impl Core {
         }
         if seen(Sign::Over) || counters.oom_kills > state.trial_ooms {
             return Verdict::Oom;
+        }
+        if seen(Sign::Full) {
+            return Verdict::Quota;
         }
         if seen(Sign::Timeout) {
             return Verdict::Timeout;

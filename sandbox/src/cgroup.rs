@@ -169,13 +169,13 @@ impl Owner {
         Self { pid, started: start_time(pid).unwrap_or(0), space }
     }
 
-    /// The name of a group of this process.
+    /// The name of a group or folder of this process.
     pub(crate) fn group(&self, number: u64, name: &str) -> String {
         format!("{PREFIX}{}-{}-{}-{number}-{name}", self.pid, self.started, self.space)
     }
 
-    /// Whether a folder name is a group of ours in this pid name space whose maker no longer runs.
-    fn is_gone(name: &str, own: &Self) -> bool {
+    /// Whether a folder name is one of ours in this pid name space whose maker no longer runs.
+    pub(crate) fn is_gone(name: &str, own: &Self) -> bool {
         let Some(rest) = name.strip_prefix(PREFIX) else { return false };
         let mut fields = rest.splitn(4, '-');
         let (Some(Ok(pid)), Some(Ok(started)), Some(space)) =

@@ -57,6 +57,11 @@ impl Channel {
         self.socket
     }
 
+    /// Another handle of this end.
+    pub(crate) fn another(&self) -> Result<Self, SandboxError> {
+        Ok(Self { socket: self.socket.try_clone().doing(|| "sharing a channel".into())? })
+    }
+
     /// Sends one message, waiting for room at most [`SEND_TIME_MAX`].
     pub(crate) fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
         let doing = || "sending a message".to_owned();

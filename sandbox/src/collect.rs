@@ -3,6 +3,7 @@
 //! Works from a descriptor of the folder, by plain names, one path component at a time: no link is followed, nothing but a
 //! regular file with one name is read, no more than allowed is read, and no depth of nesting overflows anything.
 
+use crate::helper::Room;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
@@ -77,6 +78,56 @@ impl From<Errno> for CollectErrorKind {
 /// Reads one file below `out`.
 pub(crate) fn collect(out: BorrowedFd<'_>, relative: &str, bytes_max: u64) -> Result<Vec<u8>, CollectError> {
     take(out, relative, bytes_max).map_err(|kind| CollectError { name: relative.into(), kind })
+}
+
+/// Removes everything below `folder`.
+pub(crate) fn empty(folder: BorrowedFd<'_>) -> Result<(), CollectErrorKind> {
+    let here = rustix::io::fcntl_dupfd_cloexec(folder, 3)?;
+    Clearing { here, above: Vec::new(), steps: 0 }.run()
+}
+
+/// Whether what lies below `folder` keeps to its limits. A folder that does not hold still is looked at again next time.
+pub(crate) fn fits(folder: BorrowedFd<'_>, room: &Room) -> bool {
+    let mut used = Used::default();
+    used.walk(folder, room, 0).unwrap_or(true)
+}
+
+/// What a walk has seen.
+#[derive(Default)]
+struct Used {
+    bytes: u64,
+    names: u64,
+}
+
+impl Used {
+    /// Adds what lies in a folder and below it. Returns whether it is within the limits so far; no deeper than allowed, so
+    /// this recursion has an end.
+    fn walk(&mut self, folder: BorrowedFd<'_>, room: &Room, depth: usize) -> Result<bool, CollectErrorKind> {
+        if depth > room.depth {
+            return Ok(false);
+        }
+        for entry in Dir::read_from(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let Ok(stat) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            self.names += 1;
+            // Blocks are what a disk really gives; they come in pieces of 512 bytes.
+            self.bytes += (stat.st_blocks as u64).saturating_mul(512);
+            if self.names > room.names || self.bytes > room.bytes {
+                return Ok(false);
+            }
+            if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                let Ok(below) = open_child(folder, name) else { continue };
+                if !self.walk(below.as_fd(), room, depth + 1)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Removes a file or a whole folder below `out`. What is not there needs no removal.

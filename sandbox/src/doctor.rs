@@ -7,6 +7,7 @@ use crate::error::{SandboxError, SandboxErrorKind};
 use crate::helper::order::Payload;
 use crate::helper::probe::{Attempt, Probe};
 use crate::launcher::Launcher;
+use crate::local::BUBBLEWRAP;
 use crate::policy::{CellSpec, Limits, Policy};
 use crate::report::{CellReport, Verdict};
 use serde::{Deserialize, Serialize};
@@ -149,7 +150,8 @@ fn limits() -> Vec<LimitProof> {
             tried: "fill the writable folder",
             probe: Probe::Disk,
             limits: small(),
-            expected: &[Verdict::Ok],
+            // Refused by the file system, or seen by the watch.
+            expected: &[Verdict::Ok, Verdict::Quota],
         },
     ]
 }
@@ -243,7 +245,9 @@ impl Findings {
                 enforced.push(attempt.name.clone());
             }
         }
-        if self.landlock == "full" {
+        if level == Level::L0 {
+            // Nothing was put up, so nothing is lacking.
+        } else if self.landlock == "full" {
             enforced.push("landlock".into());
         } else {
             missing.push(format!("landlock: this kernel gives {} support", self.landlock));
@@ -263,6 +267,14 @@ pub(crate) fn unavailable(error: &SandboxError) -> SandboxError {
                 format!("user name spaces for this user ({message})"),
                 "allow them: sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, and \
              kernel.apparmor_restrict_unprivileged_userns=0 where it exists; or run as root",
+            )
+        }
+        SandboxErrorKind::Start { step, message }
+            if step == BUBBLEWRAP || step.starts_with("BecomeBubblewrap") =>
+        {
+            (
+                format!("bubblewrap that works ({message})"),
+                "bubblewrap 0.8 or newer is needed, on a host where it may make user name spaces",
             )
         }
         SandboxErrorKind::Start { step, message } if step == "Proc" => (

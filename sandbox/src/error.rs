@@ -66,6 +66,11 @@ impl SandboxError {
         &self.kind
     }
 
+    /// What went wrong, for whoever says anew where.
+    pub(crate) fn into_kind(self) -> SandboxErrorKind {
+        self.kind
+    }
+
     /// Whether this is nothing but time that ran out.
     pub fn is_timeout(&self) -> bool {
         matches!(self.kind, SandboxErrorKind::Timeout(_))

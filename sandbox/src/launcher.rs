@@ -5,14 +5,19 @@ use crate::cell::{Cell, Ready};
 use crate::channel::{Channel, Message};
 use crate::effective::{Effective, Level};
 use crate::error::{SandboxError, SandboxErrorKind};
+use crate::helper::landlock;
 use crate::helper::order::{Event, Payload, Walls};
 use crate::local::Local;
 use crate::policy::CellSpec;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest time from an order to a running program.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Where bubblewrap is installed.
+const BUBBLEWRAPS: [&str; 4] =
+    ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap", "/run/current-system/sw/bin/bwrap"];
 
 /// What a launcher may and must give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +32,7 @@ pub struct LauncherOptions {
 
 impl Default for LauncherOptions {
     fn default() -> Self {
-        Self { backend: BackendChoice::Auto, level_max: Level::L3, level_min: Level::L2 }
+        Self { backend: BackendChoice::Auto, level_max: Level::L3, level_min: Level::L1 }
     }
 }
 
@@ -42,20 +47,57 @@ impl Launcher {
     /// Prepares to start cells by running `helper __cell`, and finds out what this host can enforce by starting a canary.
     ///
     /// `helper` is an executable that calls [`cell_main`](crate::cell_main) for that argument: normally this very program.
-    /// Fails with [`SandboxErrorKind::Unavailable`] where no cell of at least `L2` can be had.
+    /// Fails with [`SandboxErrorKind::Unavailable`] where no cell of at least `L1` can be had.
     pub fn new(helper: PathBuf) -> Result<Self, SandboxError> {
         Self::with_options(helper, &LauncherOptions::default())
     }
 
     /// As [`Launcher::new`], with the given walls and within the given levels.
+    #[expect(clippy::needless_pass_by_value, reason = "one signature with `new`")]
     pub fn with_options(helper: PathBuf, options: &LauncherOptions) -> Result<Self, SandboxError> {
-        let launcher = match options.backend {
-            BackendChoice::Auto | BackendChoice::Native => {
-                Self::probed(Local::new(helper, Walls::Namespaces, options.level_max)?)?
-            }
-            other => return Err(not_offered(other)),
+        let LauncherOptions { backend, level_max, level_min } = *options;
+        let local = |walls| Local::new(helper.clone(), walls, level_max);
+        let launcher = match backend {
+            BackendChoice::Auto => Self::best(&helper, level_max)?,
+            BackendChoice::Native if level_max > Level::L1 => Self::probed(local(Walls::Namespaces)?)
+                .or_else(|error| {
+                    if level_min > Level::L1 {
+                        Err(error)
+                    } else {
+                        Self::landlocked(&helper, level_max, error)
+                    }
+                })?,
+            BackendChoice::Native => Self::landlocked(&helper, level_max, as_asked())?,
+            BackendChoice::Bwrap => Self::probed(local(Walls::Bubblewrap { program: bubblewrap()? })?)?,
+            BackendChoice::Off => return Self::probed(local(Walls::Nothing)?),
+            BackendChoice::Engine => return Err(not_offered(backend)),
         };
-        launcher.at_least(options.level_min)
+        launcher.at_least(level_min)
+    }
+
+    /// The best that this host gives: our own walls, else bubblewrap's (which may be allowed more), else Landlock alone.
+    fn best(helper: &Path, level_max: Level) -> Result<Self, SandboxError> {
+        if level_max <= Level::L1 {
+            return Self::landlocked(helper, level_max, as_asked());
+        }
+        let local = |walls| Local::new(helper.to_owned(), walls, level_max);
+        match Self::probed(local(Walls::Namespaces)?) {
+            Err(error) if error.is_unavailable() => {
+                let wrapped = bubblewrap().and_then(|program| local(Walls::Bubblewrap { program }));
+                wrapped.and_then(Self::probed).or_else(|_| Self::landlocked(helper, level_max, error))
+            }
+            other => other,
+        }
+    }
+
+    /// Level L1, where the kernel has enough of Landlock; `error` says why there is nothing better.
+    fn landlocked(helper: &Path, level_max: Level, error: SandboxError) -> Result<Self, SandboxError> {
+        if landlock::version() < landlock::FIRST_BARRIER {
+            return Err(error);
+        }
+        let mut launcher = Self::probed(Local::new(helper.to_owned(), Walls::Landlock, level_max)?)?;
+        launcher.effective.missing.insert(0, format!("better walls: {}", error.kind()));
+        Ok(launcher)
     }
 
     fn probed(mut backend: impl Backend + 'static) -> Result<Self, SandboxError> {
@@ -91,12 +133,34 @@ impl Launcher {
     }
 }
 
+/// Why there is nothing better where nothing better was wanted.
+fn as_asked() -> SandboxError {
+    let kind = SandboxErrorKind::Unavailable {
+        missing: "anything above level L1: not to be used, as asked".into(),
+        hint: "allow a higher level".into(),
+    };
+    SandboxError::new("choosing what makes the walls", kind)
+}
+
 fn not_offered(backend: BackendChoice) -> SandboxError {
     let kind = SandboxErrorKind::Unavailable {
         missing: format!("the backend `{backend}`"),
         hint: "use `native`".into(),
     };
     SandboxError::new("choosing what makes the walls", kind)
+}
+
+/// Finds the program where systems keep it; a search path is the user's, and could lead anywhere.
+fn bubblewrap() -> Result<PathBuf, SandboxError> {
+    let found = BUBBLEWRAPS.iter().map(PathBuf::from).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        let kind = SandboxErrorKind::Unavailable {
+            missing: format!("bubblewrap ({})", BUBBLEWRAPS.join(", ")),
+            hint: "install it: apt install bubblewrap, dnf install bubblewrap; or use `--sandbox native`"
+                .into(),
+        };
+        SandboxError::new("looking for bubblewrap", kind)
+    })
 }
 
 /// Waits until the program of a new cell runs. Every backend calls it after the order.

@@ -9,10 +9,12 @@ use crate::channel::Channel;
 use crate::doctor;
 use crate::effective::{Effective, Level};
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
-use crate::helper::order::{Order, Payload, Tree, TreeKind, Walls};
+use crate::helper::order::{Order, Payload, Places, Tree, TreeKind, Walls, Watched};
 use crate::launcher::await_ready;
+use crate::paths::Paths;
 use crate::policy::{CellSpec, Policy};
-use crate::process::Process;
+use crate::private::Private;
+use crate::process::{Bare, Process};
 use crate::slot::{Slot, Slots};
 use crate::spawner::Spawner;
 use std::io;
@@ -26,6 +28,9 @@ use std::time::Instant;
 
 /// Device nodes of a cell: none of them reaches hardware.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// The step that stands for all that bubblewrap does.
+pub(crate) const BUBBLEWRAP: &str = "bubblewrap";
 
 /// What it takes to start a cell here.
 #[derive(Debug)]
@@ -41,75 +46,49 @@ pub(crate) struct Local {
 
 impl Backend for Local {
     fn probe(&mut self) -> Result<Effective, SandboxError> {
-        let mut missing = Vec::new();
-        let findings = match doctor::attack(self, &self.helper) {
+        let attacked = match doctor::attack(self, &self.helper) {
             Err(error) if self.groups.is_ok() => {
                 // Perhaps it is the groups that fail.
                 self.groups = Err(format!("{error}: {}", error.kind()));
                 doctor::attack(self, &self.helper)
             }
             other => other,
-        }
-        .map_err(|error| doctor::unavailable(&error))?;
-        let mut enforced = Vec::new();
-        let level = match &self.groups {
-            Ok(groups) => {
-                enforced.extend(["memory group", "process group"].map(String::from));
-                if groups.limits_cpu() {
-                    enforced.push("processor group".into());
-                } else {
-                    missing.push("processor group: not delegated; cells share the processors freely".into());
-                }
-                Level::L3
-            }
-            Err(why) => {
-                enforced.extend(["memory per process and watch", "processes per user"].map(String::from));
-                missing.push(format!("control groups: {why}"));
-                Level::L2
-            }
         };
-        findings.judge("native", level, enforced, missing)
+        let findings = attacked.map_err(|error| doctor::unavailable(&error))?;
+        let (known, missing) = self.known();
+        let level = match (&self.walls, &self.groups) {
+            (Walls::Nothing, _) => Level::L0,
+            (Walls::Landlock, _) => Level::L1,
+            (_, Ok(_)) => Level::L3,
+            (_, Err(_)) => Level::L2,
+        };
+        findings.judge(self.name(), level, known, missing)
     }
 
     fn start(&self, spec: CellSpec, payload: Payload) -> Result<Cell, SandboxError> {
+        let begun = Instant::now();
         let name = spec.name.clone();
         let doing = || format!("starting cell `{name}`");
-        let begun = Instant::now();
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
         let slot = self.slot().doing(doing)?;
-        let trees = trees_of(&spec.policy)?;
-        let opened =
-            if slot.is_some() { open_trees(&trees, slot.as_ref().map(|slot| slot.uid))? } else { Vec::new() };
-        let group = self.group(&spec).doing(doing)?;
+        let user = slot.as_ref().map(|slot| slot.uid);
+        let folder = self.folder(number, &name, user).doing(doing)?;
+        let group = self.group(number, &spec).doing(doing)?;
+        let (order, paths) = self.order(spec, payload, user, folder.as_ref())?;
+        let opened = if order.trees_attached { open_trees(&order.trees)? } else { Vec::new() };
         let (supervisor, helper_end) = Channel::pair()?;
         let (control, program_end) = Channel::pair()?;
         let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing)?;
-        let user = slot.as_ref().map(|slot| slot.uid);
         let child = self.spawner.spawn(self.command(helper_end, log_end).doing(doing)?).doing(doing)?;
         let process = Process::adopt(&child, group, slot, Arc::clone(&self.spawner))?;
-        let order = Order {
-            name: spec.name.clone(),
-            walls: self.walls,
-            parent: std::process::id() as i32,
-            user,
-            trees_attached: !opened.is_empty(),
-            trees,
-            env: spec.policy.environment(),
-            argv: spec.argv,
-            cwd: spec.cwd,
-            limits: spec.policy.limits,
-            watch_memory: self.groups.is_err(),
-            payload,
-        };
-        let bytes = serde_json::to_vec(&order).map_err(io::Error::from).doing(doing)?;
-        let program_end = program_end.into_socket();
-        let descriptors: Vec<BorrowedFd<'_>> =
-            std::iter::once(program_end.as_fd()).chain(opened.iter().map(|tree| tree.as_fd())).collect();
-        let sent = supervisor.send(&bytes, &descriptors);
-        // The cell's ends must be closed here, or its end would never be seen.
-        drop((program_end, opened));
+        if let Some(folder) = folder {
+            process.learn_bare(Bare { supervisor: supervisor.another()?, folder });
+        }
+        let sent = send_order(&supervisor, &order, program_end, &opened).doing(doing);
+        drop(opened);
         let ready = match sent.and_then(|()| await_ready(&supervisor, &name)) {
             Err(error) if matches!(error.kind(), SandboxErrorKind::Closed) => {
-                return Err(self.not_a_helper(&name, &log));
+                return Err(self.without_a_word(&name, &log));
             }
             other => other?,
         };
@@ -123,9 +102,34 @@ impl Backend for Local {
             log,
             out: ready.out,
             landlock: ready.landlock,
+            paths,
             hold: Box::new(process),
         })
     }
+}
+
+/// Sends the order, or the two of them where the helper is started twice. The program's end of its channel closes here, or the
+/// cell's end would never be seen.
+fn send_order(
+    supervisor: &Channel,
+    order: &Order,
+    program_end: Channel,
+    opened: &[OwnedFd],
+) -> Result<(), SandboxErrorKind> {
+    let send = |order: &Order, descriptors: &[BorrowedFd<'_>]| {
+        let bytes = serde_json::to_vec(order).map_err(io::Error::from)?;
+        supervisor.send(&bytes, descriptors).map_err(SandboxError::into_kind)
+    };
+    let program_end = program_end.into_socket();
+    let mut descriptors = vec![program_end.as_fd()];
+    descriptors.extend(opened.iter().map(|tree| tree.as_fd()));
+    send(order, &descriptors)?;
+    if matches!(order.walls, Walls::Bubblewrap { .. }) {
+        // The mounts are bubblewrap's work, and host paths are none of the inner helper's business.
+        let inner = Order { walls: Walls::Given, user: None, trees: Vec::new(), ..order.clone() };
+        send(&inner, &[program_end.as_fd()])?;
+    }
+    Ok(())
 }
 
 impl Local {
@@ -143,6 +147,9 @@ impl Local {
         if let Ok(groups) = &groups {
             groups.sweep(&owner);
         }
+        if walls.are_bare() {
+            Private::sweep(&owner);
+        }
         if level_max < Level::L3 {
             groups = Err("not to be used, as asked".into());
         }
@@ -152,19 +159,23 @@ impl Local {
     }
 
     /// What to say when the helper ended without a word: what it printed usually explains it.
-    fn not_a_helper(&self, name: &str, log: &OwnedFd) -> SandboxError {
+    fn without_a_word(&self, name: &str, log: &OwnedFd) -> SandboxError {
         let mut said = [0_u8; 500];
         let heard =
             rustix::io::ioctl_fionbio(log, true).and_then(|()| rustix::io::read(log, &mut said)).unwrap_or(0);
-        let message = format!(
-            "{} ended before it became a cell; is it a program that calls cell_main? It said: {:?}",
-            self.helper.display(),
-            String::from_utf8_lossy(&said[..heard]).trim()
-        );
-        SandboxError::new(
-            format!("starting cell `{name}`"),
-            SandboxErrorKind::Start { step: "run the helper".into(), message },
-        )
+        let said = String::from_utf8_lossy(&said[..heard]).trim().to_owned();
+        let (step, message) = if matches!(self.walls, Walls::Bubblewrap { .. }) {
+            (BUBBLEWRAP, said)
+        } else {
+            let helper = self.helper.display();
+            let question = "is it a program that calls cell_main?";
+            (
+                "run the helper",
+                format!("{helper} ended before it became a cell; {question} It said: {said:?}"),
+            )
+        };
+        let kind = SandboxErrorKind::Start { step: step.into(), message };
+        SandboxError::new(format!("starting cell `{name}`"), kind)
     }
 
     fn slot(&self) -> Result<Option<Slot>, SandboxErrorKind> {
@@ -177,10 +188,108 @@ impl Local {
         }
     }
 
-    fn group(&self, spec: &CellSpec) -> io::Result<Option<Group>> {
+    fn group(&self, number: u64, spec: &CellSpec) -> io::Result<Option<Group>> {
         let Ok(groups) = &self.groups else { return Ok(None) };
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
         Group::cell(groups, self.owner.group(number, &spec.name), (&spec.policy.limits).into()).map(Some)
+    }
+
+    /// The private folder of a cell that has no root of its own.
+    fn folder(&self, number: u64, name: &str, user: Option<u32>) -> io::Result<Option<Private>> {
+        let bare = self.walls.are_bare();
+        bare.then(|| Private::make(&self.owner.group(number, name), user)).transpose()
+    }
+
+    /// What the helper is told, and how the cell's paths are to be read.
+    fn order(
+        &self,
+        spec: CellSpec,
+        payload: Payload,
+        user: Option<u32>,
+        folder: Option<&Private>,
+    ) -> Result<(Order, Paths), SandboxError> {
+        let trees = trees_of(&spec.policy)?;
+        let mut env = spec.policy.environment();
+        let (mut argv, mut cwd) = (spec.argv, spec.cwd);
+        let mut paths = Paths::default();
+        let mut places = Places::default();
+        if let Some(folder) = folder {
+            if self.slots.is_some() && self.walls == Walls::Landlock {
+                trees.iter().try_for_each(reachable_by_others)?;
+            }
+            places = Places { out: folder.out(), tmp: folder.tmp() };
+            paths = Paths::bare(&trees, &places);
+            for text in env.values_mut().chain(&mut argv) {
+                *text = paths.text(text);
+            }
+            cwd = paths.inside(&cwd);
+            env.insert(READABLE.into(), readable(&trees));
+        }
+        let watched = Watched {
+            memory: self.groups.is_err(),
+            names: !matches!(self.walls, Walls::Namespaces),
+            bytes: self.walls.are_bare(),
+        };
+        let order = Order {
+            name: spec.name,
+            walls: self.walls.clone(),
+            parent: std::process::id() as i32,
+            user: user.filter(|_| self.walls != Walls::Nothing),
+            trees_attached: user.is_some() && !self.walls.are_bare(),
+            trees,
+            env,
+            argv,
+            cwd,
+            limits: spec.policy.limits,
+            places,
+            watched,
+            payload,
+        };
+        Ok((order, paths))
+    }
+
+    fn name(&self) -> &'static str {
+        match self.walls {
+            Walls::Namespaces | Walls::Given | Walls::Landlock => "native",
+            Walls::Bubblewrap { .. } => "bwrap",
+            Walls::Nothing => "off",
+        }
+    }
+
+    /// What is known to be enforced and to be missing without trying it.
+    fn known(&self) -> (Vec<String>, Vec<String>) {
+        let (mut enforced, mut missing): (Vec<&str>, Vec<String>) = (Vec::new(), Vec::new());
+        match &self.groups {
+            Ok(groups) => {
+                enforced.extend(["memory group", "process group"]);
+                if groups.limits_cpu() {
+                    enforced.push("processor group");
+                } else {
+                    missing.push("processor group: not delegated; cells share the processors freely".into());
+                }
+            }
+            Err(why) => {
+                enforced.extend(["memory per process and watch", "processes per user"]);
+                missing.push(format!("control groups: {why}"));
+            }
+        }
+        match &self.walls {
+            Walls::Landlock => {
+                enforced.push("disk watch");
+                missing.push(
+                    "a root of its own: programs can tell that the host's files and processes are there"
+                        .into(),
+                );
+            }
+            Walls::Nothing => {
+                enforced.push("disk watch");
+                missing.push("every wall: code runs with your own rights, as you asked".into());
+            }
+            _ => {}
+        }
+        if self.walls == Walls::Landlock && !crate::helper::landlock::keeps_signals() {
+            missing.push("landlock for signals: programs may not signal their own children either".into());
+        }
+        (enforced.into_iter().map(String::from).collect(), missing)
     }
 
     fn command(&self, helper_end: Channel, log_end: OwnedFd) -> io::Result<Command> {
@@ -206,18 +315,47 @@ fn trees_of(policy: &Policy) -> Result<Vec<Tree>, SandboxError> {
     Ok(trees)
 }
 
+/// The variable that tells a program without a root of its own what it may read, so that it can lock itself up further.
+const READABLE: &str = "CELL_READABLE";
+
+fn readable(trees: &[Tree]) -> String {
+    let shown = trees.iter().filter(|tree| tree.kind != TreeKind::Device);
+    let paths: Vec<String> = shown.map(|tree| tree.source.to_string_lossy().into_owned()).collect();
+    paths.join(":")
+}
+
 /// Opens the trees of a cell while this process is still root, because the cell's user may not reach them by path.
-fn open_trees(trees: &[Tree], uid: Option<u32>) -> Result<Vec<OwnedFd>, SandboxError> {
+fn open_trees(trees: &[Tree]) -> Result<Vec<OwnedFd>, SandboxError> {
     trees
         .iter()
         .map(|tree| {
             let doing = || format!("mounting {}", tree.source.display());
-            if uid.is_some() && tree.kind != TreeKind::Device {
+            if tree.kind != TreeKind::Device {
                 readable_by_others(&tree.source).doing(doing)?;
             }
             crate::helper::open_restricted(&tree.source, tree.kind).doing(doing)
         })
         .collect()
+}
+
+/// Without a root of its own a cell reaches its files by the host's paths, and its user is a stranger there.
+fn reachable_by_others(tree: &Tree) -> Result<(), SandboxError> {
+    let doing = || format!("showing {}", tree.source.display());
+    if tree.kind != TreeKind::Device {
+        readable_by_others(&tree.source).doing(doing)?;
+    }
+    for folder in tree.source.ancestors().skip(1) {
+        let mode = rustix::fs::stat(folder).doing(doing)?.st_mode;
+        if mode & 0o001 == 0 {
+            let why = format!(
+                "the cell's user may not pass through {} (mode {:o}); move what is needed elsewhere (ANSATZ_HOME), or run: chmod o+x {0}",
+                folder.display(),
+                mode & 0o7777
+            );
+            return Err(SandboxError::new(doing(), SandboxErrorKind::Policy(why)));
+        }
+    }
+    Ok(())
 }
 
 /// A cell of root runs as a user of its own, which has the rights of "others" on host files.

@@ -2,17 +2,25 @@
 
 use crate::backend::{Cleared, Hold};
 use crate::cgroup::{Counters, Group, GroupLimits};
+use crate::channel::{Channel, timespec};
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
+use crate::helper::memory;
+use crate::helper::order::Command;
 use crate::linux;
-use crate::slot::Slot;
+use crate::private::Private;
+use crate::slot::{Slot, WIDE_BASE};
 use crate::spawner::Spawner;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Time for a killed helper to disappear.
+const LAST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A helper process with everything that belongs to it. Dropped before it was cleared away, it leaves nothing behind.
 #[derive(Debug)]
@@ -24,6 +32,7 @@ pub(crate) struct Process {
     slot: Mutex<Option<Slot>>,
     uid: u32,
     cleared: AtomicBool,
+    bare: OnceLock<Bare>,
     /// The helper dies with the thread that made it.
     _spawner: Arc<Spawner>,
 }
@@ -60,6 +69,7 @@ impl Process {
             slot: Mutex::new(slot),
             uid,
             cleared: AtomicBool::new(false),
+            bare: OnceLock::new(),
             _spawner: spawner,
         };
         if let Some(group) = &process.group {
@@ -73,10 +83,32 @@ impl Process {
         let _ = self.init.set(init);
     }
 
-    fn is_over(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    /// Learns that no name space ends with the helper, and what has to be done about it.
+    pub(crate) fn learn_bare(&self, bare: Bare) {
+        let _ = self.bare.set(bare);
     }
+
+    fn is_over(&self, within: Duration) -> bool {
+        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&timespec(within)))
+            .is_ok_and(|ready| ready > 0)
+    }
+
+    /// Kills the helper, and what the kernel would not kill with it.
+    fn kill_hard(&self) {
+        if self.bare.get().is_some() {
+            memory::kill_descendants(self.pid.as_raw_nonzero().get());
+        }
+        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+    }
+}
+
+/// A cell that shares the host's processes and files.
+#[derive(Debug)]
+pub(crate) struct Bare {
+    /// The supervisor's channel: it is asked to end the cell, because only it can kill everything.
+    pub(crate) supervisor: Channel,
+    /// The cell's private folder on the host.
+    pub(crate) folder: Private,
 }
 
 impl Hold for Process {
@@ -85,6 +117,12 @@ impl Hold for Process {
     }
 
     fn kill(&self) {
+        if let Some(bare) = self.bare.get() {
+            if let Ok(command) = serde_json::to_vec(&Command::End) {
+                let _ = bare.supervisor.send(&command, &[]);
+            }
+            return;
+        }
         // The helper ends when PID 1 does; a helper that has no PID 1 yet ends itself.
         let _ = pidfd_send_signal(self.init.get().unwrap_or(&self.handle), Signal::KILL);
     }
@@ -108,13 +146,20 @@ impl Hold for Process {
     fn clear(&self) -> Cleared {
         self.cleared.store(true, Ordering::Relaxed);
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ended = self.is_over();
-        if !ended {
-            // Killed, but still there: it is left to the kernel.
-            let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+        if !self.is_over(Duration::ZERO) {
+            self.kill_hard();
         }
-        let cpu_s = if ended { linux::collect_child(self.pid).unwrap_or(0.0) } else { 0.0 };
-        let clean = ended && self.group.as_ref().is_none_or(|group| group.kill().1 && group.remove().is_ok());
+        // What is still there after that is left to the kernel.
+        let end = if self.is_over(LAST_TIME_MAX) { linux::collect_child(self.pid) } else { None };
+        let mut clean = end.is_some();
+        if let Some(bare) = self.bare.get() {
+            // A supervisor that ended by itself says whether it has cleared everything away.
+            let left = !end.is_some_and(|end| end.succeeded);
+            clean &= !left || (slot.is_some() && self.uid >= WIDE_BASE && memory::kill_user(self.uid));
+            clean &= bare.folder.remove();
+        }
+        clean &= self.group.as_ref().is_none_or(|group| group.kill().1 && group.remove().is_ok());
+        let cpu_s = end.map_or(0.0, |end| end.cpu_s);
         match slot {
             // Its user is never given away again.
             Some(slot) if !clean => slot.quarantine(),
@@ -129,8 +174,10 @@ impl Drop for Process {
         if self.cleared.load(Ordering::Relaxed) {
             return;
         }
-        self.kill();
-        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+        if let Some(init) = self.init.get() {
+            let _ = pidfd_send_signal(init, Signal::KILL);
+        }
+        self.kill_hard();
         linux::collect_child(self.pid);
         if let Some(group) = &self.group {
             group.kill();

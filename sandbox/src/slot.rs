@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Cells that one process may have at a time.
 const SLOTS: u32 = 128;
 /// Ids from here to 2^31 belong to nobody by convention: above those of people, services, containers and name spaces.
-const WIDE_BASE: u32 = 0x7000_0000;
+pub(crate) const WIDE_BASE: u32 = 0x7000_0000;
 /// Processes are told apart by this many ids in the wide range.
 const WIDE_PROCESSES: u32 = 1 << 21;
 /// Where only 16 bits of ids are mapped (a container), the range that dynamic services use is the least likely to clash.

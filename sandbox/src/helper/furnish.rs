@@ -1,12 +1,9 @@
 //! Performs the steps of the start for real. One step, one small action; the order is not decided here.
 
-use super::order::{Order, Tree, TreeKind};
+use super::order::{Order, TreeKind};
 use super::sequence::{Kernel, Rlimit, Step, folders_to};
+use super::{bubblewrap, landlock, memory};
 use crate::linux::{self, Attributes};
-use landlock::{
-    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
-};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change,
@@ -26,9 +23,10 @@ const OOM_SCORE: i32 = 500;
 
 /// The kernel of this host.
 pub(crate) struct Linux {
-    sources: Vec<Tree>,
+    order: Order,
     trees: Vec<Option<OwnedFd>>,
     control: Option<OwnedFd>,
+    staged: bool,
     outside: Option<(u32, u32)>,
     landlock: &'static str,
 }
@@ -38,7 +36,7 @@ impl Linux {
     pub(crate) fn new(order: &Order, trees: Vec<OwnedFd>) -> Self {
         let mut trees: Vec<_> = trees.into_iter().map(Some).collect();
         trees.resize_with(order.trees.len(), || None);
-        Self { sources: order.trees.clone(), trees, control: None, outside: None, landlock: "none" }
+        Self { order: order.clone(), trees, control: None, staged: false, outside: None, landlock: "none" }
     }
 
     /// The program's control channel, to be put at descriptor 3.
@@ -57,10 +55,20 @@ impl Kernel for Linux {
         match step {
             Step::BecomeUser(id) => become_user(*id),
             Step::RefuseRoot => refuse_root(),
+            Step::Stage => {
+                bubblewrap::stage(std::mem::take(&mut self.trees))?;
+                self.staged = true;
+                Ok(())
+            }
+            Step::BecomeBubblewrap(program) => Err(bubblewrap::become_it(program, &self.order, self.staged)),
+            Step::AdoptOrphans => {
+                rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(Into::into)
+            }
             Step::NewSession => new_session(),
             Step::DieWithParent(parent) => die_with_parent(*parent),
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true).map_err(Into::into),
             Step::Limit(which, value) => limit(*which, *value),
+            Step::MoreProcesses(more) => limit(Rlimit::Processes, memory::processes_of_user()? + more),
             Step::PreferForOom => prefer_for_oom(),
             Step::NewNamespaces => {
                 // Inside, the ids read as the overflow id until they are mapped.
@@ -98,20 +106,25 @@ impl Kernel for Linux {
             }
             Step::ProgramDescriptors => self.program_descriptors(),
             Step::Landlock => {
-                self.landlock = landlock_domain().map_err(io::Error::other)?;
+                let given = if self.order.walls.are_bare() {
+                    landlock::around_program(&self.order)
+                } else {
+                    landlock::inside_walls()
+                };
+                self.landlock = given.map_err(io::Error::other)?;
                 Ok(())
             }
-            Step::Seccomp => {
-                let filters = linux::seccomp::filters().map_err(io::Error::other)?;
-                linux::seccomp::install(&filters).map_err(io::Error::other)
-            }
+            Step::NoAddresses => install(linux::seccomp::no_addresses()),
+            Step::OwnSignals if landlock::keeps_signals() => Ok(()),
+            Step::OwnSignals => install(linux::seccomp::own_signals(std::process::id())),
+            Step::Seccomp => install(linux::seccomp::filters()),
         }
     }
 }
 
 impl Linux {
     fn open(&mut self, index: usize) -> io::Result<()> {
-        let tree = &self.sources[index];
+        let tree = &self.order.trees[index];
         self.trees[index] =
             Some(open_restricted(&tree.source, tree.kind).map_err(|error| naming(&tree.source, &error))?);
         Ok(())
@@ -325,24 +338,8 @@ fn drop_capabilities() -> io::Result<()> {
     linux::drop_capabilities()
 }
 
-/// Confines the program to reading everything that is mounted and writing its scratch folders, with no signals and no
-/// abstract sockets outward. A second barrier behind the mounts; takes what the kernel offers and says how much that was.
-fn landlock_domain() -> Result<&'static str, landlock::RulesetError> {
-    let abi = ABI::V6;
-    let everything = AccessFs::from_all(abi);
-    let devices = AccessFs::WriteFile | AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::IoctlDev;
-    let status = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(everything)?
-        .scope(Scope::from_all(abi))?
-        .create()?
-        .add_rules(path_beneath_rules(["/"], AccessFs::from_read(abi)))?
-        .add_rules(path_beneath_rules(["/out", "/tmp", "/dev/shm"], everything))?
-        .add_rules(path_beneath_rules(["/dev"], devices))?
-        .restrict_self()?;
-    Ok(match status.ruleset {
-        RulesetStatus::FullyEnforced => "full",
-        RulesetStatus::PartiallyEnforced => "partial",
-        RulesetStatus::NotEnforced => "none",
-    })
+fn install<E: std::error::Error + Send + Sync + 'static>(
+    filters: Result<Vec<linux::seccomp::Program>, E>,
+) -> io::Result<()> {
+    linux::seccomp::install(&filters.map_err(io::Error::other)?).map_err(io::Error::other)
 }

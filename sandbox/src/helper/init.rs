@@ -1,12 +1,14 @@
-//! PID 1 of a cell: furnishes it, starts the program, reaps, watches memory where no control group does, and ends.
+//! The supervisor of a cell: furnishes it, starts the program, reaps, watches what no one else does, and ends.
 //!
-//! When PID 1 ends, the kernel kills everything in the cell; it ends when the program does, when the host closes its
-//! channel, or when it is killed. It trusts nothing that the program does: it reads no file that the program can write.
+//! It ends when the program does, when the host closes its channel, or when it is killed. Normally it is PID 1, and when that
+//! ends, the kernel kills everything in the cell; where the host allows no name space for processes it adopts the orphans
+//! and kills everything itself. It trusts nothing that the program does: it reads no file that the program can write.
 
 use super::furnish::Linux;
-use super::memory::{Limit, Watch};
+use super::memory::{Limit, Watch, kill_descendants};
 use super::order::{Command, Event, Order};
 use super::payload::{self, Word};
+use super::quota::Quota;
 use super::sequence::{StepError, furnish, perform_all};
 use super::{tell, tell_failure};
 use crate::channel::{Channel, timespec};
@@ -17,10 +19,14 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often memory is looked at where PID 1 has to do it.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
+/// How often the writable folders are looked at where they have to be; a walk through a large one takes its time.
+const QUOTA_EVERY: Duration = Duration::from_millis(100);
+/// The exit code of a supervisor that could not clear everything away.
+const LEFT_OVER: i32 = 3;
 /// How often PID 1 wakes when nothing happens.
 const IDLE: Duration = Duration::from_secs(5);
 /// Time for the program's process to lock itself and start.
@@ -36,12 +42,20 @@ pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control
             tell(&supervisor, &Event::Ready { landlock: started.landlock }, &descriptors);
             // The host keeps them; PID 1 has no use for them.
             drop((started.out, started.own));
-            let mut init =
-                Init { supervisor, program: started.program, watch: order.watch_memory.then(Watch::default) };
-            if let Some(watch) = &mut init.watch {
-                watch.set_cell(started.program, order.limits.memory_bytes);
+            let watch = order.watched.memory.then(|| Watch::new(started.program, order.limits.memory_bytes));
+            let mut init = Init {
+                supervisor,
+                program: started.program,
+                watch,
+                quota: started.quota,
+                quota_looked: Instant::now(),
+                bare: order.walls.are_bare(),
+            };
+            let code = init.look_after(&started.signals);
+            if init.bare && !kill_descendants(rustix::process::getpid().as_raw_nonzero().get()) {
+                return LEFT_OVER;
             }
-            init.look_after(&started.signals)
+            code
         }
     }
 }
@@ -51,6 +65,7 @@ struct Started {
     out: OwnedFd,
     own: OwnedFd,
     signals: OwnedFd,
+    quota: Option<Quota>,
     landlock: String,
 }
 
@@ -58,8 +73,9 @@ fn begin(order: &Order, kernel: &mut Linux, control: OwnedFd) -> Result<Started,
     let failed = |step: &str, source: io::Error| StepError { step: step.to_owned(), source };
     perform_all(kernel, &furnish(order))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let out =
-        rustix::fs::open("/out", flags, Mode::empty()).map_err(|errno| failed("open /out", errno.into()))?;
+    let out = rustix::fs::open(&order.places.out, flags, Mode::empty())
+        .map_err(|errno| failed("open the folder for results", errno.into()))?;
+    let quota = Quota::new(order).map_err(|error| failed("watch the writable folders", error))?;
     // The host gets a handle of PID 1 from PID 1: by number it might come too late for a very short program.
     let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(|errno| failed("open a handle of PID 1", errno.into()))?;
@@ -67,12 +83,20 @@ fn begin(order: &Order, kernel: &mut Linux, control: OwnedFd) -> Result<Started,
     let (read_end, write_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|errno| failed("make a pipe", errno.into()))?;
     let Some(program) = linux::fork().map_err(|error| failed("fork the program", error))? else {
-        drop((read_end, out, own, signals));
+        drop((read_end, out, own, signals, quota));
         linux::leave(payload::run(order, kernel, control, write_end));
     };
     drop((write_end, control));
-    let landlock = await_word(read_end)?;
-    Ok(Started { program, out, own, signals, landlock })
+    let landlock = match await_word(read_end) {
+        Ok(landlock) => landlock,
+        Err(error) => {
+            if order.walls.are_bare() {
+                kill_descendants(rustix::process::getpid().as_raw_nonzero().get());
+            }
+            return Err(error);
+        }
+    };
+    Ok(Started { program, out, own, signals, quota, landlock })
 }
 
 /// Waits until the program runs or has said why not.
@@ -112,11 +136,14 @@ struct Init {
     supervisor: Channel,
     program: Pid,
     watch: Option<Watch>,
+    quota: Option<Quota>,
+    quota_looked: Instant,
+    bare: bool,
 }
 
 impl Init {
     fn look_after(&mut self, signals: &OwnedFd) -> i32 {
-        let every = if self.watch.is_some() { WATCH_EVERY } else { IDLE };
+        let every = if self.watch.is_some() || self.quota.is_some() { WATCH_EVERY } else { IDLE };
         loop {
             let mut ready =
                 [PollFd::new(&self.supervisor, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
@@ -136,6 +163,7 @@ impl Init {
                 return 0;
             }
             self.hold_to_memory();
+            self.hold_to_quota();
         }
     }
 
@@ -168,7 +196,7 @@ impl Init {
             Ok(Command::Watch { trial, pid, memory_bytes }) => self.watch_trial(trial, pid, memory_bytes),
             Ok(Command::Sweep { trial }) => self.sweep(trial),
             // Host and helper are the same build: anything else is a bug, and an unsupervised cell must not go on.
-            Err(_) => return false,
+            Ok(Command::End) | Err(_) => return false,
         }
         true
     }
@@ -201,6 +229,20 @@ impl Init {
         };
         for (trial, bytes) in watch.look() {
             tell(&self.supervisor, &Event::Over { trial, bytes }, &[]);
+        }
+    }
+
+    fn hold_to_quota(&mut self) {
+        let Some(quota) = &self.quota else { return };
+        if self.quota_looked.elapsed() < QUOTA_EVERY {
+            return;
+        }
+        let over = quota.is_over();
+        self.quota_looked = Instant::now();
+        if over {
+            self.quota = None;
+            tell(&self.supervisor, &Event::Full, &[]);
+            let _ = rustix::process::kill_process(self.program, Signal::KILL);
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Memory of a cell's processes, looked at from PID 1, for hosts without a control group to count it.
+//! Memory of a cell's processes, looked at by the supervisor, for hosts without a control group to count it.
+//!
+//! The supervisor is PID 1 of the cell, or, where the host allows no name spaces, the process that adopts its orphans.
 //!
 //! Counts resident private memory. A forked trial shares the zygote's pages, so what the zygote held at the fork is
 //! subtracted once from the trial's first process; forks of a trial count in full, which errs on the strict side.
@@ -53,8 +55,10 @@ struct Trial {
 }
 
 /// Holds a cell and its trials to their memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
+    /// The supervisor itself, which everything in the cell descends from.
+    root: i32,
     program: i32,
     cell_bytes: u64,
     trials: BTreeMap<u32, Trial>,
@@ -62,14 +66,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Holds everything in the cell together to a limit.
-    pub(crate) fn set_cell(&mut self, program: Pid, bytes: u64) {
-        self.program = program.as_raw_nonzero().get();
-        self.cell_bytes = bytes;
+    pub(crate) fn new(program: Pid, cell_bytes: u64) -> Self {
+        let (root, program) = (rustix::process::getpid(), program.as_raw_nonzero().get());
+        Self { root: root.as_raw_nonzero().get(), program, cell_bytes, trials: BTreeMap::new() }
     }
 
     /// Holds a trial to a limit from now on.
     pub(crate) fn add_trial(&mut self, trial: u32, first: Pid, limit: Limit) {
-        let table = read_table();
+        let table = read_table(self.root);
         let first = first.as_raw_nonzero().get();
         let of = |pid: i32| table.get(&pid);
         let shared_bytes =
@@ -86,7 +90,7 @@ impl Watch {
 
     /// Looks once, kills what is over its limit and returns it with its size; `None` is the cell.
     pub(crate) fn look(&mut self) -> Vec<(Option<u32>, u64)> {
-        let table = read_table();
+        let table = read_table(self.root);
         let mut over = Vec::new();
         let mut shared = 0;
         for (number, trial) in &mut self.trials {
@@ -101,7 +105,7 @@ impl Watch {
                 over.push((Some(*number), own));
             }
         }
-        let everybody: BTreeSet<i32> = table.keys().copied().filter(|pid| *pid != 1).collect();
+        let everybody: BTreeSet<i32> = table.keys().copied().filter(|pid| *pid != self.root).collect();
         let whole = total(&table, &everybody, |process| process.bytes).saturating_sub(shared);
         if whole > self.cell_bytes {
             kill_all(&everybody, Signal::KILL);
@@ -117,7 +121,7 @@ impl Watch {
         let deadline = Instant::now() + SWEEP_TIME_MAX;
         let known = self.trials.remove(&trial);
         let clean = loop {
-            let table = read_table();
+            let table = read_table(self.root);
             let mut left = known.as_ref().map(|trial| trial.family(&table)).unwrap_or_default();
             left.extend(self.orphans(&table));
             if left.is_empty() {
@@ -130,7 +134,7 @@ impl Watch {
             kill_all(&left, Signal::STOP);
             kill_all(&left, Signal::KILL);
             killed.extend(left);
-            reap_orphans(self.program);
+            reap_orphans(&table, self.root, self.program);
             std::thread::sleep(SWEEP_PAUSE);
         };
         let (ticks, peak_bytes) = known.map_or((0, 0), |trial| (trial.ticks, trial.peak_bytes));
@@ -141,7 +145,7 @@ impl Watch {
     fn orphans(&self, table: &Table) -> BTreeSet<i32> {
         let adopted = table
             .values()
-            .filter(|process| process.parent == 1 && process.pid != self.program && !process.zombie);
+            .filter(|process| process.parent == self.root && process.pid != self.program && !process.zombie);
         adopted.flat_map(|process| descendants(table, process.pid)).collect()
     }
 }
@@ -180,21 +184,122 @@ fn kill_all(pids: &BTreeSet<i32>, signal: Signal) {
     }
 }
 
-/// Collects ended orphans, but never the program: its status belongs to PID 1's main loop.
-fn reap_orphans(program: i32) {
-    for process in read_table()
-        .values()
-        .filter(|process| process.zombie && process.parent == 1 && process.pid != program)
-    {
+/// Collects ended orphans, but never the program: its status belongs to the supervisor's main loop.
+fn reap_orphans(table: &Table, root: i32, program: i32) {
+    for process in table.values().filter(|process| process.parent == root && process.pid != program) {
         let _ = rustix::process::waitpid(Pid::from_raw(process.pid), WaitOptions::NOHANG);
     }
+}
+
+/// Kills everything that descends from `root`, which may be this process, until nothing is left. Returns whether that was
+/// achieved.
+///
+/// For cells without a name space that would end with its first process.
+pub(crate) fn kill_descendants(root: i32) -> bool {
+    let deadline = Instant::now() + SWEEP_TIME_MAX;
+    let own = Pid::from_raw(root) == Some(rustix::process::getpid());
+    loop {
+        let left: BTreeSet<i32> = living(&read_table(root)).into_iter().filter(|pid| *pid != root).collect();
+        if left.is_empty() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        kill_all(&left, Signal::STOP);
+        kill_all(&left, Signal::KILL);
+        if own {
+            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        }
+        std::thread::sleep(SWEEP_PAUSE);
+    }
+}
+
+/// Kills every process of a user that belongs to one cell alone. Returns whether none is left.
+pub(crate) fn kill_user(user: u32) -> bool {
+    let deadline = Instant::now() + SWEEP_TIME_MAX;
+    loop {
+        let pids: BTreeSet<i32> = living(&read_whole_table())
+            .into_iter()
+            .filter(|pid| owner_of(std::path::Path::new(&format!("/proc/{pid}"))) == Some(user))
+            .collect();
+        if pids.is_empty() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        kill_all(&pids, Signal::KILL);
+        std::thread::sleep(SWEEP_PAUSE);
+    }
+}
+
+fn living(table: &Table) -> BTreeSet<i32> {
+    table.values().filter(|process| !process.zombie).map(|process| process.pid).collect()
+}
+
+/// Processes and threads that this user has on the host.
+pub(crate) fn processes_of_user() -> std::io::Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::getuid().as_raw();
+    let own = std::fs::read_dir("/proc")?.flatten().filter(|entry| owner_of(&entry.path()) == Some(own));
+    // A folder has two links more than it has folders in it, and each thread is one.
+    let threads = own.map(|entry| {
+        std::fs::metadata(entry.path().join("task")).map_or(1, |task| task.nlink().saturating_sub(2))
+    });
+    Ok(threads.sum())
+}
+
+fn owner_of(process: &std::path::Path) -> Option<u32> {
+    let status = std::fs::read_to_string(process.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 fn ticks_per_second() -> f64 {
     rustix::param::clock_ticks_per_second() as f64
 }
 
-fn read_table() -> Table {
+/// Everything that descends from `root`, itself included.
+fn read_table(root: i32) -> Table {
+    match children_of(root) {
+        // Inside a name space of its own everything does.
+        _ if root == 1 => read_whole_table(),
+        Some(children) => {
+            let mut table: Table = read_process(root).map(|process| (root, process)).into_iter().collect();
+            let mut pending = children;
+            while let Some(pid) = pending.pop() {
+                // A process that is met again has a new parent; one look at it is enough.
+                if !table.contains_key(&pid)
+                    && let Some(process) = read_process(pid)
+                {
+                    table.insert(pid, process);
+                    pending.extend(children_of(pid).unwrap_or_default());
+                }
+            }
+            table
+        }
+        // This kernel keeps no lists of children.
+        None => {
+            let whole = read_whole_table();
+            let family = descendants(&whole, root);
+            let zombies = |process: &Process| process.zombie && family.contains(&process.parent);
+            whole.into_iter().filter(|(pid, process)| family.contains(pid) || zombies(process)).collect()
+        }
+    }
+}
+
+/// The children of all threads of a process.
+fn children_of(pid: i32) -> Option<Vec<i32>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let list = std::fs::read_to_string(thread.path().join("children")).ok()?;
+        children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(children)
+}
+
+fn read_whole_table() -> Table {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Table::new();
     };
@@ -251,7 +356,7 @@ mod tests {
     #[test]
     fn orphans_are_the_adopted_but_not_the_program() {
         let table: Table = [process(1, 0), process(2, 1), process(3, 2), process(8, 1), process(9, 8)].into();
-        let watch = Watch { program: 2, ..Watch::default() };
+        let watch = Watch { root: 1, program: 2, cell_bytes: 0, trials: BTreeMap::new() };
         assert_eq!(watch.orphans(&table), BTreeSet::from([8, 9]));
     }
 

@@ -4,20 +4,25 @@
 //! start sequence, forks PID 1, which furnishes the cell, forks the program and then looks after it. A helper has one
 //! thread and never reads its arguments or environment.
 
+mod bubblewrap;
 mod furnish;
-pub(crate) use furnish::open_restricted;
 mod init;
+pub(crate) mod landlock;
 pub(crate) mod memory;
 pub(crate) mod order;
 mod payload;
 pub(crate) mod probe;
+mod quota;
 pub(crate) mod sequence;
+
+pub(crate) use furnish::open_restricted;
+pub(crate) use quota::Room;
 
 use crate::channel::Channel;
 use crate::error::SandboxError;
 use crate::linux;
 use furnish::Linux;
-use order::{Event, Order};
+use order::{Event, Order, Walls};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::WaitOptions;
 use sequence::{StepError, perform_all};
@@ -56,15 +61,31 @@ fn take_order() -> Result<(Channel, Order, Vec<OwnedFd>), SandboxError> {
     Ok((supervisor, order, message.descriptors))
 }
 
-/// Outside the new pid name space: enter it, fork PID 1, wait for it.
+/// Where the host has started us: goes inside, or makes somebody else's inside its own.
 fn enter(supervisor: Channel, order: &Order, mut descriptors: Vec<OwnedFd>) -> i32 {
     if descriptors.is_empty() {
         return 2;
     }
     let control = descriptors.remove(0);
     let mut kernel = Linux::new(order, descriptors);
+    if matches!(order.walls, Walls::Bubblewrap { .. }) {
+        // What is started inside finds the channel where it always is.
+        if let Err(error) = rustix::io::fcntl_dupfd_cloexec(&supervisor, 10)
+            .map_err(std::io::Error::from)
+            .and_then(|channel| linux::place(channel, 0))
+        {
+            return tell_failure(
+                &supervisor,
+                StepError { step: "pass the channel on".into(), source: error },
+            );
+        }
+    }
     if let Err(error) = perform_all(&mut kernel, &sequence::enter(order)) {
         return tell_failure(&supervisor, error);
+    }
+    if order.walls != Walls::Namespaces {
+        // This process is the supervisor: either PID 1 already, or there is no name space to be first in.
+        return init::run(supervisor, order, kernel, control);
     }
     match linux::fork() {
         Err(source) => tell_failure(&supervisor, StepError { step: "fork PID 1".into(), source }),

@@ -32,17 +32,64 @@ pub(crate) struct Order {
     pub(crate) cwd: PathBuf,
     /// Limits.
     pub(crate) limits: Limits,
-    /// Whether PID 1 has to watch memory because no control group does.
-    pub(crate) watch_memory: bool,
+    /// Where the writable folders lie.
+    pub(crate) places: Places,
+    /// What the supervisor has to watch.
+    pub(crate) watched: Watched,
     /// What runs.
     pub(crate) payload: Payload,
 }
 
 /// Who makes the walls of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Walls {
     /// The helper itself, with name spaces.
     Namespaces,
+    /// Bubblewrap, which the helper becomes; it starts the helper once more inside. A second order with `Given` follows.
+    Bubblewrap {
+        /// The program.
+        program: PathBuf,
+    },
+    /// Somebody else has made them: this process is the first one inside and has nothing to furnish.
+    Given,
+    /// None that could be seen: Landlock, system call list and resource limits around the program alone.
+    Landlock,
+    /// None at all.
+    Nothing,
+}
+
+impl Walls {
+    /// Whether the cell shares the host's view of files and processes, so that paths must be translated and the supervisor
+    /// must clear away by itself.
+    pub(crate) fn are_bare(&self) -> bool {
+        matches!(self, Self::Landlock | Self::Nothing)
+    }
+}
+
+/// Where the writable folders of a cell lie, as its processes see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Places {
+    /// The folder that is collected from.
+    pub(crate) out: PathBuf,
+    /// Scratch.
+    pub(crate) tmp: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { out: "/out".into(), tmp: "/tmp".into() }
+    }
+}
+
+/// What the supervisor has to watch because the kernel does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Watched {
+    /// Memory: there is no control group.
+    pub(crate) memory: bool,
+    /// Files and folders in the writable folders: the file system has a size of its own, but counts no names.
+    pub(crate) names: bool,
+    /// Size as well: the writable folders are ordinary folders of the host.
+    pub(crate) bytes: bool,
 }
 
 /// What runs in a cell.
@@ -96,6 +143,8 @@ pub(crate) enum Command {
     },
     /// Ask the program to end (SIGTERM).
     Terminate,
+    /// Kill everything and end.
+    End,
 }
 
 /// What the cell tells the host.
@@ -133,6 +182,8 @@ pub(crate) enum Event {
         /// What it had in bytes.
         bytes: u64,
     },
+    /// The writable folders held more than allowed; the cell has been killed.
+    Full,
     /// Nothing of a trial is left.
     Swept {
         /// The trial.

@@ -39,7 +39,7 @@ pub(crate) fn run(order: &Order, kernel: &mut Linux, control: OwnedFd, word: Own
             match &order.payload {
                 Payload::Probe(probe) => {
                     drop(pipe);
-                    return run_probe(probe);
+                    return run_probe(probe, order);
                 }
                 Payload::Program => become_program(order),
             }
@@ -50,11 +50,11 @@ pub(crate) fn run(order: &Order, kernel: &mut Linux, control: OwnedFd, word: Own
     NOT_STARTED
 }
 
-fn run_probe(probe: &Probe) -> i32 {
+fn run_probe(probe: &Probe, order: &Order) -> i32 {
     // Whatever is left of the start is closed, as it would be for a program. This process leaves without dropping anything,
     // so nothing is closed twice.
     match linux::close_from(4) {
-        Ok(()) => super::probe::run(probe),
+        Ok(()) => super::probe::run(probe, order),
         Err(_) => NOT_STARTED,
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here can do harm where a barrier is missing: files are opened and closed unread and unwritten, connections go
 //! to a canary that the host listens on, calls get arguments that change nothing.
 
+use super::order::{Order, Places, Walls};
 use crate::channel::Channel;
 use crate::linux;
 use serde::{Deserialize, Serialize};
@@ -48,14 +49,15 @@ pub(crate) struct Attempt {
 }
 
 /// Runs a probe. Descriptor 3 is the control channel; returns the exit code.
-pub(crate) fn run(probe: &Probe) -> i32 {
+pub(crate) fn run(probe: &Probe, order: &Order) -> i32 {
     match probe {
-        Probe::Barriers { port, canary } => report(&barriers(*port, canary)),
+        Probe::Barriers { .. } if order.walls == Walls::Nothing => report(&[own_folders(&order.places)]),
+        Probe::Barriers { port, canary } => report(&barriers(*port, canary, order)),
         Probe::Memory => grow(),
         Probe::Processes => fork_many(),
         Probe::Sleep => sleep(),
         Probe::Output => flood(),
-        Probe::Disk => fill(),
+        Probe::Disk => fill(&order.places.out),
     }
 }
 
@@ -90,13 +92,14 @@ fn attempt(name: &str, tried: &str, result: Result<String, io::Error>, expected:
     Attempt { name: name.into(), tried: tried.into(), held, seen }
 }
 
-fn barriers(port: u16, canary: &Path) -> Vec<Attempt> {
-    let mut all = Vec::new();
-    all.extend(files(canary));
-    all.extend(network(port));
+fn barriers(port: u16, canary: &Path, order: &Order) -> Vec<Attempt> {
+    let bare = order.walls.are_bare();
+    let mut all = host_files(canary, bare);
+    all.extend(if bare { beside_the_host(&order.places) } else { own_root() });
+    all.push(own_folders(&order.places));
+    all.extend(network(port, bare));
     all.extend(calls());
-    all.push(privileges());
-    all.push(processes());
+    all.push(privileges(bare));
     all
 }
 
@@ -105,47 +108,84 @@ fn open(path: &Path, write: bool) -> io::Result<String> {
     Ok(format!("{} could be opened", path.display()))
 }
 
-fn files(canary: &Path) -> Vec<Attempt> {
-    let absent = [libc::ENOENT];
-    let closed = [libc::EROFS, libc::EACCES, libc::EPERM];
-    let make = |path: &str| std::fs::File::create(path).map(|_| format!("{path} could be made"));
-    let mut all = vec![
-        attempt("host files", "open a file of the host", open(canary, false), &absent),
-        attempt("host files", "open /etc/shadow", open(Path::new("/etc/shadow"), false), &absent),
-        attempt("host files", "open /sys/fs/cgroup", open(Path::new("/sys/fs/cgroup"), false), &absent),
-        attempt("secrets", "read PID 1's environment", open(Path::new("/proc/1/environ"), false), &closed),
-        attempt("secrets", "open PID 1's executable", open(Path::new("/proc/1/exe"), false), &closed),
+const CLOSED: [i32; 3] = [libc::EROFS, libc::EACCES, libc::EPERM];
+
+fn make(path: &Path) -> io::Result<String> {
+    std::fs::File::create(path).map(|_| format!("{} could be made", path.display()))
+}
+
+/// Inside walls the host's files are not there; without them they are there and cannot be opened.
+fn host_files(canary: &Path, bare: bool) -> Vec<Attempt> {
+    let shut = [if bare { libc::EACCES } else { libc::ENOENT }];
+    let open = |path: &str, write| open(Path::new(path), write);
+    vec![
+        attempt("host files", "open a file of the host", self::open(canary, false), &shut),
+        attempt("host files", "open /etc/shadow", open("/etc/shadow", false), &shut),
+        attempt("host files", "open /sys/fs/cgroup", open("/sys/fs/cgroup", false), &shut),
         attempt(
             "kernel settings",
             "open core_pattern to write",
-            open(Path::new("/proc/sys/kernel/core_pattern"), true),
-            &closed,
+            open("/proc/sys/kernel/core_pattern", true),
+            &CLOSED,
         ),
-        attempt("read-only root", "make a file in /", make("/canary"), &closed),
-        attempt("read-only root", "make a file in /in", make("/in/canary"), &closed),
-    ];
-    let works = make("/out/canary").is_ok()
-        && make("/tmp/canary").is_ok()
-        && std::fs::remove_file("/out/canary").is_ok();
-    all.push(Attempt {
+    ]
+}
+
+fn own_root() -> Vec<Attempt> {
+    let open = |path: &str| open(Path::new(path), false);
+    let make = |path: &str| make(Path::new(path));
+    vec![
+        attempt("secrets", "read PID 1's environment", open("/proc/1/environ"), &CLOSED),
+        attempt("secrets", "open PID 1's executable", open("/proc/1/exe"), &CLOSED),
+        attempt("read-only root", "make a file in /", make("/canary"), &CLOSED),
+        attempt("read-only root", "make a file in /in", make("/in/canary"), &CLOSED),
+        processes(),
+    ]
+}
+
+fn beside_the_host(places: &Places) -> Vec<Attempt> {
+    let parent = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
+    let of_parent = |what: &str| open(Path::new(&format!("/proc/{parent}/{what}")), false);
+    let beside = places.out.with_file_name("canary");
+    let listed = std::fs::read_dir("/proc").map(|entries| format!("{} entries in sight", entries.count()));
+    let signalled = linux::try_call(libc::SYS_kill, [i64::from(parent), 0, 0]);
+    vec![
+        attempt("secrets", "read the supervisor's environment", of_parent("environ"), &CLOSED),
+        attempt("secrets", "open the supervisor's memory", of_parent("mem"), &CLOSED),
+        attempt("host files", "make a file beside the own folder", make(&beside), &CLOSED),
+        attempt("other processes", "list processes", listed, &CLOSED),
+        attempt("other processes", "signal the supervisor", signalled.map(|_| "it can be".into()), &CLOSED),
+    ]
+}
+
+fn own_folders(places: &Places) -> Attempt {
+    let (out, tmp) = (places.out.join("canary"), places.tmp.join("canary"));
+    let works = make(&out).is_ok() && make(&tmp).is_ok() && std::fs::remove_file(&out).is_ok();
+    Attempt {
         name: "own folder".into(),
         tried: "make a file in /out and /tmp".into(),
         held: works,
         seen: if works { "works, as it must" } else { "does not work" }.into(),
-    });
-    all
+    }
 }
 
-fn network(port: u16) -> Vec<Attempt> {
+fn network(port: u16, bare: bool) -> Vec<Attempt> {
+    // An own network has no way anywhere; in the host's a socket cannot be had.
+    let answer = |walled: i32| [if bare { libc::EPERM } else { walled }];
     let connect = |address: SocketAddr| {
         TcpStream::connect_timeout(&address, CONNECT_TIME_MAX).map(|_| format!("{address} answered"))
     };
     let away = SocketAddr::from((Ipv4Addr::from(FAR_AWAY.0), FAR_AWAY.1));
     let mut all =
-        vec![attempt("network", "connect to an address outside", connect(away), &[libc::ENETUNREACH])];
+        vec![attempt("network", "connect to an address outside", connect(away), &answer(libc::ENETUNREACH))];
     if port != 0 {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        all.push(attempt("network", "connect to a port of the host", connect(local), &[libc::ECONNREFUSED]));
+        all.push(attempt(
+            "network",
+            "connect to a port of the host",
+            connect(local),
+            &answer(libc::ECONNREFUSED),
+        ));
     }
     all
 }
@@ -176,12 +216,13 @@ fn calls() -> Vec<Attempt> {
     ]
 }
 
-fn privileges() -> Attempt {
+fn privileges(bare: bool) -> Attempt {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map_or("?", str::trim);
     let held = value("NoNewPrivs:") == "1"
         && value("Seccomp:") == "2"
-        && ["CapEff:", "CapPrm:", "CapBnd:", "CapInh:", "CapAmb:"]
+        // The bounding set can only be emptied with a privilege, and without new privileges it bounds nothing.
+        && ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:", "CapBnd:"][..if bare { 4 } else { 5 }]
             .iter()
             .all(|set| value(set).trim_matches('0').is_empty());
     let seen = format!(
@@ -241,8 +282,8 @@ fn flood() -> i32 {
     6
 }
 
-fn fill() -> i32 {
-    let Ok(mut file) = std::fs::File::create("/out/full") else {
+fn fill(out: &Path) -> i32 {
+    let Ok(mut file) = std::fs::File::create(out.join("full")) else {
         return 7;
     };
     let piece = vec![1_u8; 1 << 16];

@@ -1,9 +1,10 @@
 //! The start of a cell as a list of steps. The order is the security; it is data, so that a test can read it.
 //!
-//! Three lists for three processes: [`enter`] outside the new pid name space, [`furnish`] as PID 1, [`lock`] in the program's
-//! process right before it starts. Performing a step is another module's work, behind [`Kernel`].
+//! Three lists for three processes: [`enter`] where the host has started us, [`furnish`] as the first process inside, [`lock`]
+//! in the program's process right before it starts. Which steps they hold depends on who makes the walls. Performing a step is
+//! another module's work, behind [`Kernel`].
 
-use super::order::{INSIDE_ID, Order, TreeKind};
+use super::order::{INSIDE_ID, Order, TreeKind, Walls};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,15 +13,15 @@ use std::path::{Path, PathBuf};
 const ROOT_BYTES: u64 = 1 << 20;
 const ROOT_INODES: u64 = 4096;
 /// Files in `/tmp` and `/dev/shm`: far more than any library needs, far fewer than hurt.
-const TMP_INODES: u64 = 200_000;
+pub(crate) const TMP_INODES: u64 = 200_000;
 
 /// The helper and PID 1 count among the processes of a cell.
-const OWN_PROCESSES: u64 = 2;
+pub(crate) const OWN_PROCESSES: u64 = 2;
 /// Where a group counts processes, the limit per user stands behind it, a little higher: the group says when it refuses.
 const SECOND_BARRIER: u64 = 32;
 
 /// Kernel tables that tell about the host or its hardware.
-const PROC_MASKED: [&str; 10] = [
+pub(crate) const PROC_MASKED: [&str; 10] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/kcore",
@@ -33,15 +34,27 @@ const PROC_MASKED: [&str; 10] = [
     "/proc/interrupts",
 ];
 /// Kernel settings. Reading is harmless, writing may reach the host whatever the uid.
-const PROC_READ_ONLY: [&str; 5] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
+pub(crate) const PROC_READ_ONLY: [&str; 5] =
+    ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
 
 /// Who is who inside. Names only, so that libraries which ask for a home or a user name get an answer.
-const ETC: [(&str, &str); 5] = [
+pub(crate) const ETC: [(&str, &str); 5] = [
     ("/etc/passwd", "cell:x:1000:1000:cell:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
     ("/etc/group", "cell:x:1000:\nnogroup:x:65534:\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
     ("/etc/resolv.conf", ""),
+];
+
+/// Folders that every cell has, beside those of its mounts.
+pub(crate) const FOLDERS: [&str; 6] = ["/proc", "/dev", "/out", "/tmp", "/etc", "/in"];
+
+/// The usual names of a process's own descriptors.
+pub(crate) const LINKS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
 ];
 
 /// A limit of the kernel for one process.
@@ -61,21 +74,42 @@ pub(crate) enum Rlimit {
 pub(crate) enum Step {
     BecomeUser(u32),
     RefuseRoot,
+    /// Puts what is to be shown where bubblewrap can reach it as an ordinary user.
+    Stage,
+    /// Becomes bubblewrap. Returns only when that fails.
+    BecomeBubblewrap(PathBuf),
+    /// Orphans of the cell become children of this process.
+    AdoptOrphans,
     NewSession,
     DieWithParent(Option<i32>),
     NoNewPrivileges,
     Limit(Rlimit, u64),
+    /// So many processes more than the user has now.
+    MoreProcesses(u64),
     PreferForOom,
     NewNamespaces,
-    MapIds { inside: u32 },
+    MapIds {
+        inside: u32,
+    },
     PrivateMounts,
     OpenTree(usize),
-    NewRoot { bytes: u64, inodes: u64 },
+    NewRoot {
+        bytes: u64,
+        inodes: u64,
+    },
     Folder(PathBuf),
     AttachTree(usize, PathBuf, TreeKind),
     File(PathBuf, &'static str),
-    Link { at: PathBuf, to: &'static str },
-    Scratch { at: PathBuf, bytes: u64, inodes: u64, programs: bool },
+    Link {
+        at: PathBuf,
+        to: &'static str,
+    },
+    Scratch {
+        at: PathBuf,
+        bytes: u64,
+        inodes: u64,
+        programs: bool,
+    },
     Proc,
     Mask(&'static str),
     ReadOnly(&'static str),
@@ -87,6 +121,10 @@ pub(crate) enum Step {
     Undumpable,
     ProgramDescriptors,
     Landlock,
+    /// Sockets with an address are refused: there is no network name space around them.
+    NoAddresses,
+    /// Signals to others are refused where Landlock does not keep them inside.
+    OwnSignals,
     Seccomp,
 }
 
@@ -118,37 +156,88 @@ pub(crate) fn perform_all(kernel: &mut dyn Kernel, steps: &[Step]) -> Result<(),
     })
 }
 
-/// What the helper does before it forks PID 1.
+/// What the helper does where the host has started it: before it forks PID 1, becomes bubblewrap, or forks the program.
 pub(crate) fn enter(order: &Order) -> Vec<Step> {
+    let become_user = order.user.map(Step::BecomeUser);
+    match &order.walls {
+        Walls::Namespaces => {
+            let mut steps: Vec<Step> = become_user.into_iter().collect();
+            steps.push(Step::RefuseRoot);
+            // After the change of user, which clears it.
+            steps.extend([Step::DieWithParent(Some(order.parent)), Step::NewSession, Step::NoNewPrivileges]);
+            steps.extend(limits(order));
+            steps.extend([
+                Step::PreferForOom,
+                Step::NewNamespaces,
+                Step::MapIds { inside: INSIDE_ID },
+                // Making a user name space may clear it as well.
+                Step::DieWithParent(Some(order.parent)),
+                processes(order),
+            ]);
+            steps
+        }
+        Walls::Bubblewrap { program } => {
+            // While it may still mount: the cell's user may not reach every folder by its path.
+            let stage = order.user.map(|_| Step::Stage);
+            let mut steps: Vec<Step> = stage.into_iter().chain(become_user).collect();
+            steps.extend([
+                Step::RefuseRoot,
+                Step::DieWithParent(Some(order.parent)),
+                Step::NewSession,
+                Step::NoNewPrivileges,
+                Step::BecomeBubblewrap(program.clone()),
+            ]);
+            steps
+        }
+        Walls::Given => vec![Step::RefuseRoot, Step::NoNewPrivileges],
+        walls @ (Walls::Landlock | Walls::Nothing) => {
+            let mut steps: Vec<Step> = become_user.into_iter().collect();
+            if *walls == Walls::Landlock {
+                steps.push(Step::RefuseRoot);
+            }
+            // Not to die with the host: somebody has to clear away, and the closed channel tells that it is gone.
+            steps.extend([Step::NewSession, Step::NoNewPrivileges, Step::AdoptOrphans]);
+            steps.extend(limits(order));
+            // Before this process hides its own tables from itself; the program inherits it.
+            steps.extend([Step::PreferForOom, Step::Undumpable]);
+            steps
+        }
+    }
+}
+
+fn limits(order: &Order) -> [Step; 5] {
     let limits = &order.limits;
-    let mut steps: Vec<Step> = order.user.map(Step::BecomeUser).into_iter().collect();
-    steps.extend([
-        Step::RefuseRoot,
-        // After the change of user, which clears it.
-        Step::DieWithParent(Some(order.parent)),
-        Step::NewSession,
-        Step::NoNewPrivileges,
+    [
         Step::Limit(Rlimit::Core, 0),
         Step::Limit(Rlimit::FileSize, limits.file_bytes),
         Step::Limit(Rlimit::OpenFiles, limits.open_files),
         Step::Limit(Rlimit::MessageQueues, 0),
         Step::Limit(Rlimit::RealTime, 0),
-        Step::PreferForOom,
-        Step::NewNamespaces,
-        Step::MapIds { inside: INSIDE_ID },
-        // Making a user name space may clear it as well.
-        Step::DieWithParent(Some(order.parent)),
-        // Inside the user name space, where it counts the cell's processes only, not all of the user's.
-        Step::Limit(
-            Rlimit::Processes,
-            limits.pids + if order.watch_memory { OWN_PROCESSES } else { SECOND_BARRIER },
-        ),
-    ]);
-    steps
+    ]
 }
 
-/// What PID 1 does before it forks the program.
+/// To be set inside the user name space, where it counts the cell's processes only, not all of the user's.
+fn processes(order: &Order) -> Step {
+    let more = if order.watched.memory { OWN_PROCESSES } else { SECOND_BARRIER };
+    Step::Limit(Rlimit::Processes, order.limits.pids + more)
+}
+
+/// What the first process inside does before it forks the program.
 pub(crate) fn furnish(order: &Order) -> Vec<Step> {
+    match order.walls {
+        Walls::Namespaces => furnish_namespaces(order),
+        // Nothing is left to be done here but what concerns the processes themselves.
+        Walls::Given => {
+            let mut steps = vec![Step::DieWithParent(None)];
+            steps.extend(limits(order));
+            steps.extend([Step::PreferForOom, processes(order), Step::Undumpable]);
+            steps
+        }
+        Walls::Bubblewrap { .. } | Walls::Landlock | Walls::Nothing => Vec::new(),
+    }
+}
+
+fn furnish_namespaces(order: &Order) -> Vec<Step> {
     let limits = &order.limits;
     let mut steps = vec![Step::DieWithParent(None), Step::PrivateMounts];
     if !order.trees_attached {
@@ -156,7 +245,7 @@ pub(crate) fn furnish(order: &Order) -> Vec<Step> {
         steps.extend((0..order.trees.len()).map(Step::OpenTree));
     }
     steps.push(Step::NewRoot { bytes: ROOT_BYTES, inodes: ROOT_INODES });
-    steps.extend(["/proc", "/dev", "/out", "/tmp", "/etc", "/in"].map(|folder| Step::Folder(folder.into())));
+    steps.extend(FOLDERS.map(|folder| Step::Folder(folder.into())));
     steps.extend(ETC.iter().map(|(path, text)| Step::File((*path).into(), text)));
     let scratch =
         |at: &str, bytes, inodes, programs| Step::Scratch { at: at.into(), bytes, inodes, programs };
@@ -166,10 +255,7 @@ pub(crate) fn furnish(order: &Order) -> Vec<Step> {
         steps.push(Step::AttachTree(index, tree.target.clone(), tree.kind));
     }
     steps.push(Step::Folder("/dev/shm".into()));
-    let links =
-        [("/dev/fd", "/proc/self/fd"), ("/dev/stdin", "/proc/self/fd/0"), ("/dev/stdout", "/proc/self/fd/1")];
-    steps.extend(links.map(|(at, to)| Step::Link { at: at.into(), to }));
-    steps.push(Step::Link { at: "/dev/stderr".into(), to: "/proc/self/fd/2" });
+    steps.extend(LINKS.map(|(at, to)| Step::Link { at: at.into(), to }));
     steps.push(scratch("/dev/shm", limits.shm_bytes, TMP_INODES, false));
     steps.push(scratch("/out", limits.out_bytes, limits.out_inodes, false));
     // While the old one can still be seen: the kernel demands it.
@@ -190,12 +276,21 @@ pub(crate) fn furnish(order: &Order) -> Vec<Step> {
 /// What the program's process does right before the program starts.
 pub(crate) fn lock(order: &Order) -> Vec<Step> {
     let mut steps = vec![Step::NewSession, Step::ProgramDescriptors];
-    if order.watch_memory {
+    if order.watched.memory {
         steps.push(Step::Limit(Rlimit::Data, order.limits.memory_bytes));
     }
-    steps.push(Step::Landlock);
-    // Last, because it forbids most of the above.
-    steps.push(Step::Seccomp);
+    if order.walls.are_bare() {
+        // There is no name space that ends with the supervisor, and none that counts processes.
+        steps.extend([Step::DieWithParent(None), Step::MoreProcesses(order.limits.pids)]);
+    }
+    match order.walls {
+        Walls::Nothing => {}
+        Walls::Landlock => {
+            steps.extend([Step::Landlock, Step::NoAddresses, Step::OwnSignals, Step::Seccomp]);
+        }
+        // The list comes last, because it forbids most of the above.
+        _ => steps.extend([Step::Landlock, Step::Seccomp]),
+    }
     steps
 }
 
@@ -209,7 +304,7 @@ pub(crate) fn folders_to(target: &Path) -> Vec<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::helper::order::{Payload, Tree, Walls};
+    use crate::helper::order::{Payload, Places, Tree, Walls, Watched};
     use crate::policy::Limits;
     use std::collections::BTreeMap;
 
@@ -244,7 +339,8 @@ mod tests {
             argv: vec!["/usr/bin/true".into()],
             cwd: "/".into(),
             limits: Limits::default(),
-            watch_memory,
+            places: Places::default(),
+            watched: Watched { memory: watch_memory, ..Watched::default() },
             payload: Payload::Program,
         }
     }

@@ -118,9 +118,17 @@ pub(crate) fn child_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Collects a child that has ended, waiting for it if need be. Returns processor seconds of it and of all that it had waited
-/// for; `None` if it was collected before.
-pub(crate) fn collect_child(pid: Pid) -> Option<f64> {
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Obituary {
+    /// Whether it exited by itself with code 0.
+    pub(crate) succeeded: bool,
+    /// Processor seconds of it and of all that it had waited for.
+    pub(crate) cpu_s: f64,
+}
+
+/// Collects a child that has ended, waiting for it if need be. `None` if it was collected before.
+pub(crate) fn collect_child(pid: Pid) -> Option<Obituary> {
     let mut status = 0;
     // SAFETY: `rusage` is plain numbers for which all zeroes is valid; both pointers are valid for the call.
     let usage = unsafe {
@@ -129,7 +137,8 @@ pub(crate) fn collect_child(pid: Pid) -> Option<f64> {
         (waited > 0).then_some(usage)?
     };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    Some(seconds(usage.ru_utime) + seconds(usage.ru_stime))
+    let cpu_s = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    Some(Obituary { succeeded: libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, cpu_s })
 }
 
 /// Undoes what the Rust runtime and [`child_signals`] changed, for a program that is about to start.
@@ -163,6 +172,15 @@ pub(crate) fn drop_capabilities() -> io::Result<()> {
     let none = rustix::thread::CapabilitySet::empty();
     let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets).map_err(Into::into)
+}
+
+/// The version of Landlock that the kernel has; 0 without it.
+pub(crate) fn landlock_version() -> i32 {
+    const VERSION: u32 = 1;
+    // SAFETY: with this flag the call takes no attributes, touches no memory, and answers a number.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION) };
+    i32::try_from(answer.max(0)).unwrap_or(0)
 }
 
 /// Switches the loopback interface of this network name space on.

@@ -438,6 +438,27 @@ const REFUSED: &[Refused] = &[
     (libc::SYS_sysfs, "old, rarely tested kernel code"),
 ];
 
+/// Calls that give a socket an address or reach for one.
+const ADDRESSED: &[Refused] = &[
+    (libc::SYS_socket, "a socket that is not one of a pair can only be used with an address"),
+    (libc::SYS_bind, "takes an address on the host"),
+    (libc::SYS_connect, "reaches an address on the host or outside"),
+    (libc::SYS_listen, "waits for strangers"),
+    (libc::SYS_accept, "lets strangers in"),
+    (libc::SYS_accept4, "lets strangers in"),
+];
+
+/// The part of a socket's type that is not a flag.
+const SOCKET_TYPE: u64 = 0xf;
+
+/// Ways to signal others than `kill` and `tgkill`, whose targets are compared.
+const OTHER_SIGNALS: &[Refused] = &[
+    (libc::SYS_tkill, "names a thread of any process"),
+    (libc::SYS_rt_sigqueueinfo, "signals any process of the user"),
+    (libc::SYS_rt_tgsigqueueinfo, "signals any process of the user"),
+    (libc::SYS_pidfd_send_signal, "signals any process of the user"),
+];
+
 /// Name space flags of `clone`; each one alone is refused. (`clone3` hides its flags in memory, so it is not allowed at all:
 /// C libraries fall back.)
 const CLONE_NAMESPACES: [libc::c_int; 7] = [
@@ -469,6 +490,36 @@ pub(crate) fn filters() -> Result<Vec<BpfProgram>, seccompiler::Error> {
         program(refused()?, SeccompAction::Allow, errno(libc::EPERM))?,
         program(families, SeccompAction::Allow, errno(libc::EAFNOSUPPORT))?,
     ])
+}
+
+/// One filter, ready to be installed.
+pub(crate) type Program = BpfProgram;
+
+/// The filter of a program that shares the host's network: only socket pairs, which have no address.
+pub(crate) fn no_addresses() -> Result<Vec<BpfProgram>, seccompiler::Error> {
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
+        ADDRESSED.iter().map(|(call, _)| (*call, Vec::new())).collect();
+    // A datagram of a pair can still be sent to any address.
+    let datagram = |kind: libc::c_int| rule(&[condition(1, Op::MaskedEq(SOCKET_TYPE), kind as u64)?]);
+    refused.insert(libc::SYS_socketpair, vec![datagram(libc::SOCK_DGRAM)?, datagram(libc::SOCK_RAW)?]);
+    Ok(vec![program(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?])
+}
+
+/// The filter of a program that shares the host's processes on a kernel whose Landlock lets signals out: it may signal itself
+/// and its own group, nobody else.
+pub(crate) fn own_signals(pid: u32) -> Result<Vec<BpfProgram>, seccompiler::Error> {
+    let stranger = |also_group: bool| {
+        let mut conditions = vec![condition(0, Op::Ne, u64::from(pid))?];
+        if also_group {
+            conditions.push(condition(0, Op::Ne, 0)?);
+        }
+        Ok::<_, seccompiler::Error>(vec![rule(&conditions)?])
+    };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        OTHER_SIGNALS.iter().map(|(call, _)| (*call, Vec::new())).collect();
+    rules.insert(libc::SYS_kill, stranger(true)?);
+    rules.insert(libc::SYS_tgkill, stranger(false)?);
+    Ok(vec![program(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?])
 }
 
 /// Installs the filters; the process must have no-new-privileges set.
