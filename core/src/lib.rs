@@ -6,6 +6,7 @@
 //!
 //! Invariant: no input or output, no clock reading, no randomness of its own, no global state.
 
+pub mod bill;
 pub mod budget;
 pub mod candidate;
 pub mod clock;
@@ -17,6 +18,8 @@ pub mod metric;
 pub mod npy;
 pub mod outcome;
 pub mod profile;
+pub mod retry;
+pub mod secret;
 pub mod seed;
 pub mod status;
 pub mod task;
