@@ -1,0 +1,1 @@
+//! The pruners. Each keeps the contract of [`Pruner`](crate::pruner::Pruner).

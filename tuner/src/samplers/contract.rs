@@ -1,0 +1,258 @@
+//! What every sampler must keep, run against each of them.
+
+use super::*;
+use crate::sampler::{History, Sampler};
+use crate::space::{Builder, Params, Space};
+use crate::study::{Ask, Options, Study, Suggestion};
+use crate::trial::{Direction, Outcome};
+use ansatz_core::seed::Seed;
+
+type Make = fn(&str) -> Option<Box<dyn Sampler>>;
+
+/// Every sampler by name, new for each case.
+fn samplers() -> Vec<(&'static str, impl Fn() -> Box<dyn Sampler>)> {
+    let make: Make = by_name;
+    NAMES.iter().map(|name| (*name, move || make(name).unwrap())).collect()
+}
+
+/// Ten dimensions of every kind.
+fn mixed() -> Space {
+    Builder::new()
+        .float("a", -2.0, 3.0)
+        .log_float("b", 1e-6, 1.0)
+        .float("c", 0.0, 1.0)
+        .log_float("d", 0.1, 10.0)
+        .int("e", -5, 5)
+        .log_int("f", 1, 4096)
+        .int("g", 0, 100_000)
+        .categorical("h", ["x", "y", "z"])
+        .bool("i")
+        .ordinal("j", [1, 2, 5, 10])
+        .build()
+        .unwrap()
+}
+
+fn tree() -> Space {
+    let svm = Builder::new().log_float("c", 1e-3, 1e3).categorical("kernel", ["rbf", "poly"]);
+    let svm = svm.int("degree", 2, 5).when("kernel", ["poly"]).build().unwrap();
+    let forest = Builder::new().int("trees", 10, 500).float("share", 0.1, 1.0).build().unwrap();
+    Builder::new()
+        .choice("model", [("svm", Some(svm)), ("forest", Some(forest)), ("constant", None)])
+        .bool("scale")
+        .build()
+        .unwrap()
+}
+
+fn tiny() -> Space {
+    Builder::new().int("a", 1, 3).bool("b").build().unwrap()
+}
+
+fn study(space: Space, seed: u64, sampler: Box<dyn Sampler>) -> Study {
+    let mut options = Options::new(Direction::Minimize, Seed(seed));
+    options.budget = Some(40);
+    Study::new(space, options, sampler).unwrap()
+}
+
+fn suggestion(study: &mut Study) -> Suggestion {
+    match study.ask() {
+        Ask::Suggestion(suggestion) => suggestion,
+        other => panic!("no suggestion but {other:?}"),
+    }
+}
+
+/// Something smooth, on every kind of parameter.
+fn bowl(params: &Params) -> f64 {
+    let term = |value: &serde_json::Value| match value {
+        serde_json::Value::Bool(yes) => f64::from(u8::from(*yes)),
+        serde_json::Value::String(text) => text.len() as f64 / 10.0 + f64::from(text.as_bytes()[0]) / 100.0,
+        other => (other.as_f64().unwrap() - 0.3).abs().ln_1p(),
+    };
+    params.values().map(term).sum()
+}
+
+/// Runs `trials` trials and gives their configurations.
+fn run(study: &mut Study, trials: usize, outcome: impl Fn(usize, &Params) -> Outcome) -> Vec<Params> {
+    (0..trials)
+        .map(|at| {
+            let asked = suggestion(study);
+            assert_ne!(asked.origin, "chance", "trial {at} was replaced: {:?}", asked.note);
+            study.tell(asked.number, outcome(at, &asked.params)).unwrap();
+            asked.params
+        })
+        .collect()
+}
+
+#[test]
+fn stays_inside_and_never_repeats() {
+    for (name, sampler) in samplers() {
+        for space in [mixed(), tree()] {
+            let mut study = study(space.clone(), 1, sampler());
+            let asked = run(&mut study, 40, |_, params| bowl(params).into());
+            for (at, params) in asked.iter().enumerate() {
+                assert!(space.point(params).is_ok(), "{name}: {params:?}");
+                assert!(!asked[..at].contains(params), "{name} repeats {params:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_search_and_another_one_another() {
+    for (name, sampler) in samplers() {
+        let search = |seed| run(&mut study(mixed(), seed, sampler()), 16, |_, params| bowl(params).into());
+        assert_eq!(search(5), search(5), "{name}");
+        assert_ne!(search(5), search(6), "{name}");
+    }
+}
+
+#[test]
+fn goes_on_after_a_replay_as_if_nothing_had_happened() {
+    for (name, sampler) in samplers() {
+        let mut whole = study(tree(), 3, sampler());
+        run(&mut whole, 20, |_, params| bowl(params).into());
+        let mut again = Study::replay(whole.operations().to_vec(), sampler()).unwrap();
+        for _ in 0..3 {
+            let (a, b) = (suggestion(&mut whole), suggestion(&mut again));
+            assert_eq!(a, b, "{name}");
+            whole.tell(a.number, 0.5).unwrap();
+            again.tell(b.number, 0.5).unwrap();
+        }
+    }
+}
+
+#[test]
+fn survives_failures_odd_numbers_and_extremes() {
+    for (name, sampler) in samplers() {
+        let mut study = study(mixed(), 2, sampler());
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 0.0, f64::MIN_POSITIVE];
+        let asked = run(&mut study, 30, |at, params| match at % 9 {
+            7 => Outcome::Failed("it fell over".into()),
+            8 => bowl(params).into(),
+            at => odd[at].into(),
+        });
+        assert_eq!(asked.len(), 30, "{name}");
+    }
+}
+
+#[test]
+fn survives_that_everything_fails_and_that_nothing_ever_changes() {
+    for (_, sampler) in samplers() {
+        run(&mut study(mixed(), 2, sampler()), 20, |_, _| Outcome::Failed("no".into()));
+        let asked = run(&mut study(mixed(), 2, sampler()), 30, |_, _| 4.25.into());
+        // A search that learns nothing must go on looking everywhere.
+        let lows = asked.iter().filter(|params| params["c"].as_f64().unwrap() < 0.5).count();
+        assert!((4..=26).contains(&lows), "{lows} of 30 in one half");
+    }
+}
+
+#[test]
+fn uses_up_a_tiny_space_and_says_so() {
+    for (name, sampler) in samplers() {
+        let mut study = study(tiny(), 4, sampler());
+        let asked = run(&mut study, 6, |_, params| bowl(params).into());
+        for (at, params) in asked.iter().enumerate() {
+            assert!(!asked[..at].contains(params), "{name} repeats {params:?}");
+        }
+        assert!(matches!(study.ask(), Ask::Exhausted { .. }), "{name}");
+    }
+}
+
+#[test]
+fn several_under_way_are_all_different() {
+    for (name, sampler) in samplers() {
+        let mut study = study(tree(), 6, sampler());
+        run(&mut study, 12, |_, params| bowl(params).into());
+        let pending: Vec<Suggestion> = (0..8).map(|_| suggestion(&mut study)).collect();
+        for (at, one) in pending.iter().enumerate() {
+            assert!(pending[..at].iter().all(|other| other.params != one.params), "{name}");
+        }
+        // They may end in any order.
+        for one in pending.iter().rev() {
+            study.tell(one.number, bowl(&one.params)).unwrap();
+        }
+        suggestion(&mut study);
+    }
+}
+
+#[test]
+fn keeps_the_rules_of_the_space() {
+    let space =
+        Builder::new().float("x", 0.0, 1.0).float("y", 0.0, 1.0).rule("x + y <= 0.5").build().unwrap();
+    for (_, sampler) in samplers() {
+        let asked = run(&mut study(space.clone(), 8, sampler()), 25, |_, params| bowl(params).into());
+        assert!(asked.iter().all(|params| space.broken_rule(params).is_none()));
+    }
+}
+
+#[test]
+fn takes_stopped_trials_for_what_they_are() {
+    for (_, sampler) in samplers() {
+        let mut study = study(mixed(), 9, sampler());
+        for at in 0..24 {
+            let asked = suggestion(&mut study);
+            study.report(asked.number, 1, bowl(&asked.params)).unwrap();
+            let outcome = if at % 2 == 0 { Outcome::Pruned } else { bowl(&asked.params).into() };
+            study.tell(asked.number, outcome).unwrap();
+        }
+    }
+}
+
+#[test]
+fn chooses_from_a_pool() {
+    for (name, sampler) in samplers() {
+        let space = mixed();
+        let pool: Vec<Params> = (0..50)
+            .map(|seed| {
+                let mut rng = super::fresh(Seed(seed), "pool");
+                space.params(&space.random(&mut rng).unwrap())
+            })
+            .collect();
+        let mut study = study(space, 10, sampler());
+        let mut places = std::collections::HashSet::new();
+        for _ in 0..50 {
+            let Ask::Suggestion(asked) = study.ask_among(&pool).unwrap() else {
+                panic!("{name}: no suggestion")
+            };
+            assert!(places.insert(asked.place.unwrap()), "{name}");
+            study.tell(asked.number, bowl(&asked.params)).unwrap();
+        }
+        assert!(matches!(study.ask_among(&pool), Ok(Ask::Exhausted { .. })), "{name}");
+    }
+}
+
+/// Those that learn beat chance on a smooth function by a clear margin.
+#[test]
+fn learning_pays() {
+    for (name, sampler) in samplers() {
+        if matches!(name, "random" | "sobol") {
+            continue;
+        }
+        let space =
+            Builder::new().float("x", -3.0, 3.0).float("y", -3.0, 3.0).int("k", 0, 20).build().unwrap();
+        let value = |params: &Params| {
+            let at = |name: &str| params[name].as_f64().unwrap();
+            (at("x") - 1.0).powi(2) + (at("y") + 0.5).powi(2) + (at("k") - 7.0).powi(2) / 40.0
+        };
+        let best = |sampler: &dyn Fn() -> Box<dyn Sampler>| -> f64 {
+            let bests = (0..6).map(|seed| {
+                let mut study = study(space.clone(), seed, sampler());
+                run(&mut study, 40, |_, params| value(params).into());
+                study.best().unwrap().values().unwrap()[0]
+            });
+            bests.sum()
+        };
+        let (ours, chance) = (best(&sampler), best(&|| Box::new(Random)));
+        assert!(ours < 0.5 * chance, "{name}: {ours} against {chance} by chance");
+    }
+}
+
+/// A history is all that a decision may depend on.
+#[test]
+fn a_second_instance_decides_the_same() {
+    for (name, sampler) in samplers() {
+        let mut study = study(mixed(), 12, sampler());
+        run(&mut study, 15, |_, params| bowl(params).into());
+        let history: History<'_> = study.history();
+        assert_eq!(sampler().next(&history), sampler().next(&history), "{name}");
+    }
+}
