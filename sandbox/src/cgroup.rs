@@ -250,6 +250,74 @@ enum Dirs {
     V2(PathBuf),
 }
 
+impl Dirs {
+    fn counters(&self) -> Counters {
+        match self {
+            Self::V1(dirs) => {
+                let (memory, pids) = (&dirs["memory"], &dirs["pids"]);
+                Counters {
+                    oom_kills: keyed(memory, "memory.oom_control", "oom_kill"),
+                    pids_refused: keyed(pids, "pids.events", "max"),
+                    cpu_s: dirs.get("cpuacct").map_or(0.0, |dir| number(dir, "cpuacct.usage") as f64 / 1e9),
+                    memory_peak_bytes: number(memory, "memory.max_usage_in_bytes"),
+                }
+            }
+            Self::V2(dir) => Counters {
+                oom_kills: keyed(dir, "memory.events", "oom_kill"),
+                pids_refused: keyed(dir, "pids.events", "max"),
+                cpu_s: keyed(dir, "cpu.stat", "usage_usec") as f64 / 1e6,
+                memory_peak_bytes: number(dir, "memory.peak"),
+            },
+        }
+    }
+}
+
+/// The counters of a group that somebody else has made and will remove.
+#[derive(Debug)]
+pub(crate) struct Tally(Dirs);
+
+impl Tally {
+    /// The group that a process is in; `None` where this process cannot see it.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        Self::find(&mounts, &groups)
+    }
+
+    fn find(mountinfo: &str, groups: &str) -> Option<Self> {
+        let mounts: Vec<GroupMount<'_>> = mountinfo.lines().filter_map(parse_mount).collect();
+        let mut dirs = BTreeMap::new();
+        for name in V1_CONTROLLERS {
+            let has = |list: &str| list.split(',').any(|each| each == name);
+            let path = groups.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':').skip(1);
+                has(fields.next()?).then(|| fields.next())?
+            });
+            let mount = mounts.iter().find(|mount| mount.kind == "cgroup" && has(mount.options));
+            if let (Some(mount), Some(path)) = (mount, path) {
+                dirs.insert(name, mount.folder_of(path));
+            }
+        }
+        if dirs.contains_key("memory") && dirs.contains_key("pids") {
+            return Some(Self(Dirs::V1(dirs)));
+        }
+        let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let unified = mounts.iter().find(|mount| mount.kind == "cgroup2")?;
+        Some(Self(Dirs::V2(unified.folder_of(path))))
+    }
+
+    /// What has been counted so far; `None` once the group is gone.
+    pub(crate) fn read(&self) -> Option<Counters> {
+        let counters = self.0.counters();
+        let dir = match &self.0 {
+            Dirs::V1(dirs) => &dirs["memory"],
+            Dirs::V2(dir) => dir,
+        };
+        // Looked at last: a group that is still there now was there while it was read.
+        dir.is_dir().then_some(counters)
+    }
+}
+
 /// A group of ours. Dropping it does not remove it: removal can fail, and the owner has to know.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -345,23 +413,7 @@ impl Group {
 
     /// What has been counted so far.
     pub(crate) fn counters(&self) -> Counters {
-        match &self.dirs {
-            Dirs::V1(dirs) => {
-                let (memory, pids) = (&dirs["memory"], &dirs["pids"]);
-                Counters {
-                    oom_kills: keyed(memory, "memory.oom_control", "oom_kill"),
-                    pids_refused: keyed(pids, "pids.events", "max"),
-                    cpu_s: dirs.get("cpuacct").map_or(0.0, |dir| number(dir, "cpuacct.usage") as f64 / 1e9),
-                    memory_peak_bytes: number(memory, "memory.max_usage_in_bytes"),
-                }
-            }
-            Dirs::V2(dir) => Counters {
-                oom_kills: keyed(dir, "memory.events", "oom_kill"),
-                pids_refused: keyed(dir, "pids.events", "max"),
-                cpu_s: keyed(dir, "cpu.stat", "usage_usec") as f64 / 1e6,
-                memory_peak_bytes: number(dir, "memory.peak"),
-            },
-        }
+        self.dirs.counters()
     }
 
     /// Kills everything in the group until nothing is left. Returns how many processes that were, and whether all are gone.
@@ -529,6 +581,26 @@ mod tests {
         let group = Group { hierarchy, path: String::new(), dirs, members };
         let counters = group.counters();
         assert_eq!((counters.oom_kills, counters.pids_refused, counters.memory_peak_bytes), (3, 7, 55));
+    }
+
+    #[test]
+    fn the_group_of_another_process_is_read_in_both_versions() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        files(&at("memory/pod/x"), &[("memory.oom_control", "under_oom 0\noom_kill 2\n")]);
+        files(&at("pids/pod/x"), &[("pids.events", "max 3\n")]);
+        files(&at("unified/pod/y"), &[("memory.events", "oom_kill 5\n")]);
+        let mounts = format!(
+            "1 0 0:1 / {0}/unified rw - cgroup2 cgroup2 rw\n2 0 0:2 / {0}/memory rw - cgroup cgroup rw,memory\n3 0 0:3 / {0}/pids rw - cgroup cgroup rw,pids\n",
+            temp.path().display()
+        );
+        let one = Tally::find(&mounts, "9:pids:/pod/x\n4:memory:/pod/x\n0::/pod/x\n").unwrap();
+        let counters = one.read().unwrap();
+        assert_eq!((counters.oom_kills, counters.pids_refused), (2, 3));
+        let two = Tally::find(&mounts, "0::/pod/y\n").unwrap();
+        assert_eq!(two.read().unwrap().oom_kills, 5);
+        fs::remove_dir_all(at("unified/pod/y")).unwrap();
+        assert_eq!(two.read(), None);
     }
 
     #[test]

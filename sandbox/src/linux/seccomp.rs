@@ -11,340 +11,342 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 
-/// A reason and the calls that it allows.
-type Allowed = (&'static str, &'static [i64]);
+/// A reason and the calls that it allows, each with its constant's name and its number.
+type Allowed = (&'static str, &'static [(&'static str, i64)]);
 /// A call that is refused with EPERM, and why.
 type Refused = (i64, &'static str);
+
+/// Calls by the names of their constants.
+macro_rules! calls {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), libc::$name)),*] };
+}
 
 const ALLOWED: &[Allowed] = &[
     (
         "read and write open files",
-        &[
-            libc::SYS_read,
-            libc::SYS_write,
-            libc::SYS_readv,
-            libc::SYS_writev,
-            libc::SYS_pread64,
-            libc::SYS_pwrite64,
-            libc::SYS_preadv,
-            libc::SYS_pwritev,
-            libc::SYS_preadv2,
-            libc::SYS_pwritev2,
-            libc::SYS_lseek,
-            libc::SYS_sendfile,
-            libc::SYS_copy_file_range,
-            libc::SYS_splice,
-            libc::SYS_tee,
-            libc::SYS_readahead,
-            libc::SYS_fadvise64,
+        calls![
+            SYS_read,
+            SYS_write,
+            SYS_readv,
+            SYS_writev,
+            SYS_pread64,
+            SYS_pwrite64,
+            SYS_preadv,
+            SYS_pwritev,
+            SYS_preadv2,
+            SYS_pwritev2,
+            SYS_lseek,
+            SYS_sendfile,
+            SYS_copy_file_range,
+            SYS_splice,
+            SYS_tee,
+            SYS_readahead,
+            SYS_fadvise64,
         ],
     ),
     (
         "open, close and duplicate descriptors",
-        &[
-            libc::SYS_openat,
-            libc::SYS_openat2,
-            libc::SYS_close,
-            libc::SYS_close_range,
-            libc::SYS_dup,
-            libc::SYS_dup3,
-            libc::SYS_fcntl,
-            libc::SYS_ioctl,
-            libc::SYS_flock,
-            libc::SYS_pipe2,
+        calls![
+            SYS_openat,
+            SYS_openat2,
+            SYS_close,
+            SYS_close_range,
+            SYS_dup,
+            SYS_dup3,
+            SYS_fcntl,
+            SYS_ioctl,
+            SYS_flock,
+            SYS_pipe2,
         ],
     ),
     (
         "ask about files",
-        &[
-            libc::SYS_fstat,
-            libc::SYS_newfstatat,
-            libc::SYS_statx,
-            libc::SYS_statfs,
-            libc::SYS_fstatfs,
-            libc::SYS_faccessat,
-            libc::SYS_faccessat2,
-            libc::SYS_readlinkat,
-            libc::SYS_getdents64,
-            libc::SYS_getcwd,
-            libc::SYS_getxattr,
-            libc::SYS_lgetxattr,
-            libc::SYS_fgetxattr,
-            libc::SYS_listxattr,
-            libc::SYS_llistxattr,
-            libc::SYS_flistxattr,
+        calls![
+            SYS_fstat,
+            SYS_newfstatat,
+            SYS_statx,
+            SYS_statfs,
+            SYS_fstatfs,
+            SYS_faccessat,
+            SYS_faccessat2,
+            SYS_readlinkat,
+            SYS_getdents64,
+            SYS_getcwd,
+            SYS_getxattr,
+            SYS_lgetxattr,
+            SYS_fgetxattr,
+            SYS_listxattr,
+            SYS_llistxattr,
+            SYS_flistxattr,
         ],
     ),
     (
         "change files in the writable folders; the mounts and Landlock decide which",
-        &[
-            libc::SYS_mkdirat,
-            libc::SYS_unlinkat,
-            libc::SYS_renameat,
-            libc::SYS_renameat2,
-            libc::SYS_linkat,
-            libc::SYS_symlinkat,
-            libc::SYS_fchmod,
-            libc::SYS_fchmodat,
-            libc::SYS_fchmodat2,
-            libc::SYS_fchown,
-            libc::SYS_fchownat,
-            libc::SYS_utimensat,
-            libc::SYS_truncate,
-            libc::SYS_ftruncate,
-            libc::SYS_fallocate,
-            libc::SYS_fsync,
-            libc::SYS_fdatasync,
-            libc::SYS_sync_file_range,
-            libc::SYS_syncfs,
-            libc::SYS_sync,
-            libc::SYS_umask,
-            libc::SYS_chdir,
-            libc::SYS_fchdir,
-            libc::SYS_setxattr,
-            libc::SYS_lsetxattr,
-            libc::SYS_fsetxattr,
-            libc::SYS_removexattr,
-            libc::SYS_lremovexattr,
-            libc::SYS_fremovexattr,
+        calls![
+            SYS_mkdirat,
+            SYS_unlinkat,
+            SYS_renameat,
+            SYS_renameat2,
+            SYS_linkat,
+            SYS_symlinkat,
+            SYS_fchmod,
+            SYS_fchmodat,
+            SYS_fchmodat2,
+            SYS_fchown,
+            SYS_fchownat,
+            SYS_utimensat,
+            SYS_truncate,
+            SYS_ftruncate,
+            SYS_fallocate,
+            SYS_fsync,
+            SYS_fdatasync,
+            SYS_sync_file_range,
+            SYS_syncfs,
+            SYS_sync,
+            SYS_umask,
+            SYS_chdir,
+            SYS_fchdir,
+            SYS_setxattr,
+            SYS_lsetxattr,
+            SYS_fsetxattr,
+            SYS_removexattr,
+            SYS_lremovexattr,
+            SYS_fremovexattr,
         ],
     ),
     (
         "memory of this process",
-        &[
-            libc::SYS_brk,
-            libc::SYS_mmap,
-            libc::SYS_munmap,
-            libc::SYS_mremap,
-            libc::SYS_mprotect,
-            libc::SYS_madvise,
-            libc::SYS_mincore,
-            libc::SYS_msync,
-            libc::SYS_mlock,
-            libc::SYS_mlock2,
-            libc::SYS_munlock,
-            libc::SYS_mlockall,
-            libc::SYS_munlockall,
-            libc::SYS_memfd_create,
-            libc::SYS_membarrier,
-            libc::SYS_pkey_alloc,
-            libc::SYS_pkey_free,
-            libc::SYS_pkey_mprotect,
-            libc::SYS_mseal,
+        calls![
+            SYS_brk,
+            SYS_mmap,
+            SYS_munmap,
+            SYS_mremap,
+            SYS_mprotect,
+            SYS_madvise,
+            SYS_mincore,
+            SYS_msync,
+            SYS_mlock,
+            SYS_mlock2,
+            SYS_munlock,
+            SYS_mlockall,
+            SYS_munlockall,
+            SYS_memfd_create,
+            SYS_membarrier,
+            SYS_pkey_alloc,
+            SYS_pkey_free,
+            SYS_pkey_mprotect,
+            SYS_mseal,
         ],
     ),
     (
         "placement of memory on NUMA machines, asked by OpenMP and BLAS",
-        &[libc::SYS_get_mempolicy, libc::SYS_set_mempolicy, libc::SYS_mbind],
+        calls![SYS_get_mempolicy, SYS_set_mempolicy, SYS_mbind],
     ),
     (
         "threads and locks",
-        &[
-            libc::SYS_clone,
-            libc::SYS_futex,
-            libc::SYS_futex_waitv,
-            libc::SYS_set_robust_list,
-            libc::SYS_get_robust_list,
-            libc::SYS_set_tid_address,
-            libc::SYS_gettid,
-            libc::SYS_rseq,
-            libc::SYS_sched_yield,
-            libc::SYS_sched_getaffinity,
-            libc::SYS_sched_setaffinity,
-            libc::SYS_sched_getparam,
-            libc::SYS_sched_setparam,
-            libc::SYS_sched_getscheduler,
-            libc::SYS_sched_setscheduler,
-            libc::SYS_sched_getattr,
-            libc::SYS_sched_setattr,
-            libc::SYS_sched_get_priority_max,
-            libc::SYS_sched_get_priority_min,
-            libc::SYS_sched_rr_get_interval,
-            libc::SYS_getcpu,
-            libc::SYS_getpriority,
-            libc::SYS_setpriority,
-            libc::SYS_ioprio_get,
-            libc::SYS_ioprio_set,
+        calls![
+            SYS_clone,
+            SYS_futex,
+            SYS_futex_waitv,
+            SYS_set_robust_list,
+            SYS_get_robust_list,
+            SYS_set_tid_address,
+            SYS_gettid,
+            SYS_rseq,
+            SYS_sched_yield,
+            SYS_sched_getaffinity,
+            SYS_sched_setaffinity,
+            SYS_sched_getparam,
+            SYS_sched_setparam,
+            SYS_sched_getscheduler,
+            SYS_sched_setscheduler,
+            SYS_sched_getattr,
+            SYS_sched_setattr,
+            SYS_sched_get_priority_max,
+            SYS_sched_get_priority_min,
+            SYS_sched_rr_get_interval,
+            SYS_getcpu,
+            SYS_getpriority,
+            SYS_setpriority,
+            SYS_ioprio_get,
+            SYS_ioprio_set,
         ],
     ),
     (
         "start, await and end processes of the cell",
-        &[
-            libc::SYS_execve,
-            libc::SYS_execveat,
-            libc::SYS_exit,
-            libc::SYS_exit_group,
-            libc::SYS_wait4,
-            libc::SYS_waitid,
-            libc::SYS_kill,
-            libc::SYS_tkill,
-            libc::SYS_tgkill,
-            libc::SYS_pidfd_open,
-            libc::SYS_pidfd_send_signal,
-            libc::SYS_setsid,
-            libc::SYS_getsid,
-            libc::SYS_setpgid,
-            libc::SYS_getpgid,
-            libc::SYS_getpid,
-            libc::SYS_getppid,
-            libc::SYS_times,
-            libc::SYS_getrusage,
-            libc::SYS_prlimit64,
-            libc::SYS_getrlimit,
-            libc::SYS_setrlimit,
+        calls![
+            SYS_execve,
+            SYS_execveat,
+            SYS_exit,
+            SYS_exit_group,
+            SYS_wait4,
+            SYS_waitid,
+            SYS_kill,
+            SYS_tkill,
+            SYS_tgkill,
+            SYS_pidfd_open,
+            SYS_pidfd_send_signal,
+            SYS_setsid,
+            SYS_getsid,
+            SYS_setpgid,
+            SYS_getpgid,
+            SYS_getpid,
+            SYS_getppid,
+            SYS_times,
+            SYS_getrusage,
+            SYS_prlimit64,
+            SYS_getrlimit,
+            SYS_setrlimit,
         ],
     ),
     (
         "signals within the cell",
-        &[
-            libc::SYS_rt_sigaction,
-            libc::SYS_rt_sigprocmask,
-            libc::SYS_rt_sigreturn,
-            libc::SYS_rt_sigpending,
-            libc::SYS_rt_sigsuspend,
-            libc::SYS_rt_sigtimedwait,
-            libc::SYS_rt_sigqueueinfo,
-            libc::SYS_rt_tgsigqueueinfo,
-            libc::SYS_sigaltstack,
-            libc::SYS_signalfd4,
-            libc::SYS_restart_syscall,
+        calls![
+            SYS_rt_sigaction,
+            SYS_rt_sigprocmask,
+            SYS_rt_sigreturn,
+            SYS_rt_sigpending,
+            SYS_rt_sigsuspend,
+            SYS_rt_sigtimedwait,
+            SYS_rt_sigqueueinfo,
+            SYS_rt_tgsigqueueinfo,
+            SYS_sigaltstack,
+            SYS_signalfd4,
+            SYS_restart_syscall,
         ],
     ),
     (
         "clocks and timers; setting a clock is not among them",
-        &[
-            libc::SYS_clock_gettime,
-            libc::SYS_clock_getres,
-            libc::SYS_clock_nanosleep,
-            libc::SYS_nanosleep,
-            libc::SYS_gettimeofday,
-            libc::SYS_getitimer,
-            libc::SYS_setitimer,
-            libc::SYS_timer_create,
-            libc::SYS_timer_settime,
-            libc::SYS_timer_gettime,
-            libc::SYS_timer_getoverrun,
-            libc::SYS_timer_delete,
-            libc::SYS_timerfd_create,
-            libc::SYS_timerfd_settime,
-            libc::SYS_timerfd_gettime,
+        calls![
+            SYS_clock_gettime,
+            SYS_clock_getres,
+            SYS_clock_nanosleep,
+            SYS_nanosleep,
+            SYS_gettimeofday,
+            SYS_getitimer,
+            SYS_setitimer,
+            SYS_timer_create,
+            SYS_timer_settime,
+            SYS_timer_gettime,
+            SYS_timer_getoverrun,
+            SYS_timer_delete,
+            SYS_timerfd_create,
+            SYS_timerfd_settime,
+            SYS_timerfd_gettime,
         ],
     ),
     (
         "wait for events",
-        &[
-            libc::SYS_ppoll,
-            libc::SYS_pselect6,
-            libc::SYS_epoll_create1,
-            libc::SYS_epoll_ctl,
-            libc::SYS_epoll_pwait,
-            libc::SYS_epoll_pwait2,
-            libc::SYS_eventfd2,
-            libc::SYS_inotify_init1,
-            libc::SYS_inotify_add_watch,
-            libc::SYS_inotify_rm_watch,
+        calls![
+            SYS_ppoll,
+            SYS_pselect6,
+            SYS_epoll_create1,
+            SYS_epoll_ctl,
+            SYS_epoll_pwait,
+            SYS_epoll_pwait2,
+            SYS_eventfd2,
+            SYS_inotify_init1,
+            SYS_inotify_add_watch,
+            SYS_inotify_rm_watch,
         ],
     ),
     (
         "sockets: multiprocessing, asyncio and joblib talk over them; the network name space has only a loopback",
-        &[
-            libc::SYS_socket,
-            libc::SYS_socketpair,
-            libc::SYS_bind,
-            libc::SYS_listen,
-            libc::SYS_accept,
-            libc::SYS_accept4,
-            libc::SYS_connect,
-            libc::SYS_getsockname,
-            libc::SYS_getpeername,
-            libc::SYS_getsockopt,
-            libc::SYS_setsockopt,
-            libc::SYS_sendto,
-            libc::SYS_recvfrom,
-            libc::SYS_sendmsg,
-            libc::SYS_recvmsg,
-            libc::SYS_sendmmsg,
-            libc::SYS_recvmmsg,
-            libc::SYS_shutdown,
+        calls![
+            SYS_socket,
+            SYS_socketpair,
+            SYS_bind,
+            SYS_listen,
+            SYS_accept,
+            SYS_accept4,
+            SYS_connect,
+            SYS_getsockname,
+            SYS_getpeername,
+            SYS_getsockopt,
+            SYS_setsockopt,
+            SYS_sendto,
+            SYS_recvfrom,
+            SYS_sendmsg,
+            SYS_recvmsg,
+            SYS_sendmmsg,
+            SYS_recvmmsg,
+            SYS_shutdown,
         ],
     ),
     (
         "who am I; changing to another id fails without capabilities and with a single mapped id",
-        &[
-            libc::SYS_getuid,
-            libc::SYS_geteuid,
-            libc::SYS_getgid,
-            libc::SYS_getegid,
-            libc::SYS_getgroups,
-            libc::SYS_getresuid,
-            libc::SYS_getresgid,
-            libc::SYS_setuid,
-            libc::SYS_setgid,
-            libc::SYS_setreuid,
-            libc::SYS_setregid,
-            libc::SYS_setresuid,
-            libc::SYS_setresgid,
-            libc::SYS_setgroups,
-            libc::SYS_setfsuid,
-            libc::SYS_setfsgid,
-            libc::SYS_capget,
-            libc::SYS_capset,
+        calls![
+            SYS_getuid,
+            SYS_geteuid,
+            SYS_getgid,
+            SYS_getegid,
+            SYS_getgroups,
+            SYS_getresuid,
+            SYS_getresgid,
+            SYS_setuid,
+            SYS_setgid,
+            SYS_setreuid,
+            SYS_setregid,
+            SYS_setresuid,
+            SYS_setresgid,
+            SYS_setgroups,
+            SYS_setfsuid,
+            SYS_setfsgid,
+            SYS_capget,
+            SYS_capset,
         ],
     ),
-    ("ask about the machine", &[libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_getrandom]),
+    ("ask about the machine", calls![SYS_uname, SYS_sysinfo, SYS_getrandom]),
     (
         "lock oneself up further: a trial adds its own filter and Landlock domain",
-        &[
-            libc::SYS_prctl,
-            libc::SYS_seccomp,
-            libc::SYS_landlock_create_ruleset,
-            libc::SYS_landlock_add_rule,
-            libc::SYS_landlock_restrict_self,
+        calls![
+            SYS_prctl,
+            SYS_seccomp,
+            SYS_landlock_create_ruleset,
+            SYS_landlock_add_rule,
+            SYS_landlock_restrict_self,
         ],
     ),
-    (
-        "programs ask for the current execution domain; the argument is checked below",
-        &[libc::SYS_personality],
-    ),
+    ("programs ask for the current execution domain; the argument is checked below", calls![SYS_personality]),
     #[cfg(target_arch = "x86_64")]
     (
         "older names of calls above, which C libraries on this processor still use",
-        &[
-            libc::SYS_open,
-            libc::SYS_creat,
-            libc::SYS_stat,
-            libc::SYS_lstat,
-            libc::SYS_access,
-            libc::SYS_readlink,
-            libc::SYS_getdents,
-            libc::SYS_mkdir,
-            libc::SYS_rmdir,
-            libc::SYS_unlink,
-            libc::SYS_rename,
-            libc::SYS_link,
-            libc::SYS_symlink,
-            libc::SYS_chmod,
-            libc::SYS_chown,
-            libc::SYS_lchown,
-            libc::SYS_utime,
-            libc::SYS_utimes,
-            libc::SYS_futimesat,
-            libc::SYS_dup2,
-            libc::SYS_pipe,
-            libc::SYS_poll,
-            libc::SYS_select,
-            libc::SYS_epoll_create,
-            libc::SYS_epoll_wait,
-            libc::SYS_eventfd,
-            libc::SYS_signalfd,
-            libc::SYS_inotify_init,
-            libc::SYS_fork,
-            libc::SYS_vfork,
-            libc::SYS_getpgrp,
-            libc::SYS_pause,
-            libc::SYS_alarm,
-            libc::SYS_time,
-            libc::SYS_arch_prctl,
+        calls![
+            SYS_open,
+            SYS_creat,
+            SYS_stat,
+            SYS_lstat,
+            SYS_access,
+            SYS_readlink,
+            SYS_getdents,
+            SYS_mkdir,
+            SYS_rmdir,
+            SYS_unlink,
+            SYS_rename,
+            SYS_link,
+            SYS_symlink,
+            SYS_chmod,
+            SYS_chown,
+            SYS_lchown,
+            SYS_utime,
+            SYS_utimes,
+            SYS_futimesat,
+            SYS_dup2,
+            SYS_pipe,
+            SYS_poll,
+            SYS_select,
+            SYS_epoll_create,
+            SYS_epoll_wait,
+            SYS_eventfd,
+            SYS_signalfd,
+            SYS_inotify_init,
+            SYS_fork,
+            SYS_vfork,
+            SYS_getpgrp,
+            SYS_pause,
+            SYS_alarm,
+            SYS_time,
+            SYS_arch_prctl,
         ],
     ),
 ];
@@ -480,7 +482,7 @@ const TERMINAL_REQUESTS: [u64; 3] = [libc::TIOCSTI, 0x541C, libc::TIOCSETD];
 pub(crate) fn filters() -> Result<Vec<BpfProgram>, seccompiler::Error> {
     let errno = |number: i32| SeccompAction::Errno(number as u32);
     let allowed =
-        ALLOWED.iter().flat_map(|(_, calls)| calls.iter().map(|call| (*call, Vec::new()))).collect();
+        ALLOWED.iter().flat_map(|(_, calls)| calls.iter().map(|(_, call)| (*call, Vec::new()))).collect();
     let families = BTreeMap::from([
         (libc::SYS_socket, vec![odd_families()?]),
         (libc::SYS_socketpair, vec![odd_families()?]),
@@ -574,6 +576,43 @@ fn masked(argument: u8, flag: u64) -> Result<SeccompCondition, seccompiler::Erro
     condition(argument, Op::MaskedEq(flag), flag)
 }
 
+/// The same list as a container engine takes it (the profile format of the Open Container Initiative), for the first process of
+/// a container and everything below it.
+///
+/// Coarser than [`filters`], which the program gets on top: the profile format cannot refuse single terminal requests, and the
+/// first process must set the limits of a trial. What is not named is answered with ENOSYS.
+pub(crate) fn profile() -> Result<serde_json::Value, seccompiler::Error> {
+    let arch = match TargetArch::try_from(std::env::consts::ARCH)? {
+        TargetArch::x86_64 => "SCMP_ARCH_X86_64",
+        TargetArch::aarch64 => "SCMP_ARCH_AARCH64",
+        TargetArch::riscv64 => "SCMP_ARCH_RISCV64",
+    };
+    let name = |constant: &'static str| constant.trim_start_matches("SYS_");
+    let narrowed = ["SYS_clone", "SYS_socket", "SYS_socketpair", "SYS_personality"];
+    let names: Vec<&str> = ALLOWED
+        .iter()
+        .flat_map(|(_, calls)| calls.iter().map(|(constant, _)| *constant))
+        .filter(|constant| !narrowed.contains(constant))
+        .map(name)
+        .collect();
+    let allow = |names: Vec<&str>, arguments: serde_json::Value| serde_json::json!({"names": names, "action": "SCMP_ACT_ALLOW", "args": arguments});
+    let equal = |value: u64| serde_json::json!([{"index": 0, "value": value, "op": "SCMP_CMP_EQ"}]);
+    let namespaces = CLONE_NAMESPACES.iter().fold(0, |mask, flag| mask | (*flag as u32));
+    let no_namespace =
+        serde_json::json!([{"index": 0, "value": namespaces, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
+    let mut rules = vec![allow(names, serde_json::json!([])), allow(vec!["clone"], no_namespace)];
+    for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+        rules.push(allow(vec!["socket", "socketpair"], equal(family as u64)));
+    }
+    rules.extend([0, 0xffff_ffff].map(|domain| allow(vec!["personality"], equal(domain))));
+    Ok(serde_json::json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": libc::ENOSYS,
+        "architectures": [arch],
+        "syscalls": rules,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -581,7 +620,8 @@ mod tests {
 
     #[test]
     fn every_entry_has_a_reason_and_stands_once() {
-        let allowed: Vec<i64> = ALLOWED.iter().flat_map(|(_, calls)| calls.iter().copied()).collect();
+        let allowed: Vec<i64> =
+            ALLOWED.iter().flat_map(|(_, calls)| calls.iter().map(|(_, call)| *call)).collect();
         assert_eq!(allowed.iter().collect::<BTreeSet<_>>().len(), allowed.len());
         assert!(ALLOWED.iter().all(|(reason, _)| !reason.is_empty()));
         assert!(REFUSED.iter().all(|(_, reason)| !reason.is_empty()));
@@ -589,13 +629,15 @@ mod tests {
 
     #[test]
     fn nothing_is_both_allowed_and_refused() {
-        let allowed: BTreeSet<i64> = ALLOWED.iter().flat_map(|(_, calls)| calls.iter().copied()).collect();
+        let allowed: BTreeSet<i64> =
+            ALLOWED.iter().flat_map(|(_, calls)| calls.iter().map(|(_, call)| *call)).collect();
         assert!(REFUSED.iter().all(|(call, _)| !allowed.contains(call)));
     }
 
     #[test]
     fn clone3_and_io_uring_are_not_allowed() {
-        let allowed: BTreeSet<i64> = ALLOWED.iter().flat_map(|(_, calls)| calls.iter().copied()).collect();
+        let allowed: BTreeSet<i64> =
+            ALLOWED.iter().flat_map(|(_, calls)| calls.iter().map(|(_, call)| *call)).collect();
         assert!(!allowed.contains(&libc::SYS_clone3) && !allowed.contains(&libc::SYS_io_uring_setup));
     }
 
@@ -607,5 +649,46 @@ mod tests {
     #[test]
     fn the_filters_compile() {
         assert_eq!(filters().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_profile_of_a_container_allows_the_same_calls_and_no_others() {
+        let profile = profile().unwrap();
+        let rules = profile["syscalls"].as_array().unwrap();
+        assert!(rules.iter().all(|rule| rule["action"] == "SCMP_ACT_ALLOW"));
+        let named: BTreeSet<&str> = rules
+            .iter()
+            .flat_map(|rule| rule["names"].as_array().unwrap())
+            .map(|name| name.as_str().unwrap())
+            .collect();
+        let allowed: BTreeSet<&str> = ALLOWED
+            .iter()
+            .flat_map(|(_, calls)| calls.iter().map(|(name, _)| name.trim_start_matches("SYS_")))
+            .collect();
+        assert_eq!(named, allowed);
+        assert_eq!(
+            (&profile["defaultAction"], &profile["defaultErrnoRet"]),
+            (&"SCMP_ACT_ERRNO".into(), &38.into())
+        );
+    }
+
+    #[test]
+    fn the_profile_of_a_container_narrows_what_the_filters_narrow() {
+        let profile = profile().unwrap();
+        for call in ["clone", "socket", "socketpair", "personality"] {
+            let rules = profile["syscalls"].as_array().unwrap().iter();
+            let naming = rules.filter(|rule| rule["names"].as_array().unwrap().contains(&call.into()));
+            let mut found = 0;
+            for rule in naming {
+                assert_eq!(rule["args"].as_array().unwrap().len(), 1, "{call}: {rule}");
+                found += 1;
+            }
+            assert!(found > 0, "{call} is missing");
+        }
+        let clone = &profile["syscalls"][1]["args"][0];
+        assert_eq!(
+            (clone["value"].as_u64(), clone["op"].as_str()),
+            (Some(0x7E02_0000), Some("SCMP_CMP_MASKED_EQ"))
+        );
     }
 }
