@@ -40,8 +40,7 @@ pub fn start_command(
     arguments: &[String],
     extra: Vec<(PathBuf, PathBuf)>,
 ) -> Result<Cell, RunError> {
-    let mut mounts =
-        ansatz_sandbox::python_mounts(&environment.python).map_err(|error| sandbox_error(&error))?;
+    let (python, mut mounts) = launcher.python(&environment.python).map_err(|error| sandbox_error(&error))?;
     mounts.push(Mount { source: environment.source.clone(), target: SOURCE.into() });
     mounts.extend(extra.into_iter().map(|(source, target)| Mount { source, target }));
     let variables = [
@@ -63,8 +62,7 @@ pub fn start_command(
     let env: BTreeMap<String, String> =
         variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let limits = Limits { memory_bytes: memory_limit(), ..Limits::default() };
-    let argv =
-        std::iter::once(environment.python.display().to_string()).chain(arguments.iter().cloned()).collect();
+    let argv = std::iter::once(python.display().to_string()).chain(arguments.iter().cloned()).collect();
     let spec =
         CellSpec { name: name.to_owned(), policy: Policy { mounts, env, limits }, argv, cwd: "/tmp".into() };
     launcher.start(spec).map_err(|error| sandbox_error(&error))

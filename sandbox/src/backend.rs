@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 /// Which backend is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,6 +72,11 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// Starts a cell that runs `payload`; `spec` has been checked. Returns when the program runs.
     fn start(&self, spec: CellSpec, payload: Payload) -> Result<Cell, SandboxError>;
+
+    /// The Python that cells have without anybody mounting one.
+    fn python(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// The processes of a cell as the host holds them.

@@ -539,6 +539,11 @@ impl Watcher {
             return true;
         };
         self.core.change(|state| state.take_in(&event));
+        if matches!(event, Event::Exited { .. }) {
+            // Where somebody else owns the group it goes away with PID 1, which waits for this word.
+            self.core.hold.counters();
+            let _ = self.core.command(&Command::Leave);
+        }
         true
     }
 

@@ -4,11 +4,13 @@ use crate::backend::{Backend, BackendChoice};
 use crate::cell::{Cell, Ready};
 use crate::channel::{Channel, Message};
 use crate::effective::{Effective, Level};
+use crate::engine::{Engine, EngineOptions};
 use crate::error::{SandboxError, SandboxErrorKind};
 use crate::helper::landlock;
 use crate::helper::order::{Event, Payload, Walls};
 use crate::local::Local;
-use crate::policy::CellSpec;
+use crate::policy::{CellSpec, Mount};
+use crate::python::python_mounts;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,11 +30,18 @@ pub struct LauncherOptions {
     pub level_max: Level,
     /// The least level to accept; [`Level::L3`] is what `--strict` asks for.
     pub level_min: Level,
+    /// Which container engine, for that backend.
+    pub engine: EngineOptions,
 }
 
 impl Default for LauncherOptions {
     fn default() -> Self {
-        Self { backend: BackendChoice::Auto, level_max: Level::L3, level_min: Level::L1 }
+        Self {
+            backend: BackendChoice::Auto,
+            level_max: Level::L3,
+            level_min: Level::L1,
+            engine: EngineOptions::from_environment(),
+        }
     }
 }
 
@@ -55,7 +64,7 @@ impl Launcher {
     /// As [`Launcher::new`], with the given walls and within the given levels.
     #[expect(clippy::needless_pass_by_value, reason = "one signature with `new`")]
     pub fn with_options(helper: PathBuf, options: &LauncherOptions) -> Result<Self, SandboxError> {
-        let LauncherOptions { backend, level_max, level_min } = *options;
+        let LauncherOptions { backend, level_max, level_min, .. } = *options;
         let local = |walls| Local::new(helper.clone(), walls, level_max);
         let launcher = match backend {
             BackendChoice::Auto => Self::best(&helper, level_max)?,
@@ -70,7 +79,7 @@ impl Launcher {
             BackendChoice::Native => Self::landlocked(&helper, level_max, as_asked())?,
             BackendChoice::Bwrap => Self::probed(local(Walls::Bubblewrap { program: bubblewrap()? })?)?,
             BackendChoice::Off => return Self::probed(local(Walls::Nothing)?),
-            BackendChoice::Engine => return Err(not_offered(backend)),
+            BackendChoice::Engine => Self::probed(Engine::new(&helper, &options.engine)?)?,
         };
         launcher.at_least(level_min)
     }
@@ -128,6 +137,16 @@ impl Launcher {
         self.backend.start(spec, Payload::Program)
     }
 
+    /// The interpreter that cells run in place of the host's `python`, and the mounts that bring it.
+    ///
+    /// Normally that is the very same with [`python_mounts`]; an image with a Python of its own needs no mounts.
+    pub fn python(&self, python: &Path) -> Result<(PathBuf, Vec<Mount>), SandboxError> {
+        match self.backend.python() {
+            Some(own) => Ok((own.to_owned(), Vec::new())),
+            None => Ok((python.to_owned(), python_mounts(python)?)),
+        }
+    }
+
     pub(crate) fn backend(&self) -> &dyn Backend {
         self.backend.as_ref()
     }
@@ -138,14 +157,6 @@ fn as_asked() -> SandboxError {
     let kind = SandboxErrorKind::Unavailable {
         missing: "anything above level L1: not to be used, as asked".into(),
         hint: "allow a higher level".into(),
-    };
-    SandboxError::new("choosing what makes the walls", kind)
-}
-
-fn not_offered(backend: BackendChoice) -> SandboxError {
-    let kind = SandboxErrorKind::Unavailable {
-        missing: format!("the backend `{backend}`"),
-        hint: "use `native`".into(),
     };
     SandboxError::new("choosing what makes the walls", kind)
 }

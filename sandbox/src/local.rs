@@ -9,7 +9,7 @@ use crate::channel::Channel;
 use crate::doctor;
 use crate::effective::{Effective, Level};
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
-use crate::helper::order::{Order, Payload, Places, Tree, TreeKind, Walls, Watched};
+use crate::helper::order::{Order, Payload, Places, Tree, TreeKind, Walls, Watched, WatchedMemory};
 use crate::launcher::await_ready;
 use crate::paths::Paths;
 use crate::policy::{CellSpec, Policy};
@@ -225,7 +225,7 @@ impl Local {
             env.insert(READABLE.into(), readable(&trees));
         }
         let watched = Watched {
-            memory: self.groups.is_err(),
+            memory: if self.groups.is_err() { WatchedMemory::Everybodys } else { WatchedMemory::Nobodys },
             names: !matches!(self.walls, Walls::Namespaces),
             bytes: self.walls.are_bare(),
         };
@@ -251,6 +251,7 @@ impl Local {
         match self.walls {
             Walls::Namespaces | Walls::Given | Walls::Landlock => "native",
             Walls::Bubblewrap { .. } => "bwrap",
+            Walls::Container => "engine",
             Walls::Nothing => "off",
         }
     }
@@ -359,7 +360,7 @@ fn reachable_by_others(tree: &Tree) -> Result<(), SandboxError> {
 }
 
 /// A cell of root runs as a user of its own, which has the rights of "others" on host files.
-fn readable_by_others(path: &Path) -> Result<(), SandboxErrorKind> {
+pub(crate) fn readable_by_others(path: &Path) -> Result<(), SandboxErrorKind> {
     let stat = rustix::fs::stat(path)?;
     let needed = if path.is_dir() { 0o005 } else { 0o004 };
     if stat.st_mode & needed == needed {

@@ -5,8 +5,8 @@
 //! and kills everything itself. It trusts nothing that the program does: it reads no file that the program can write.
 
 use super::furnish::Linux;
-use super::memory::{Limit, Watch, kill_descendants};
-use super::order::{Command, Event, Order};
+use super::memory::{Limit, TRIALS_ONLY, Watch, kill_descendants};
+use super::order::{Command, Event, Order, Walls, WatchedMemory};
 use super::payload::{self, Word};
 use super::quota::Quota;
 use super::sequence::{StepError, furnish, perform_all};
@@ -29,6 +29,8 @@ const QUOTA_EVERY: Duration = Duration::from_millis(100);
 const LEFT_OVER: i32 = 3;
 /// How often PID 1 wakes when nothing happens.
 const IDLE: Duration = Duration::from_secs(5);
+/// Time for the host to read a container's counters before the engine takes them away.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
 /// Time for the program's process to lock itself and start.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -42,7 +44,11 @@ pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control
             tell(&supervisor, &Event::Ready { landlock: started.landlock }, &descriptors);
             // The host keeps them; PID 1 has no use for them.
             drop((started.out, started.own));
-            let watch = order.watched.memory.then(|| Watch::new(started.program, order.limits.memory_bytes));
+            let watch = match order.watched.memory {
+                WatchedMemory::Nobodys => None,
+                WatchedMemory::Trials => Some(Watch::new(started.program, TRIALS_ONLY)),
+                WatchedMemory::Everybodys => Some(Watch::new(started.program, order.limits.memory_bytes)),
+            };
             let mut init = Init {
                 supervisor,
                 program: started.program,
@@ -50,6 +56,7 @@ pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control
                 quota: started.quota,
                 quota_looked: Instant::now(),
                 bare: order.walls.are_bare(),
+                awaited: order.walls == Walls::Container,
             };
             let code = init.look_after(&started.signals);
             if init.bare && !kill_descendants(rustix::process::getpid().as_raw_nonzero().get()) {
@@ -139,6 +146,8 @@ struct Init {
     quota: Option<Quota>,
     quota_looked: Instant,
     bare: bool,
+    /// Whether the host says when it has read what it needs.
+    awaited: bool,
 }
 
 impl Init {
@@ -180,7 +189,16 @@ impl Init {
 
     fn end(&self, status: WaitStatus) -> i32 {
         let exited = Event::Exited { code: status.exit_status(), signal: status.terminating_signal() };
+        if self.awaited {
+            // Nothing may go on while the host counts. To the kernel, the group of number 1 is everybody in the name space.
+            let _ = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
+        }
         tell(&self.supervisor, &exited, &[]);
+        if self.awaited {
+            // A word or the end of the channel: whatever comes, it is time to go.
+            let _ =
+                poll(&mut [PollFd::new(&self.supervisor, PollFlags::IN)], Some(&timespec(LEAVE_TIME_MAX)));
+        }
         0
     }
 
@@ -196,7 +214,7 @@ impl Init {
             Ok(Command::Watch { trial, pid, memory_bytes }) => self.watch_trial(trial, pid, memory_bytes),
             Ok(Command::Sweep { trial }) => self.sweep(trial),
             // Host and helper are the same build: anything else is a bug, and an unsupervised cell must not go on.
-            Ok(Command::End) | Err(_) => return false,
+            Ok(Command::End | Command::Leave) | Err(_) => return false,
         }
         true
     }

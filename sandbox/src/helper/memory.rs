@@ -54,6 +54,11 @@ struct Trial {
     ticks: u64,
 }
 
+/// The limit of a cell whose memory a control group counts: only its trials are watched.
+pub(crate) const TRIALS_ONLY: u64 = u64::MAX;
+/// What a trial may reserve beyond its limit and a quarter there.
+const TRIAL_ROOM_BYTES: u64 = 64 << 20;
+
 /// Holds a cell and its trials to their memory.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -78,11 +83,11 @@ impl Watch {
         let of = |pid: i32| table.get(&pid);
         let shared_bytes =
             of(first).map_or(0, |child| of(child.parent).map_or(0, |zygote| zygote.bytes.min(child.bytes)));
-        // A bound that the process cannot leave, beside the one that is only looked at.
-        let data = rustix::process::Rlimit {
-            current: Some(limit.bytes + shared_bytes),
-            maximum: Some(limit.bytes + shared_bytes),
-        };
+        // A bound that the process cannot leave, beside the one that is only looked at. Where a group stands behind both it
+        // leaves some room, so that what grows is seen and named before it is refused.
+        let room = if self.cell_bytes == TRIALS_ONLY { limit.bytes / 4 + TRIAL_ROOM_BYTES } else { 0 };
+        let bound = Some(limit.bytes.saturating_add(shared_bytes).saturating_add(room));
+        let data = rustix::process::Rlimit { current: bound, maximum: bound };
         let _ = rustix::process::prlimit(Pid::from_raw(first), rustix::process::Resource::Data, data);
         let started = of(first).map_or(0, |child| child.started);
         self.trials.insert(trial, Trial { first, started, limit, shared_bytes, peak_bytes: 0, ticks: 0 });

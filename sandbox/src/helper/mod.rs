@@ -1,8 +1,8 @@
 //! The inside of a cell: what our own executable does when it is started as `<exe> __cell`.
 //!
 //! It starts with an empty environment and one private descriptor (standard input), receives its order there, walks the
-//! start sequence, forks PID 1, which furnishes the cell, forks the program and then looks after it. A helper has one
-//! thread and never reads its arguments or environment.
+//! start sequence, forks PID 1, which furnishes the cell, forks the program and then looks after it. In a container it is PID 1
+//! from the start, and asks for its order at the door. A helper has one thread and never reads its arguments or environment.
 
 mod bubblewrap;
 mod furnish;
@@ -47,8 +47,7 @@ fn take_order() -> Result<(Channel, Order, Vec<OwnedFd>), SandboxError> {
     use crate::error::{Doing as _, SandboxErrorKind};
     let doing = || "taking the order".to_owned();
     linux::close_from(3).doing(doing)?;
-    let supervisor =
-        Channel::from_socket(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 10).doing(doing)?);
+    let supervisor = Channel::from_socket(line_to_host()?);
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
     linux::place(null.try_clone().doing(doing)?, 0).doing(doing)?;
     // Reserves the program's control descriptor, so that nothing else can come to lie there.
@@ -61,12 +60,37 @@ fn take_order() -> Result<(Channel, Order, Vec<OwnedFd>), SandboxError> {
     Ok((supervisor, order, message.descriptors))
 }
 
+/// The host's end of the line: standard input where the host has started this process itself, the door of a container where
+/// an engine has. Out of the way of the descriptors that the program will get.
+fn line_to_host() -> Result<OwnedFd, SandboxError> {
+    use crate::error::Doing as _;
+    let doing = || "finding the line to the host".to_owned();
+    let stat = rustix::fs::fstat(rustix::stdio::stdin()).doing(doing)?;
+    if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket {
+        rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 10).doing(doing)
+    } else {
+        rustix::io::fcntl_dupfd_cloexec(crate::engine::enter()?, 10).doing(doing)
+    }
+}
+
+/// What is printed in a container goes to the host's pipe, not to the engine's log.
+fn print_to(log: OwnedFd) -> std::io::Result<()> {
+    linux::place(log.try_clone()?, 1)?;
+    linux::place(log, 2)
+}
+
 /// Where the host has started us: goes inside, or makes somebody else's inside its own.
 fn enter(supervisor: Channel, order: &Order, mut descriptors: Vec<OwnedFd>) -> i32 {
     if descriptors.is_empty() {
         return 2;
     }
     let control = descriptors.remove(0);
+    if order.walls == Walls::Container
+        && let Some(log) = descriptors.pop()
+        && let Err(source) = print_to(log)
+    {
+        return tell_failure(&supervisor, StepError { step: "open the log".into(), source });
+    }
     let mut kernel = Linux::new(order, descriptors);
     if matches!(order.walls, Walls::Bubblewrap { .. }) {
         // What is started inside finds the channel where it always is.

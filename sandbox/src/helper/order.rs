@@ -52,6 +52,8 @@ pub(crate) enum Walls {
     },
     /// Somebody else has made them: this process is the first one inside and has nothing to furnish.
     Given,
+    /// A container engine has made them. As `Given`, but not as a child of ours: beside the control channel comes the log.
+    Container,
     /// None that could be seen: Landlock, system call list and resource limits around the program alone.
     Landlock,
     /// None at all.
@@ -84,12 +86,24 @@ impl Default for Places {
 /// What the supervisor has to watch because the kernel does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Watched {
-    /// Memory: there is no control group.
-    pub(crate) memory: bool,
+    /// Memory.
+    pub(crate) memory: WatchedMemory,
     /// Files and folders in the writable folders: the file system has a size of its own, but counts no names.
     pub(crate) names: bool,
     /// Size as well: the writable folders are ordinary folders of the host.
     pub(crate) bytes: bool,
+}
+
+/// Whose memory the supervisor has to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum WatchedMemory {
+    /// Nobody's: control groups count it.
+    #[default]
+    Nobodys,
+    /// That of trials: a control group counts the cell as a whole, and is not ours to divide.
+    Trials,
+    /// Everybody's: there is no control group.
+    Everybodys,
 }
 
 /// What runs in a cell.
@@ -145,6 +159,8 @@ pub(crate) enum Command {
     Terminate,
     /// Kill everything and end.
     End,
+    /// End; what was to be counted has been.
+    Leave,
 }
 
 /// What the cell tells the host.

@@ -4,7 +4,7 @@
 //! in the program's process right before it starts. Which steps they hold depends on who makes the walls. Performing a step is
 //! another module's work, behind [`Kernel`].
 
-use super::order::{INSIDE_ID, Order, TreeKind, Walls};
+use super::order::{INSIDE_ID, Order, TreeKind, Walls, WatchedMemory};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,10 @@ pub(crate) const TMP_INODES: u64 = 200_000;
 pub(crate) const OWN_PROCESSES: u64 = 2;
 /// Where a group counts processes, the limit per user stands behind it, a little higher: the group says when it refuses.
 const SECOND_BARRIER: u64 = 32;
+
+/// The group of a container is not limited to fewer processes than its runtime may need for starting; below that the limit per
+/// user is the exact one.
+pub(crate) const CONTAINER_PIDS_LEAST: u64 = 8;
 
 /// Kernel tables that tell about the host or its hardware.
 pub(crate) const PROC_MASKED: [&str; 10] = [
@@ -189,7 +193,7 @@ pub(crate) fn enter(order: &Order) -> Vec<Step> {
             ]);
             steps
         }
-        Walls::Given => vec![Step::RefuseRoot, Step::NoNewPrivileges],
+        Walls::Given | Walls::Container => vec![Step::RefuseRoot, Step::NoNewPrivileges],
         walls @ (Walls::Landlock | Walls::Nothing) => {
             let mut steps: Vec<Step> = become_user.into_iter().collect();
             if *walls == Walls::Landlock {
@@ -218,7 +222,9 @@ fn limits(order: &Order) -> [Step; 5] {
 
 /// To be set inside the user name space, where it counts the cell's processes only, not all of the user's.
 fn processes(order: &Order) -> Step {
-    let more = if order.watched.memory { OWN_PROCESSES } else { SECOND_BARRIER };
+    let is_exact = order.watched.memory == WatchedMemory::Everybodys
+        || order.walls == Walls::Container && order.limits.pids < CONTAINER_PIDS_LEAST;
+    let more = if is_exact { OWN_PROCESSES } else { SECOND_BARRIER };
     Step::Limit(Rlimit::Processes, order.limits.pids + more)
 }
 
@@ -229,6 +235,13 @@ pub(crate) fn furnish(order: &Order) -> Vec<Step> {
         // Nothing is left to be done here but what concerns the processes themselves.
         Walls::Given => {
             let mut steps = vec![Step::DieWithParent(None)];
+            steps.extend(limits(order));
+            steps.extend([Step::PreferForOom, processes(order), Step::Undumpable]);
+            steps
+        }
+        // The engine has set these limits as well; one that it ignores is not missed by anybody else.
+        Walls::Container => {
+            let mut steps = vec![Step::NewSession];
             steps.extend(limits(order));
             steps.extend([Step::PreferForOom, processes(order), Step::Undumpable]);
             steps
@@ -276,7 +289,7 @@ fn furnish_namespaces(order: &Order) -> Vec<Step> {
 /// What the program's process does right before the program starts.
 pub(crate) fn lock(order: &Order) -> Vec<Step> {
     let mut steps = vec![Step::NewSession, Step::ProgramDescriptors];
-    if order.watched.memory {
+    if order.watched.memory == WatchedMemory::Everybodys {
         steps.push(Step::Limit(Rlimit::Data, order.limits.memory_bytes));
     }
     if order.walls.are_bare() {
@@ -340,7 +353,10 @@ mod tests {
             cwd: "/".into(),
             limits: Limits::default(),
             places: Places::default(),
-            watched: Watched { memory: watch_memory, ..Watched::default() },
+            watched: Watched {
+                memory: if watch_memory { WatchedMemory::Everybodys } else { WatchedMemory::Nobodys },
+                ..Watched::default()
+            },
             payload: Payload::Program,
         }
     }
