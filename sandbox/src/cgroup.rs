@@ -306,6 +306,18 @@ impl Tally {
         Some(Self(Dirs::V2(unified.folder_of(path))))
     }
 
+    /// Whether the group holds its processes to these limits: an engine may take them and do nothing.
+    pub(crate) fn holds(&self, limits: GroupLimits) -> bool {
+        let (memory, pids) = match &self.0 {
+            Dirs::V1(dirs) => {
+                (number(&dirs["memory"], "memory.limit_in_bytes"), number(&dirs["pids"], "pids.max"))
+            }
+            Dirs::V2(dir) => (number(dir, "memory.max"), number(dir, "pids.max")),
+        };
+        // No limit reads as a word, which is no number, or as a number beyond every machine.
+        (1..=limits.memory_bytes).contains(&memory) && (1..=limits.pids).contains(&pids)
+    }
+
     /// What has been counted so far; `None` once the group is gone.
     pub(crate) fn read(&self) -> Option<Counters> {
         let counters = self.0.counters();
@@ -589,7 +601,8 @@ mod tests {
         let at = |name: &str| temp.path().join(name);
         files(&at("memory/pod/x"), &[("memory.oom_control", "under_oom 0\noom_kill 2\n")]);
         files(&at("pids/pod/x"), &[("pids.events", "max 3\n")]);
-        files(&at("unified/pod/y"), &[("memory.events", "oom_kill 5\n")]);
+        let limits = [("memory.max", "4096\n"), ("pids.max", "max\n")];
+        files(&at("unified/pod/y"), &[("memory.events", "oom_kill 5\n"), limits[0], limits[1]]);
         let mounts = format!(
             "1 0 0:1 / {0}/unified rw - cgroup2 cgroup2 rw\n2 0 0:2 / {0}/memory rw - cgroup cgroup rw,memory\n3 0 0:3 / {0}/pids rw - cgroup cgroup rw,pids\n",
             temp.path().display()
@@ -599,6 +612,10 @@ mod tests {
         assert_eq!((counters.oom_kills, counters.pids_refused), (2, 3));
         let two = Tally::find(&mounts, "0::/pod/y\n").unwrap();
         assert_eq!(two.read().unwrap().oom_kills, 5);
+        let asked = |pids| GroupLimits { memory_bytes: 4096, pids, cpus: None };
+        assert!(!two.holds(asked(9)), "no limit on processes");
+        fs::write(at("unified/pod/y/pids.max"), "9\n").unwrap();
+        assert!(two.holds(asked(9)) && !two.holds(asked(8)));
         fs::remove_dir_all(at("unified/pod/y")).unwrap();
         assert_eq!(two.read(), None);
     }

@@ -59,6 +59,8 @@ impl std::fmt::Debug for Client {
 pub(super) struct Nature {
     /// Whether user ids inside are not those of the host, so that only low ones exist.
     pub(super) maps_users: bool,
+    /// Whether it can limit processor time.
+    pub(super) limits_cpu: bool,
     /// For people: the runtime that starts containers, or empty.
     pub(super) runtime: String,
 }
@@ -260,6 +262,7 @@ fn nature(info: &SystemInfo) -> Nature {
         maps_users: options
             .into_iter()
             .any(|option| option.contains("rootless") || option.contains("userns")),
+        limits_cpu: info.cpu_cfs_quota.unwrap_or(false),
         runtime: info.default_runtime.clone().unwrap_or_default(),
     }
 }

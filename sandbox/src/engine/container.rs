@@ -73,6 +73,8 @@ pub(super) struct Plan<'a> {
     pub(super) profile: &'a Profile,
     /// Whose dialect.
     pub(super) flavour: Flavour,
+    /// Whether the engine can limit processor time; one that cannot refuses to start a container that asks for it.
+    pub(super) limits_cpu: bool,
     /// Open files that the engine may allow at most; it fails to start a container that asks for more.
     pub(super) open_files_max: u64,
 }
@@ -108,8 +110,8 @@ fn host(plan: &Plan<'_>) -> HostConfig {
         // Memory, swap included: no swap.
         memory: Some(signed(limits.memory_bytes)),
         memory_swap: Some(signed(limits.memory_bytes)),
-        pids_limit: Some(signed((limits.pids + OWN_PROCESSES).max(CONTAINER_PIDS_LEAST))),
-        nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9).round() as i64),
+        pids_limit: Some(signed(pids_limit(limits))),
+        nano_cpus: limits.cpus.filter(|_| plan.limits_cpu).map(|cpus| (cpus * 1e9).round() as i64),
         ulimits: Some(ulimits(plan)),
         network_mode: Some("none".into()),
         ipc_mode: Some("private".into()),
@@ -130,6 +132,11 @@ fn host(plan: &Plan<'_>) -> HostConfig {
         auto_remove: Some(false),
         ..HostConfig::default()
     }
+}
+
+/// Processes of the container, our own included.
+pub(super) fn pids_limit(limits: &Limits) -> u64 {
+    (limits.pids + OWN_PROCESSES).max(CONTAINER_PIDS_LEAST)
 }
 
 fn ulimits(plan: &Plan<'_>) -> Vec<ResourcesUlimits> {
@@ -166,7 +173,9 @@ fn security(plan: &Plan<'_>) -> Vec<String> {
 fn log(flavour: Flavour) -> HostConfigLogConfig {
     let (kind, config) = match flavour {
         Flavour::Podman => ("k8s-file", BTreeMap::from([("max-size", "10m")])),
-        Flavour::Docker => ("local", BTreeMap::from([("max-size", "10m"), ("max-file", "1")])),
+        Flavour::Docker => {
+            ("local", BTreeMap::from([("max-size", "10m"), ("max-file", "1"), ("compress", "false")]))
+        }
     };
     let config = config.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     HostConfigLogConfig { typ: Some(kind.into()), config: Some(config) }
@@ -214,6 +223,7 @@ mod tests {
             entry: &entry,
             profile: &profile,
             flavour,
+            limits_cpu: true,
             open_files_max: 20_000,
         };
         serde_json::to_value(body(&plan)).unwrap()
@@ -269,7 +279,7 @@ mod tests {
                     "/out": "rw,size=8388608,mode=1777,nosuid,nodev,noexec",
                 },
                 "ShmSize": 4_194_304,
-                "LogConfig": {"Type": "local", "Config": {"max-size": "10m", "max-file": "1"}},
+                "LogConfig": {"Type": "local", "Config": {"max-size": "10m", "max-file": "1", "compress": "false"}},
                 "AutoRemove": false,
             },
         });

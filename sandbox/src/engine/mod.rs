@@ -20,7 +20,7 @@ pub(crate) use door::enter;
 
 use crate::backend::Backend;
 use crate::cell::{Cell, Parts};
-use crate::cgroup::{Owner, Tally};
+use crate::cgroup::{GroupLimits, Owner, Tally};
 use crate::channel::Channel;
 use crate::doctor;
 use crate::effective::{Effective, Level};
@@ -30,8 +30,8 @@ use crate::launcher::await_ready;
 use crate::paths::Paths;
 use crate::policy::{CellSpec, Mount};
 use crate::slot::Slots;
-use client::Client;
-use container::{Plan, Profile, body};
+use client::{Client, Nature};
+use container::{Plan, Profile, body, pids_limit};
 use door::Lodge;
 use hold::{Container, Stored};
 use loader::Boarding;
@@ -40,7 +40,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Containers that this process has started, by all of its launchers: their names must differ.
@@ -91,7 +91,7 @@ impl EngineOptions {
 #[derive(Debug)]
 pub(crate) struct Engine {
     client: Arc<Client>,
-    runtime: String,
+    nature: Nature,
     owner: Owner,
     slots: Slots,
     lodge: Lodge,
@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     hosts: PathBuf,
     resolver: PathBuf,
     image: Image,
+    /// Whether the last container's group held what the engine was asked for.
+    groups_hold: AtomicBool,
 }
 
 /// What containers start from.
@@ -126,13 +128,14 @@ impl Engine {
         // Ids that exist in the engine's user name space.
         let ids = if nature.maps_users { "0 0 65536" } else { "0 0 4294967295" };
         Ok(Self {
-            runtime: nature.runtime,
             slots: Slots::new(std::process::id(), ids),
             boarding: Boarding::of(helper)?,
             profile: Profile { path, text },
             hosts: lodge.file("hosts", "127.0.0.1 localhost\n::1 localhost\n")?,
             resolver: lodge.file("resolv.conf", "")?,
+            groups_hold: AtomicBool::new(false),
             client,
+            nature,
             owner,
             lodge,
             image,
@@ -162,12 +165,31 @@ impl Backend for Engine {
     fn probe(&mut self) -> Result<Effective, SandboxError> {
         let canary = std::env::current_exe().unwrap_or_else(|_| "/etc/passwd".into());
         let findings = doctor::attack(self, &canary)?;
-        let with =
-            format!("{} at {} with {}", self.client.name(), self.client.path().display(), self.runtime);
-        let mut enforced = vec!["memory group".to_owned(), "process group".into(), "processor group".into()];
-        enforced.push(format!("containers of {with}"));
-        let missing = vec!["group per trial: trials are watched by the cell's first process".to_owned()];
-        findings.judge("engine", Level::L3, enforced, missing)
+        let with = format!(
+            "{} at {} with {}",
+            self.client.name(),
+            self.client.path().display(),
+            self.nature.runtime
+        );
+        let mut enforced = vec![format!("containers of {with}")];
+        let mut missing = Vec::new();
+        let level = if self.groups_hold.load(Ordering::Relaxed) {
+            enforced.extend(["memory group", "process group"].map(String::from));
+            missing.push("group per trial: trials are watched by the cell's first process".to_owned());
+            Level::L3
+        } else {
+            enforced.extend(["memory per process and watch", "processes per user"].map(String::from));
+            missing.push(
+                "control groups: the engine takes limits of memory and processes, and holds none".into(),
+            );
+            Level::L2
+        };
+        if self.nature.limits_cpu && level == Level::L3 {
+            enforced.push("processor group".into());
+        } else {
+            missing.push("processor group: the engine cannot limit processor time".into());
+        }
+        findings.judge("engine", level, enforced, missing)
     }
 
     fn python(&self) -> Option<&Path> {
@@ -195,12 +217,21 @@ impl Backend for Engine {
             entry: &self.boarding.entry,
             profile: &self.profile,
             flavour: self.client.flavour(),
+            limits_cpu: self.nature.limits_cpu,
             open_files_max: open_files_max(),
         };
         let stored = Stored::new(Arc::clone(&self.client), self.client.create(&container, body(&plan))?);
         self.client.start(stored.id())?;
         let arrival = door.await_arrival(ARRIVAL_TIME_MAX, || self.client.ended(stored.id()))?;
         let supervisor = arrival.channel;
+        let tally = Tally::of(arrival.pid);
+        let asked = GroupLimits {
+            memory_bytes: spec.policy.limits.memory_bytes,
+            pids: pids_limit(&spec.policy.limits),
+            cpus: None,
+        };
+        let groups_hold = tally.as_ref().is_some_and(|tally| tally.holds(asked));
+        self.groups_hold.store(groups_hold, Ordering::Relaxed);
         let (control, program_end) = Channel::pair()?;
         let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing)?;
         let order = Order {
@@ -215,8 +246,12 @@ impl Backend for Engine {
             cwd: spec.cwd,
             limits: spec.policy.limits,
             places: Places::default(),
-            // The group counts the memory of the whole, the file system its own bytes.
-            watched: Watched { memory: WatchedMemory::Trials, names: true, bytes: false },
+            // The file system counts its own bytes, and the group, where it holds, the memory of the whole.
+            watched: Watched {
+                memory: if groups_hold { WatchedMemory::Trials } else { WatchedMemory::Everybodys },
+                names: true,
+                bytes: false,
+            },
             payload,
         };
         let bytes = serde_json::to_vec(&order).map_err(io::Error::from).doing(doing)?;
@@ -225,7 +260,7 @@ impl Backend for Engine {
         // The cell's ends must be closed here, or its end would never be seen.
         drop((program_end, log_end));
         let ready = await_ready(&supervisor, &name)?;
-        let hold = Container::new(stored, ready.init, arrival.uid, Tally::of(arrival.pid), slot, door);
+        let hold = Container::new(stored, ready.init, arrival.uid, tally, slot, door);
         Cell::watch(Parts {
             name,
             limits: order.limits,
