@@ -118,7 +118,6 @@ struct State {
     trials_over: BTreeSet<u32>,
     watched: BTreeSet<u32>,
     swept: BTreeMap<u32, Swept>,
-    trial_ooms: u64,
     leaves: BTreeMap<u32, Arc<LeafWatch>>,
 }
 
@@ -375,10 +374,9 @@ impl Core {
     }
 
     /// Forgets a trial. Returns whether its memory limit was hit as far as PID 1 saw.
-    pub(crate) fn remove_leaf(&self, trial: u32, oom_kills: u64) -> bool {
+    pub(crate) fn remove_leaf(&self, trial: u32) -> bool {
         let mut state = self.state();
         state.leaves.remove(&trial);
-        state.trial_ooms += oom_kills;
         state.trials_over.remove(&trial)
     }
 
@@ -420,7 +418,7 @@ impl Core {
         if seen(Sign::Flood) {
             return Verdict::OutputFlood;
         }
-        if seen(Sign::Over) || counters.oom_kills > state.trial_ooms {
+        if seen(Sign::Over) || counters.oom_kills > 0 {
             return Verdict::Oom;
         }
         if seen(Sign::Full) {

@@ -48,15 +48,18 @@ impl Hierarchy {
             .lines()
             .find_map(|line| line.strip_prefix("0::"))
             .ok_or("this process is in no version 2 group")?;
-        // Its own group if that is delegated, else the root of the tree.
-        for dir in [unified.folder_of(path), unified.at.to_owned()] {
-            let controllers = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
-            let has = |name: &str| controllers.split_ascii_whitespace().any(|each| each == name);
-            if has("memory") && has("pids") && writable(&dir) {
-                return Ok(Self::V2(dir));
+        let own = unified.folder_of(path);
+        // The nearest one above in which groups can be made as things are; a service manager keeps such a place for each user.
+        let ready = own.ancestors().take_while(|dir| dir.starts_with(unified.at)).find(|dir| is_ready(dir));
+        if let Some(dir) = ready {
+            return Ok(Self::V2(dir.to_owned()));
+        }
+        match delegate(&own) {
+            Ok(()) => Ok(Self::V2(own)),
+            Err(error) => {
+                Err(format!("version 2 does not delegate memory and pids to {}: {error}", own.display()))
             }
         }
-        Err("the version 2 tree does not delegate memory and pids to this process".into())
     }
 
     fn find_v1(mounts: &[GroupMount<'_>], own: &str) -> Result<Self, String> {
@@ -124,6 +127,68 @@ impl Hierarchy {
             Self::V2(base) => Dirs::V2(base.join(relative)),
         }
     }
+}
+
+/// Controllers that version 2 is asked for; the first two are indispensable.
+const V2_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+/// The group into which the processes of a delegated group move, because only groups without processes may have limited
+/// children.
+const RESIDENTS: &str = "ansatz-residents";
+/// Moving every resident takes a few rounds when some of them fork meanwhile.
+const MOVES_MAX: usize = 10;
+
+fn has(list: &str, name: &str) -> bool {
+    list.split_ascii_whitespace().any(|each| each == name)
+}
+
+/// Whether limited children can be made in a version 2 group, and processes moved into them.
+fn is_ready(dir: &Path) -> bool {
+    let active = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+    V2_CONTROLLERS[..2].iter().all(|name| has(&active, name))
+        && writable(dir)
+        && writable(&dir.join("cgroup.procs"))
+}
+
+/// Switches the controllers on for the children of a version 2 group. For that it must hold no processes itself, so those that
+/// are there move into a child.
+fn delegate(dir: &Path) -> io::Result<()> {
+    if !writable(dir) {
+        return Err(io::Error::other("it belongs to somebody else"));
+    }
+    let available = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+    if let Some(lacking) = V2_CONTROLLERS[..2].iter().find(|name| !has(&available, name)) {
+        return Err(io::Error::other(format!("it has no {lacking} controller")));
+    }
+    let wanted: Vec<String> =
+        V2_CONTROLLERS.iter().filter(|name| has(&available, name)).map(|name| format!("+{name}")).collect();
+    let switch = || write(dir, "cgroup.subtree_control", &wanted.join(" "));
+    match switch() {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            make_room(dir)?;
+            switch()
+        }
+        other => other,
+    }
+}
+
+/// Moves the processes of a group into a child of it.
+fn make_room(dir: &Path) -> io::Result<()> {
+    let residents = dir.join(RESIDENTS);
+    match fs::create_dir(&residents) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    for _ in 0..MOVES_MAX {
+        let members = fs::read_to_string(dir.join("cgroup.procs"))?;
+        if members.trim().is_empty() {
+            return Ok(());
+        }
+        for pid in members.lines() {
+            // Those that have ended meanwhile cannot be moved and need not be.
+            let _ = write(&residents, "cgroup.procs", pid);
+        }
+    }
+    Err(io::Error::other("its processes cannot be moved aside"))
 }
 
 /// The top of the tree that a group lies in: the last folder upwards that is a group.
@@ -216,8 +281,8 @@ fn parse_mount(line: &str) -> Option<GroupMount<'_>> {
     Some(GroupMount { root: left.next()?, at: Path::new(left.next()?), kind, options })
 }
 
-fn writable(dir: &Path) -> bool {
-    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+fn writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
 /// What a group is allowed.
@@ -358,12 +423,13 @@ impl Group {
         let path = format!("{}/{name}", self.path);
         let (dirs, members) = (self.hierarchy.at(&path), self.hierarchy.at(&path));
         let leaf = Self { hierarchy: self.hierarchy.clone(), path, dirs, members };
-        leaf.make_leaf(limits).inspect_err(|_| drop(leaf.remove()))?;
+        leaf.make_leaf(limits, true).inspect_err(|_| drop(leaf.remove()))?;
         Ok(leaf)
     }
 
     fn make(&self, limits: GroupLimits) -> io::Result<()> {
-        self.make_leaf(limits)?;
+        // Not the whole cell for one trial: what is over the cell's own limit is the trial that grew.
+        self.make_leaf(limits, false)?;
         if let (Dirs::V2(dir), Dirs::V2(members)) = (&self.dirs, &self.members) {
             let cpu = if self.hierarchy.limits_cpu() { " +cpu" } else { "" };
             write(dir, "cgroup.subtree_control", &format!("+memory +pids{cpu}"))?;
@@ -372,7 +438,7 @@ impl Group {
         Ok(())
     }
 
-    fn make_leaf(&self, limits: GroupLimits) -> io::Result<()> {
+    fn make_leaf(&self, limits: GroupLimits, whole: bool) -> io::Result<()> {
         self.each(|dir| match fs::create_dir(dir) {
             // Two controllers may share one tree.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -396,6 +462,8 @@ impl Group {
             Dirs::V2(dir) => {
                 write(dir, "memory.max", &limits.memory_bytes.to_string())?;
                 write(dir, "memory.swap.max", "0").or_else(absent_is_fine)?;
+                // A trial that has lost one process of several would go on with half of its work.
+                write(dir, "memory.oom.group", if whole { "1" } else { "0" }).or_else(absent_is_fine)?;
                 write(dir, "pids.max", &limits.pids.to_string())?;
                 match quota {
                     Some(quota) => {
@@ -423,13 +491,25 @@ impl Group {
         }
     }
 
-    /// What has been counted so far.
+    /// What has been counted so far. Processes that were killed for memory are those of the group itself: a trial's are counted
+    /// in the trial's group alone.
     pub(crate) fn counters(&self) -> Counters {
-        self.dirs.counters()
+        let mut seen = self.dirs.counters();
+        if let Dirs::V2(_) = &self.dirs {
+            let members = self.members.counters();
+            seen.oom_kills = members.oom_kills;
+            // Where the limit is, or where the process was that was refused: kernels differ.
+            seen.pids_refused = seen.pids_refused.max(members.pids_refused);
+        }
+        seen
     }
 
     /// Kills everything in the group until nothing is left. Returns how many processes that were, and whether all are gone.
     pub(crate) fn kill(&self) -> (u32, bool) {
+        if let Dirs::V2(dir) = &self.dirs {
+            // Everything below as well, in one go.
+            let _ = write(dir, "cgroup.kill", "1");
+        }
         let dir = match &self.members {
             Dirs::V1(dirs) => &dirs["pids"],
             Dirs::V2(dir) => dir,
@@ -536,9 +616,54 @@ mod tests {
     fn version_two_is_taken_where_memory_is_delegated() {
         let temp = tempfile::tempdir().unwrap();
         let own = temp.path().join("user/app");
-        files(&own, &[("cgroup.subtree_control", "cpu memory pids\n")]);
+        files(&own, &[("cgroup.subtree_control", "cpu memory pids\n"), ("cgroup.procs", "")]);
         let mounts = format!("30 20 0:26 / {} rw - cgroup2 cgroup2 rw", temp.path().display());
         assert_eq!(Hierarchy::find(&mounts, "0::/user/app\n").unwrap(), Hierarchy::V2(own));
+    }
+
+    #[test]
+    fn the_nearest_place_that_is_ready_is_taken() {
+        let temp = tempfile::tempdir().unwrap();
+        let service = temp.path().join("user/service");
+        for (dir, active) in
+            [("", "cpu memory pids"), ("user/service", "memory pids"), ("user/service/app", "")]
+        {
+            files(&temp.path().join(dir), &[("cgroup.subtree_control", active), ("cgroup.procs", "")]);
+        }
+        let mounts = format!("30 20 0:26 / {} rw - cgroup2 cgroup2 rw", temp.path().display());
+        assert_eq!(Hierarchy::find(&mounts, "0::/user/service/app\n").unwrap(), Hierarchy::V2(service));
+    }
+
+    #[test]
+    fn controllers_are_switched_on_where_they_are_delegated() {
+        let temp = tempfile::tempdir().unwrap();
+        let own = temp.path().join("service");
+        let controls = [
+            ("cgroup.subtree_control", ""),
+            ("cgroup.controllers", "cpuset cpu memory pids"),
+            ("cgroup.procs", "7\n"),
+        ];
+        files(&own, &controls);
+        files(temp.path(), &[("cgroup.subtree_control", "cpu")]);
+        let mounts = format!("30 20 0:26 / {} rw - cgroup2 cgroup2 rw", temp.path().display());
+        assert_eq!(Hierarchy::find(&mounts, "0::/service\n").unwrap(), Hierarchy::V2(own.clone()));
+        assert_eq!(fs::read_to_string(own.join("cgroup.subtree_control")).unwrap(), "+memory +pids +cpu");
+        files(&own, &[("cgroup.subtree_control", ""), ("cgroup.controllers", "hugetlb")]);
+        let why = Hierarchy::find(&mounts, "0::/service\n").unwrap_err();
+        assert!(why.contains("no writable control group for memory"), "{why}");
+    }
+
+    #[test]
+    fn residents_move_into_a_child() {
+        let temp = tempfile::tempdir().unwrap();
+        // A plain file does not empty itself as the kernel's would, so this gives up after having moved them.
+        files(temp.path(), &[("cgroup.procs", "11\n12\n")]);
+        files(&temp.path().join(RESIDENTS), &[("cgroup.procs", "")]);
+        assert!(make_room(temp.path()).is_err());
+        let moved = fs::read_to_string(temp.path().join(RESIDENTS).join("cgroup.procs")).unwrap();
+        assert!(moved.contains("12"), "{moved}");
+        files(temp.path(), &[("cgroup.procs", "")]);
+        make_room(temp.path()).unwrap();
     }
 
     #[test]
@@ -568,14 +693,16 @@ mod tests {
     fn limits_are_written_in_the_words_of_version_two() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("cell");
-        let controls = ["memory.max", "memory.swap.max", "pids.max", "cpu.max"].map(|name| (name, ""));
+        let controls = ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max"]
+            .map(|name| (name, ""));
         files(&dir, &controls);
         let hierarchy = Hierarchy::V2(temp.path().to_owned());
         let (dirs, members) = (hierarchy.at("cell"), hierarchy.at("cell"));
         let group = Group { hierarchy, path: "cell".into(), dirs, members };
-        group.make_leaf(GroupLimits { memory_bytes: 4096, pids: 9, cpus: Some(1.5) }).unwrap();
+        group.make_leaf(GroupLimits { memory_bytes: 4096, pids: 9, cpus: Some(1.5) }, true).unwrap();
         let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
         assert_eq!((read("memory.max"), read("pids.max")), ("4096".into(), "9".into()));
+        assert_eq!(read("memory.oom.group"), "1");
         assert_eq!((read("cpu.max"), read("memory.swap.max")), ("150000 100000".into(), "0".into()));
     }
 

@@ -162,7 +162,7 @@ impl Leaf {
         }
         // A cell that ended took its trials along, and what they had counted.
         let lost = self.core.has_ended();
-        let over = self.core.remove_leaf(self.trial, counters.oom_kills) || counters.oom_kills > 0;
+        let over = self.core.remove_leaf(self.trial) || counters.oom_kills > 0;
         let verdict = if !clean && !lost {
             Verdict::Stuck
         } else if over {
