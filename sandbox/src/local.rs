@@ -277,7 +277,7 @@ impl Local {
             Walls::Landlock => {
                 enforced.push("disk watch");
                 missing.push(
-                    "a root of its own: programs can tell that the host's files and processes are there"
+                    "a root of its own: programs can tell which files and processes the host has, not what is in them"
                         .into(),
                 );
             }

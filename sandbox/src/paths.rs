@@ -17,7 +17,7 @@ impl Paths {
         let mounts = trees.iter().map(|tree| (tree.target.clone(), tree.source.clone()));
         let mut pairs: Vec<(PathBuf, PathBuf)> =
             own.map(|(target, source)| (target.into(), source.clone())).into_iter().chain(mounts).collect();
-        pairs.retain(|(target, source)| target != source);
+        // Those that stay what they are count, too: one of them may lie below /tmp.
         pairs.sort_by_key(|(target, _)| std::cmp::Reverse(target.components().count()));
         Self { pairs }
     }
@@ -61,7 +61,12 @@ mod tests {
             target: target.into(),
             kind: TreeKind::Folder,
         };
-        let trees = [tree("/usr", "/usr"), tree("/home/u/run", "/in"), tree("/home/u/deep", "/in/deep")];
+        let trees = [
+            tree("/usr", "/usr"),
+            tree("/tmp/venv", "/tmp/venv"),
+            tree("/home/u/run", "/in"),
+            tree("/home/u/deep", "/in/deep"),
+        ];
         let places = Places { out: "/var/tmp/c/out".into(), tmp: "/var/tmp/c/tmp".into() };
         assert_eq!(Paths::bare(&trees, &places).text(text), expected);
     }
@@ -71,6 +76,8 @@ mod tests {
         check("/in/deep/x.csv", "/home/u/deep/x.csv");
         check("/in/x.csv", "/home/u/run/x.csv");
         check("/input", "/input");
+        check("/tmp/venv/bin/python", "/tmp/venv/bin/python");
+        check("/tmp/x", "/var/tmp/c/tmp/x");
     }
 
     #[test]

@@ -218,3 +218,88 @@ fn command_inside(own: &[PathBuf]) -> Vec<String> {
     command.extend([targets[0].clone(), crate::CELL_SUBCOMMAND.into()]);
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::helper::order::{Payload, Places, Tree, Walls, Watched};
+    use crate::policy::Limits;
+    use std::collections::BTreeMap;
+
+    fn order() -> Order {
+        let tree = |path: &str, kind| Tree { source: path.into(), target: path.into(), kind };
+        Order {
+            name: "cell".into(),
+            walls: Walls::Bubblewrap { program: "/usr/bin/bwrap".into() },
+            parent: 7,
+            user: None,
+            trees: vec![tree("/dev/null", TreeKind::Device), tree("/usr", TreeKind::Folder)],
+            trees_attached: false,
+            env: BTreeMap::default(),
+            argv: vec!["/usr/bin/true".into()],
+            cwd: "/".into(),
+            limits: Limits { out_bytes: 4711, ..Limits::default() },
+            places: Places::default(),
+            watched: Watched::default(),
+            payload: Payload::Program,
+        }
+    }
+
+    fn line(order: &Order, sources: &Sources) -> String {
+        let exists = Exists { masked: vec!["/proc/no-such-table"], read_only: vec!["/proc/sys"] };
+        let all = arguments(order, sources, &[10, 11, 12, 13, 14], &exists);
+        all.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn sources() -> Sources {
+        Sources { trees: vec!["/dev/null".into(), "/usr".into()], own: vec!["/opt/ansatz".into()] }
+    }
+
+    #[test]
+    fn everything_is_asked_for_that_bubblewrap_does_not_do_by_itself() {
+        let said = line(&order(), &sources());
+        for part in [
+            "--unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup --disable-userns",
+            "--uid 1000 --gid 1000",
+            "--new-session --die-with-parent --as-pid-1 --cap-drop ALL --clearenv",
+            "--perms 0644 --file 10 /etc/passwd",
+            "--dev-bind /dev/null /dev/null",
+            "--ro-bind /usr /usr",
+            "--ro-bind /opt/ansatz /.cell/0",
+            "--perms 0700 --size 4711 --tmpfs /out",
+            "--proc /proc",
+            "--dev-bind /dev/null /proc/no-such-table",
+            "--ro-bind /proc/sys /proc/sys",
+        ] {
+            assert!(said.contains(part), "{part} is missing in {said}");
+        }
+        assert!(said.ends_with("--remount-ro /dev --remount-ro / --chdir / --"), "{said}");
+        assert!(!said.contains("--bind ") && !said.contains("--share-net"), "{said}");
+    }
+
+    #[test]
+    fn staged_trees_are_taken_from_their_stage() {
+        let said = line(&order(), &sources().staged(Path::new("/mnt")));
+        assert!(
+            said.contains("--ro-bind /mnt/1 /usr") && said.contains("--ro-bind /mnt/own-0 /.cell/0"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_parts_of_a_program_are_read_from_its_map() {
+        let maps = "\
+5500-5600 r--p 00000000 08:01 1   /opt/ansatz
+5600-5700 r-xp 00000000 08:01 1   /opt/ansatz
+7f00-7f10 r-xp 00000000 08:01 2   /usr/lib/libc.so.6
+7f10-7f20 rw-p 00000000 08:01 3   /usr/lib/data
+7f20-7f30 r-xp 00000000 08:01 4   /usr/lib/ld-linux-x86-64.so.2
+7f30-7f40 r-xp 00000000 00:00 0   [vdso]
+";
+        let own = mapped_programs(maps);
+        let expected = ["/opt/ansatz", "/usr/lib/libc.so.6", "/usr/lib/ld-linux-x86-64.so.2"];
+        assert_eq!(own, expected.map(PathBuf::from));
+        assert_eq!(command_inside(&own), ["/.cell/2", "--preload", "/.cell/1", "/.cell/0", "__cell"]);
+        assert_eq!(command_inside(&own[..1]), ["/.cell/0", "__cell"]);
+    }
+}

@@ -187,7 +187,9 @@ impl Init {
         program
     }
 
-    fn end(&self, status: WaitStatus) -> i32 {
+    fn end(&mut self, status: WaitStatus) -> i32 {
+        // A short program may have done all its writing since the last look.
+        self.is_over_quota();
         let exited = Event::Exited { code: status.exit_status(), signal: status.terminating_signal() };
         if self.awaited {
             // Nothing may go on while the host counts. To the kernel, the group of number 1 is everybody in the name space.
@@ -251,16 +253,21 @@ impl Init {
     }
 
     fn hold_to_quota(&mut self) {
-        let Some(quota) = &self.quota else { return };
-        if self.quota_looked.elapsed() < QUOTA_EVERY {
-            return;
+        if self.quota.is_some() && self.quota_looked.elapsed() >= QUOTA_EVERY {
+            if self.is_over_quota() {
+                let _ = rustix::process::kill_process(self.program, Signal::KILL);
+            }
+            self.quota_looked = Instant::now();
         }
-        let over = quota.is_over();
-        self.quota_looked = Instant::now();
+    }
+
+    /// Whether the writable folders hold too much; told once.
+    fn is_over_quota(&mut self) -> bool {
+        let over = self.quota.as_ref().is_some_and(Quota::is_over);
         if over {
             self.quota = None;
             tell(&self.supervisor, &Event::Full, &[]);
-            let _ = rustix::process::kill_process(self.program, Signal::KILL);
         }
+        over
     }
 }

@@ -405,6 +405,55 @@ mod tests {
         }
     }
 
+    fn with_walls(walls: Walls, root: bool) -> Order {
+        Order { walls, ..order(root, true) }
+    }
+
+    #[test]
+    fn bubblewrap_is_never_started_as_root_and_has_nothing_to_furnish_outside() {
+        let wrapped = with_walls(Walls::Bubblewrap { program: "/usr/bin/bwrap".into() }, true);
+        let steps = enter(&wrapped);
+        assert_eq!(steps[..3], [Step::Stage, Step::BecomeUser(0x7000_0000), Step::RefuseRoot]);
+        assert_eq!(steps.last(), Some(&Step::BecomeBubblewrap("/usr/bin/bwrap".into())));
+        assert!(steps.contains(&Step::NoNewPrivileges));
+        assert!(furnish(&wrapped).is_empty());
+        let ordinary = with_walls(Walls::Bubblewrap { program: "/usr/bin/bwrap".into() }, false);
+        assert_eq!(enter(&ordinary)[0], Step::RefuseRoot);
+    }
+
+    #[test]
+    fn inside_given_walls_the_limits_and_the_locks_are_ours() {
+        let given = with_walls(Walls::Given, false);
+        check_before(&given, "RefuseRoot", "Limit(FileSize");
+        check_before(&given, "Limit(Processes", "Undumpable");
+        check_before(&given, "Undumpable", "Landlock");
+        assert_eq!(whole(&given).last(), Some(&Step::Seccomp));
+        assert!(!whole(&given).contains(&Step::NewNamespaces));
+    }
+
+    #[test]
+    fn without_name_spaces_orphans_are_adopted_and_addresses_and_signals_are_refused() {
+        let bare = with_walls(Walls::Landlock, true);
+        assert_eq!(whole(&bare)[..2], [Step::BecomeUser(0x7000_0000), Step::RefuseRoot]);
+        check_before(&bare, "AdoptOrphans", "ProgramDescriptors");
+        // A process that cannot be looked into cannot write its own tables any more.
+        check_before(&bare, "PreferForOom", "Undumpable");
+        check_before(&bare, "MoreProcesses", "Landlock");
+        check_before(&bare, "Landlock", "NoAddresses");
+        check_before(&bare, "OwnSignals", "Seccomp");
+        assert_eq!(whole(&bare).last(), Some(&Step::Seccomp));
+        // It has to outlive the host for as long as clearing away takes.
+        assert!(!enter(&bare).iter().any(|step| matches!(step, Step::DieWithParent(_))));
+    }
+
+    #[test]
+    fn without_any_walls_limits_remain() {
+        let off = with_walls(Walls::Nothing, false);
+        let steps = whole(&off);
+        assert!(steps.iter().any(|step| matches!(step, Step::Limit(Rlimit::Data, _))));
+        assert!(steps.contains(&Step::AdoptOrphans) && !steps.contains(&Step::Seccomp));
+    }
+
     #[test]
     fn an_ordinary_user_opens_every_tree_before_the_new_root_hides_it() {
         check_before(&order(false, false), "OpenTree(1)", "NewRoot");
