@@ -2,7 +2,7 @@
 
 use crate::environment::Environment;
 use crate::error::{RunError, RunErrorKind};
-use ansatz_sandbox::{Cell, CellSpec, Launcher, Limits, Mount, Policy, SandboxError};
+use ansatz_sandbox::{Cell, CellSpec, Effective, Launcher, Level, Limits, Mount, Policy, SandboxError};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,8 @@ pub fn start_command(
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
         ("PYTHONPATH", SOURCE),
+        // Named, because a cell without a root of its own has its folder elsewhere.
+        ("ANSATZ_OUT", "/out"),
         ("PYTHONHASHSEED", "0"),
         ("PYTHONUNBUFFERED", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
@@ -79,11 +81,27 @@ pub fn memory_limit() -> u64 {
 
 /// An error of the sandbox as an error of the run.
 pub fn sandbox_error(error: &SandboxError) -> RunError {
-    let kind = if error.is_unavailable() { RunErrorKind::Sandbox } else { RunErrorKind::Failed };
-    let wrapped = RunError::new(kind, error.to_string());
+    let wrapped = if error.is_unavailable() {
+        RunError::new(RunErrorKind::Sandbox, error.kind().to_string())
+    } else {
+        RunError::new(RunErrorKind::Failed, format!("{error}: {}", error.kind()))
+    };
     match error.hint() {
         Some(hint) => wrapped.hint(hint),
         None => wrapped,
+    }
+}
+
+/// What the user must know about the walls, where they are thin.
+pub fn sandbox_warning(effective: &Effective) -> Option<String> {
+    match effective.level {
+        Level::L0 => Some("the sandbox is off, as asked: solution code runs with all of your rights".into()),
+        Level::L1 => Some(format!(
+            "sandbox level L1: solution code reaches neither your files nor the network, but is not hidden from the \
+             machine; do not use it on a machine that you share ({})",
+            effective.missing.first().map_or("no name spaces", String::as_str)
+        )),
+        Level::L2 | Level::L3 => None,
     }
 }
 

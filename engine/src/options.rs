@@ -3,6 +3,7 @@
 use ansatz_core::budget::Budget;
 use ansatz_core::ids::RunId;
 use ansatz_core::seed::Seed;
+use ansatz_sandbox::{BackendChoice, LauncherOptions, Level};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,6 +34,9 @@ pub struct Options {
     pub jobs: usize,
     /// The seed.
     pub seed: Seed,
+    /// What makes the walls around solution code.
+    #[serde(default)]
+    pub sandbox: BackendChoice,
     /// Whether anything below level L3 is refused.
     pub strict: bool,
     /// Memory folder; `None` switches memory off.
@@ -49,6 +53,12 @@ pub struct Options {
 pub const WALL_DEFAULT: std::time::Duration = std::time::Duration::from_mins(5);
 
 impl Options {
+    /// What is asked of the sandbox.
+    pub fn launcher(&self) -> LauncherOptions {
+        let level_min = if self.strict { Level::L3 } else { Level::L1 };
+        LauncherOptions { backend: self.sandbox, level_min, ..LauncherOptions::default() }
+    }
+
     /// Whether the run counts trials rather than seconds, which makes it deterministic.
     pub fn deterministic(&self) -> bool {
         self.budget.trials.is_some()

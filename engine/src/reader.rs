@@ -52,7 +52,8 @@ impl Reader {
     /// When the files cannot be used: the message says which, where, and what to do.
     pub fn read(&self, files: &Files) -> Result<Profile, RunError> {
         let inside = |path: &Path| {
-            format!("/in/user/{}", path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            self.cell.inside(&format!("/in/user/{name}"))
         };
         let request = json!({
             "op": "read",

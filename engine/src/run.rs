@@ -34,7 +34,7 @@ use ansatz_core::verdict::Stage;
 use ansatz_journal::{Blobs, Journal};
 use ansatz_planner::{Plan, StepKind};
 use ansatz_referee::split::{FoldPlan, folds};
-use ansatz_sandbox::{Launcher, Level};
+use ansatz_sandbox::Launcher;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -165,15 +165,10 @@ impl Life {
         let (record, options) = (&mut self.record, &self.options);
         let environment = environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
         let setup_s = setup_started.elapsed().as_secs_f64();
-        let launcher = Launcher::new(cells::helper()?).map_err(|error| cells::sandbox_error(&error))?;
-        let level = launcher.effective().level;
-        if options.strict && level != Level::L3 {
-            let missing = launcher.effective().missing.join("; ");
-            return Err(RunError::new(
-                RunErrorKind::Sandbox,
-                format!("--strict needs level L3; this host gives {level}"),
-            )
-            .hint(format!("missing: {missing}")));
+        let launcher = Launcher::with_options(cells::helper()?, &options.launcher())
+            .map_err(|error| cells::sandbox_error(&error))?;
+        if let Some(warning) = cells::sandbox_warning(launcher.effective()) {
+            self.record.warn(warning)?;
         }
         self.record.restart_clock();
         let runtime = tokio::runtime::Builder::new_current_thread()

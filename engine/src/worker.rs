@@ -115,6 +115,13 @@ impl Worker {
         stop: &AtomicBool,
     ) -> Result<TrialOutput, TrialFailure> {
         let started = Instant::now();
+        let folder = order.out.trim_start_matches("/out/").to_owned();
+        // As the cell reads paths.
+        let order = &Order {
+            out: self.cell.inside(&order.out),
+            model: order.model.as_deref().map(|path| self.cell.inside(path)),
+            ..order.clone()
+        };
         let request = serde_json::json!({"op": "fork", "trial": order.trial, "out": order.out}).to_string();
         let gone = |message: String| TrialFailure {
             kind: FailureKind::Error,
@@ -151,7 +158,6 @@ impl Worker {
         let closed = matches!(ending, Ending::Closed);
         let obituary = closed.then(|| self.obituary(order.trial)).flatten();
         let report = leaf.finish();
-        let folder = order.out.trim_start_matches("/out/").to_owned();
         let result = match ending {
             Ending::Said(event) => self.take(*event, &folder, order),
             Ending::Cancelled => Err((FailureKind::Cancelled, "the run was stopped".to_owned())),
@@ -297,8 +303,9 @@ impl Starting {
                 "the worker has {threads} threads after its start instead of one"
             )));
         }
+        let load = serde_json::json!({"op": "load", "table": self.cell.inside("/in/data")}).to_string();
         self.cell
-            .send(br#"{"op":"load","table":"/in/data"}"#, &[])
+            .send(load.as_bytes(), &[])
             .map_err(|error| RunError::failed(format!("the worker is gone: {error}")))?;
         match receive(&self.cell)? {
             ZygoteEvent::Loaded { .. } => {}

@@ -95,8 +95,11 @@ def landlock(own: Path, abi: int) -> None:
     if ruleset < 0:
         raise LockError(f"landlock_create_ruleset: {os.strerror(ctypes.get_errno())}")
     try:
-        for path in readable(Path("/"), {own.parent.resolve(), Path("/proc"), Path("/dev")}):
-            _grant(ruleset, path, READ & handled)
+        hidden = {own.parent.resolve(), Path("/proc"), Path("/dev")}
+        # A cell without a root of its own names what it shows: it may not even list the rest of the host.
+        for top in os.environ.get("CELL_READABLE", "/").split(":"):
+            for path in readable(Path(top), hidden):
+                _grant(ruleset, path, READ & handled)
         for path in proc_and_devices():
             _grant(ruleset, path, READ & handled)
         _grant(ruleset, Path("/dev/null"), (READ_FILE | WRITE_FILE) & handled)

@@ -12,6 +12,7 @@ use ansatz_core::seed::Seed;
 use ansatz_engine::{Options, RunResult};
 use ansatz_planner::Plan;
 use ansatz_report::number::date;
+use ansatz_sandbox::BackendChoice;
 use clap::{Args, ValueEnum};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -101,8 +102,24 @@ pub enum SandboxChoice {
     Auto,
     /// Cells made by this program
     Native,
-    /// None
+    /// Cells made by bubblewrap
+    Bwrap,
+    /// Containers of Docker or Podman
+    Engine,
+    /// None: solution code runs with your rights
     Off,
+}
+
+impl From<SandboxChoice> for BackendChoice {
+    fn from(choice: SandboxChoice) -> Self {
+        match choice {
+            SandboxChoice::Auto => Self::Auto,
+            SandboxChoice::Native => Self::Native,
+            SandboxChoice::Bwrap => Self::Bwrap,
+            SandboxChoice::Engine => Self::Engine,
+            SandboxChoice::Off => Self::Off,
+        }
+    }
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -194,9 +211,9 @@ fn missing(path: &Path, error: &std::io::Error) -> Failure {
 /// # Errors
 /// What was typed makes no sense.
 pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
-    if args.sandbox == SandboxChoice::Off {
-        return Err(Failure::usage("--sandbox off is not offered: solution code runs in cells only")
-            .hint("`ansatz doctor` tells what this machine can do, and how to get more"));
+    if args.sandbox == SandboxChoice::Off && (args.strict || session.config.truth("strict")) {
+        return Err(Failure::usage("--strict and --sandbox off contradict each other")
+            .hint("leave one of them out; `strict` may also stand in the configuration"));
     }
     let config = &session.config;
     let absolute = |path: &PathBuf| session.surroundings.absolute(path);
@@ -218,6 +235,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         budget: budget(args, session),
         jobs: args.jobs.map_or_else(|| config.whole("jobs").unwrap_or(cores), u64::from) as usize,
         seed: Seed(args.seed.or_else(|| config.whole("seed")).unwrap_or(0)),
+        sandbox: args.sandbox.into(),
         strict: args.strict || config.truth("strict"),
         memory: (has_memory && !args.no_memory).then_some(memory),
         home,

@@ -2,6 +2,7 @@
 
 use super::*;
 use ansatz_engine::Options;
+use ansatz_sandbox::{BackendChoice, Level};
 use std::time::Duration;
 
 /// A session without files, with these variables.
@@ -72,7 +73,7 @@ fn what_makes_no_sense_is_refused() {
     refused("run data --trials 0", "--trials");
     refused("run data --jobs 0", "--jobs");
     refused("run data --seed -1", "-1");
-    refused("run data --sandbox docker", "possible values: auto, native, off");
+    refused("run data --sandbox docker", "possible values: auto, native, bwrap");
     refused("run data --no-memory --memory m", "cannot be used with");
     refused("run data --json --json-stream", "cannot be used with");
     refused("run data -q -v", "cannot be used with");
@@ -130,11 +131,22 @@ fn memory_can_be_switched_off() {
 }
 
 #[test]
-fn a_run_without_a_sandbox_is_refused_with_advice() {
-    let Command::Run(args) = parsed("run d --sandbox off").unwrap().command else { panic!("no run") };
-    let failure = run::resolve(&args, &session(&[])).unwrap_err();
-    assert_eq!(failure.exit, Exit::Usage);
-    assert!(failure.hint.is_some_and(|hint| hint.contains("ansatz doctor")));
+fn the_walls_are_chosen_by_name() {
+    assert_eq!(options("run d", &[]).sandbox, BackendChoice::Auto);
+    assert_eq!(options("run d --sandbox bwrap", &[]).sandbox, BackendChoice::Bwrap);
+    let off = options("run d --sandbox off", &[]).launcher();
+    assert_eq!((off.backend, off.level_min), (BackendChoice::Off, Level::L1));
+    assert_eq!(options("run d --strict", &[]).launcher().level_min, Level::L3);
+}
+
+#[test]
+fn no_sandbox_and_the_strictest_are_not_asked_for_together() {
+    for (line, variables) in [("run d --sandbox off --strict", &[][..]), ("run d --sandbox off", &[("ANSATZ_STRICT", "1")])] {
+        let Command::Run(args) = parsed(line).unwrap().command else { panic!("no run") };
+        let failure = run::resolve(&args, &session(variables)).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.message.contains("--strict") && failure.hint.is_some());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ It parses the user's files and sees the training targets, but never solution cod
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from ansatz_worker.reader import arrays, columns, files, parquet, profile, separ
 from ansatz_worker.reader.columns import Typed
 from ansatz_worker.reader.table import Notice, RawTable, short, some
 
-OUT = Path("/out")
+OUT = Path(os.environ.get("ANSATZ_OUT", "/out"))
+"""The only folder that the host collects from."""
 NOTICES_MAX = 200
 """Notices of one kind of file that are kept; a file of 20,000 columns could cause as many."""
 
