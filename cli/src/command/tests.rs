@@ -58,6 +58,9 @@ fn every_subcommand_is_understood() {
         "memory rebuild",
         "memory stats --json",
         "doctor --json",
+        "doctor --sandbox bwrap -v",
+        "run data --gpus 2",
+        "run data --gpus auto",
         "config show",
         "completions zsh",
     ] {
@@ -72,6 +75,7 @@ fn what_makes_no_sense_is_refused() {
     refused("run data --seconds 0", "above 0");
     refused("run data --trials 0", "--trials");
     refused("run data --jobs 0", "--jobs");
+    refused("run data --gpus many", "a number up to 64");
     refused("run data --seed -1", "-1");
     refused("run data --sandbox docker", "possible values: auto, native, bwrap");
     refused("run data --no-memory --memory m", "cannot be used with");
