@@ -145,7 +145,9 @@ fn the_walls_are_chosen_by_name() {
 
 #[test]
 fn no_sandbox_and_the_strictest_are_not_asked_for_together() {
-    for (line, variables) in [("run d --sandbox off --strict", &[][..]), ("run d --sandbox off", &[("ANSATZ_STRICT", "1")])] {
+    for (line, variables) in
+        [("run d --sandbox off --strict", &[][..]), ("run d --sandbox off", &[("ANSATZ_STRICT", "1")])]
+    {
         let Command::Run(args) = parsed(line).unwrap().command else { panic!("no run") };
         let failure = run::resolve(&args, &session(variables)).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
