@@ -16,7 +16,6 @@ pub mod environment;
 mod error;
 mod finalise;
 mod folder;
-mod gpu;
 mod intake;
 mod judge;
 mod observer;
@@ -40,7 +39,7 @@ mod worker;
 
 pub use error::{RunError, RunErrorKind};
 pub use observer::{Note, Observer, Silent};
-pub use options::{GpuAsk, Options, WALL_DEFAULT};
+pub use options::{Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
 pub use run::{resume, run};
 pub use stop::Stop;

@@ -115,7 +115,6 @@ fn finished(best: Option<&str>) -> Event {
         seed: 1,
         versions: BTreeMap::new(),
         dropped: vec![],
-        gpus: Vec::new(),
         worth_continuing: None,
     };
     Event::Finished { result: Box::new(result) }

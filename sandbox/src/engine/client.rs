@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::mpsc;
@@ -32,6 +33,8 @@ const REMOVAL_TIME_MAX: Duration = Duration::from_secs(10);
 const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 /// What is read of a container's log when it fails to start.
 const LOG_BYTES_MAX: usize = 4096;
+/// How often a list is asked for again.
+const LIST_TRIES: u32 = 5;
 /// Containers of ours that one sweep looks at.
 const SWEEP_MAX: i32 = 10_000;
 
@@ -61,6 +64,10 @@ pub(super) struct Nature {
     pub(super) maps_users: bool,
     /// Whether it can limit processor time.
     pub(super) limits_cpu: bool,
+    /// Who runs it, as its socket tells: 0 or an ordinary user.
+    pub(super) owner: u32,
+    /// That user's group.
+    pub(super) owner_group: u32,
     /// For people: the runtime that starts containers, or empty.
     pub(super) runtime: String,
 }
@@ -112,7 +119,9 @@ impl Client {
         let (docker, what) = (self.docker.clone(), "asking the container engine about itself");
         let info = self.ask(what, async move { docker.info().await })?;
         let info = info.map_err(|error| trouble::of(what, &chain(&error)))?;
-        Ok(nature(&info))
+        let doing = || format!("looking at {}", self.path.display());
+        let socket = self.path.metadata().doing(doing)?;
+        Ok(nature(&info, socket.uid(), socket.gid()))
     }
 
     /// An image by its name.
@@ -246,23 +255,31 @@ impl Client {
             filters: Some(filters),
             ..ListContainersOptions::default()
         };
-        let docker = self.docker.clone();
-        let found = self
-            .ask(what, async move { docker.list_containers(Some(options)).await })?
-            .map_err(|error| trouble::of(what, &chain(&error)))?;
+        let mut tries = LIST_TRIES;
+        let found = loop {
+            let (docker, options) = (self.docker.clone(), options.clone());
+            match self.ask(what, async move { docker.list_containers(Some(options)).await })? {
+                Ok(found) => break found,
+                // A container that goes while it is listed makes some versions fail.
+                Err(_) if tries > 0 => tries -= 1,
+                Err(error) => return Err(trouble::of(what, &chain(&error))),
+            }
+        };
         let marked =
             found.into_iter().filter_map(|found| Some((found.id?, found.labels?.remove(OWNER_LABEL)?)));
         Ok(marked.collect())
     }
 }
 
-fn nature(info: &SystemInfo) -> Nature {
-    let options = info.security_options.iter().flatten();
+fn nature(info: &SystemInfo, owner: u32, owner_group: u32) -> Nature {
+    let mut options = info.security_options.iter().flatten();
     Nature {
-        maps_users: options
-            .into_iter()
-            .any(|option| option.contains("rootless") || option.contains("userns")),
+        // Not every version says so, but the engine of an ordinary user always has one.
+        maps_users: owner != 0
+            || options.any(|option| option.contains("rootless") || option.contains("userns")),
         limits_cpu: info.cpu_cfs_quota.unwrap_or(false),
+        owner,
+        owner_group,
         runtime: info.default_runtime.clone().unwrap_or_default(),
     }
 }
@@ -349,8 +366,9 @@ mod tests {
             security_options: Some(options.iter().map(|option| (*option).to_owned()).collect()),
             ..SystemInfo::default()
         };
-        assert!(nature(&with(&["name=seccomp,profile=default", "name=rootless"])).maps_users);
-        assert!(nature(&with(&["name=userns"])).maps_users);
-        assert!(!nature(&with(&["name=seccomp,profile=default"])).maps_users);
+        assert!(nature(&with(&["name=seccomp,profile=default", "name=rootless"]), 0, 0).maps_users);
+        assert!(nature(&with(&["name=userns"]), 0, 0).maps_users);
+        assert!(!nature(&with(&["name=seccomp,profile=default"]), 0, 0).maps_users);
+        assert!(nature(&with(&[]), 1000, 1000).maps_users);
     }
 }

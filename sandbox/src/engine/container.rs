@@ -22,6 +22,9 @@ const OWN_PROCESSES: u64 = 1;
 /// The limit per user stands behind the group's, a little higher: the group says when it refuses.
 const SECOND_BARRIER: u64 = 32;
 
+/// Where all of a user's processes count together, the group alone limits those of the cell.
+const SHARED_PROCESSES: u64 = 32_768;
+
 /// Covered with nothing: what tells about the host, and what could be written to beside a cell's own folders.
 const MASKED: [&str; 18] = [
     "/proc/acpi",
@@ -64,7 +67,11 @@ pub(super) struct Plan<'a> {
     /// Everything that is shown, read-only: the policy's and our own.
     pub(super) mounts: &'a [Mount],
     /// User and group id inside; never 0.
-    pub(super) user: u32,
+    pub(super) user: (u32, u32),
+    /// Whether the id must be the same outside an engine's user name space.
+    pub(super) keeps_user: bool,
+    /// Whether nobody else's processes count as this user's.
+    pub(super) is_alone: bool,
     /// The image by its digest.
     pub(super) image: &'a str,
     /// Program and arguments of the first process: ours.
@@ -81,7 +88,7 @@ pub(super) struct Plan<'a> {
 
 /// The request that makes the container.
 pub(super) fn body(plan: &Plan<'_>) -> ContainerCreateBody {
-    let id = format!("{0}:{0}", plan.user);
+    let id = format!("{}:{}", plan.user.0, plan.user.1);
     let labels = HashMap::from([
         (OWNER_LABEL.to_owned(), plan.owner.to_owned()),
         (CELL_LABEL.to_owned(), plan.name.to_owned()),
@@ -116,6 +123,7 @@ fn host(plan: &Plan<'_>) -> HostConfig {
         network_mode: Some("none".into()),
         ipc_mode: Some("private".into()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        userns_mode: plan.keeps_user.then(|| "keep-id".into()),
         cap_drop: Some(vec!["ALL".into()]),
         security_opt: Some(security(plan)),
         masked_paths: Some(MASKED.map(String::from).to_vec()),
@@ -143,7 +151,7 @@ fn ulimits(plan: &Plan<'_>) -> Vec<ResourcesUlimits> {
     let limits = plan.limits;
     let each = [
         ("nofile", limits.open_files.min(plan.open_files_max)),
-        ("nproc", limits.pids + SECOND_BARRIER),
+        ("nproc", if plan.is_alone { limits.pids + SECOND_BARRIER } else { SHARED_PROCESSES }),
         ("fsize", limits.file_bytes),
         ("core", 0),
         ("msgqueue", 0),
@@ -218,7 +226,9 @@ mod tests {
             owner: "ansatz-7-8-9-1-worker",
             limits,
             mounts: &mounts,
-            user: 0x7000_0001,
+            user: (0x7000_0001, 0x7000_0001),
+            keeps_user: false,
+            is_alone: true,
             image: "sha256:abc",
             entry: &entry,
             profile: &profile,

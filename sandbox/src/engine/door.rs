@@ -52,8 +52,8 @@ impl Lodge {
         Ok(path)
     }
 
-    /// Prepares a door for a cell whose user inside is `user`.
-    pub(super) fn door(&self, number: u64, user: u32) -> Result<Door, SandboxError> {
+    /// Prepares a door for a cell of this user and group.
+    pub(super) fn door(&self, number: u64, uid: u32, gid: u32) -> Result<Door, SandboxError> {
         let folder = self.folder.join(number.to_string());
         let doing = || format!("making {}", folder.display());
         std::fs::create_dir(&folder).doing(doing)?;
@@ -65,9 +65,9 @@ impl Lodge {
         let names = [
             (
                 "passwd",
-                format!("cell:x:{user}:{user}:cell:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+                format!("cell:x:{uid}:{gid}:cell:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
             ),
-            ("group", format!("cell:x:{user}:\nnogroup:x:65534:\n")),
+            ("group", format!("cell:x:{gid}:\nnogroup:x:65534:\n")),
         ];
         for (name, text) in names {
             write_open(&folder.join(name), &text).doing(doing)?;
@@ -201,7 +201,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let lodge = Lodge::new(temp.path(), &Owner::current()).unwrap();
         assert_eq!(mode(&lodge.folder), 0o700);
-        let mut door = lodge.door(1, 4711).unwrap();
+        let mut door = lodge.door(1, 4711, 4711).unwrap();
         let path = door.mounts()[0].source.join("socket");
         assert_eq!(mode(&path), 0o666);
         let client =
@@ -221,7 +221,7 @@ mod tests {
     fn a_container_that_ends_before_it_connects_is_told_with_its_words() {
         let temp = tempfile::tempdir().unwrap();
         let lodge = Lodge::new(temp.path(), &Owner::current()).unwrap();
-        let mut door = lodge.door(1, 4711).unwrap();
+        let mut door = lodge.door(1, 4711, 4711).unwrap();
         let error = door
             .await_arrival(Duration::from_secs(20), || Some("it ended with exit code 127".into()))
             .err()

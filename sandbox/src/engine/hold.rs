@@ -65,10 +65,10 @@ impl Container {
         init: OwnedFd,
         uid: u32,
         tally: Option<Tally>,
-        slot: Slot,
+        slot: Option<Slot>,
         door: Door,
     ) -> Self {
-        let left = Left { stored: Some(stored), slot: Some(slot), _door: door };
+        let left = Left { stored: Some(stored), slot, _door: door };
         Self { init, uid, tally, counted: Mutex::default(), left: Mutex::new(left) }
     }
 

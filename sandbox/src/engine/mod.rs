@@ -13,6 +13,7 @@ mod door;
 mod hold;
 mod image;
 mod loader;
+mod people;
 mod socket;
 mod trouble;
 
@@ -29,12 +30,12 @@ use crate::helper::order::{Order, Payload, Places, Walls, Watched, WatchedMemory
 use crate::launcher::await_ready;
 use crate::paths::Paths;
 use crate::policy::{CellSpec, Mount};
-use crate::slot::Slots;
 use client::{Client, Nature};
 use container::{Plan, Profile, body, pids_limit};
 use door::Lodge;
 use hold::{Container, Stored};
 use loader::Boarding;
+use people::{People, Person};
 use socket::Surroundings;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -93,7 +94,7 @@ pub(crate) struct Engine {
     client: Arc<Client>,
     nature: Nature,
     owner: Owner,
-    slots: Slots,
+    people: People,
     lodge: Lodge,
     boarding: Boarding,
     profile: Profile,
@@ -119,16 +120,16 @@ impl Engine {
         let client = Arc::new(Client::connect(&sockets)?);
         let nature = client.nature()?;
         let owner = Owner::current();
-        sweep(&client, &owner)?;
+        sweep(&client, &owner);
         let image = find_image(&client, options.image.as_deref())?;
         let lodge = Lodge::new(&std::env::temp_dir(), &owner)?;
         let profile = crate::linux::seccomp::profile().map_err(io::Error::other);
         let text = profile.doing(|| "writing down the system call list".into())?.to_string();
         let path = lodge.file("seccomp.json", &text)?.display().to_string();
-        // Ids that exist in the engine's user name space.
-        let ids = if nature.maps_users { "0 0 65536" } else { "0 0 4294967295" };
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let people = People::new(&nature, client.flavour(), (uid, gid))?;
         Ok(Self {
-            slots: Slots::new(std::process::id(), ids),
+            people,
             boarding: Boarding::of(helper)?,
             profile: Profile { path, text },
             hosts: lodge.file("hosts", "127.0.0.1 localhost\n::1 localhost\n")?,
@@ -200,15 +201,11 @@ impl Backend for Engine {
         let name = spec.name.clone();
         let doing = || format!("starting cell `{name}`");
         let begun = Instant::now();
-        if !spec.policy.gpus.is_empty() {
-            let why = "GPUs are given to cells of this program's own making, not to containers; use --sandbox native";
-            return Err(SandboxError::new(doing(), SandboxErrorKind::Policy(why.into())));
-        }
-        let slot = self.slots.take().ok_or_else(|| {
+        let Person { uid, gid, kept, alone, slot } = self.people.next().ok_or_else(|| {
             SandboxError::new(doing(), SandboxErrorKind::Policy("too many cells live at once".into()))
         })?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let mut door = self.lodge.door(number, slot.uid)?;
+        let mut door = self.lodge.door(number, uid, gid)?;
         let mounts = self.mounts(&spec, &door.mounts())?;
         let container = self.owner.group(number, &name);
         let plan = Plan {
@@ -216,7 +213,9 @@ impl Backend for Engine {
             owner: &container,
             limits: &spec.policy.limits,
             mounts: &mounts,
-            user: slot.uid,
+            user: (uid, gid),
+            keeps_user: kept,
+            is_alone: alone,
             image: &self.image.digest,
             entry: &self.boarding.entry,
             profile: &self.profile,
@@ -240,7 +239,7 @@ impl Backend for Engine {
         let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing)?;
         let order = Order {
             name: name.clone(),
-            walls: Walls::Container,
+            walls: Walls::Container { alone },
             parent: 0,
             user: None,
             trees: Vec::new(),
@@ -256,7 +255,6 @@ impl Backend for Engine {
                 names: true,
                 bytes: false,
             },
-            gpu: false,
             payload,
         };
         let bytes = serde_json::to_vec(&order).map_err(io::Error::from).doing(doing)?;
@@ -281,14 +279,13 @@ impl Backend for Engine {
     }
 }
 
-/// Removes containers whose process is gone.
-fn sweep(client: &Client, owner: &Owner) -> Result<(), SandboxError> {
-    for (id, mark) in client.owned()? {
+/// Removes containers whose process is gone. What cannot be removed now is met again by the next launcher.
+fn sweep(client: &Client, owner: &Owner) {
+    for (id, mark) in client.owned().unwrap_or_default() {
         if Owner::is_gone(&mark, owner) {
-            client.remove(&id)?;
+            let _ = client.remove(&id);
         }
     }
-    Ok(())
 }
 
 /// The image that was asked for, or the skeleton, made where it is missing.

@@ -3,7 +3,7 @@
 use crate::error::{SandboxError, SandboxErrorKind};
 
 /// A part of an engine's complaint, what is then missing, and what to do.
-const KNOWN: [(&str, &str, &str); 7] = [
+const KNOWN: [(&str, &str, &str); 8] = [
     (
         "RLIMIT_",
         "an engine that may set the limits of a container",
@@ -30,6 +30,12 @@ const KNOWN: [(&str, &str, &str); 7] = [
         "cgroup",
         "an engine that can limit memory and processes",
         "let it make control groups: run it as root, or have `memory pids cpu` delegated to this user (systemd: Delegate=yes)",
+    ),
+    (
+        "preparing rootfs",
+        "a store of containers that a cell's user may enter",
+        "runc cannot enter a closed home folder for another user: `chmod a+x` the folders above the engine's storage, or put \
+         `runtime = \"crun\"` under [engine] in containers.conf",
     ),
     (
         "bind source path does not exist",
@@ -101,6 +107,14 @@ mod tests {
         check(
             "invalid mount config for type \"bind\": bind source path does not exist: /x",
             "where the engine runs",
+        );
+    }
+
+    #[test]
+    fn a_closed_home_is_told_from_a_closed_socket() {
+        check(
+            "runc: error preparing rootfs: mount /home/me/x, flags: 0x5000: permission denied",
+            "chmod a+x",
         );
     }
 

@@ -241,7 +241,6 @@ mod tests {
             limits: Limits { out_bytes: 4711, ..Limits::default() },
             places: Places::default(),
             watched: Watched::default(),
-            gpu: false,
             payload: Payload::Program,
         }
     }

@@ -56,7 +56,7 @@ pub(crate) fn run(supervisor: Channel, order: &Order, mut kernel: Linux, control
                 quota: started.quota,
                 quota_looked: Instant::now(),
                 bare: order.walls.are_bare(),
-                awaited: order.walls == Walls::Container,
+                awaited: matches!(order.walls, Walls::Container { .. }),
             };
             let code = init.look_after(&started.signals);
             if init.bare && !kill_descendants(rustix::process::getpid().as_raw_nonzero().get()) {

@@ -85,7 +85,7 @@ fn enter(supervisor: Channel, order: &Order, mut descriptors: Vec<OwnedFd>) -> i
         return 2;
     }
     let control = descriptors.remove(0);
-    if order.walls == Walls::Container
+    if matches!(order.walls, Walls::Container { .. })
         && let Some(log) = descriptors.pop()
         && let Err(source) = print_to(log)
     {

@@ -36,9 +36,6 @@ pub(crate) struct Order {
     pub(crate) places: Places,
     /// What the supervisor has to watch.
     pub(crate) watched: Watched,
-    /// Whether GPUs are among the trees: their driver needs a little more than other programs.
-    #[serde(default)]
-    pub(crate) gpu: bool,
     /// What runs.
     pub(crate) payload: Payload,
 }
@@ -56,7 +53,10 @@ pub(crate) enum Walls {
     /// Somebody else has made them: this process is the first one inside and has nothing to furnish.
     Given,
     /// A container engine has made them. As `Given`, but not as a child of ours: beside the control channel comes the log.
-    Container,
+    Container {
+        /// Whether nobody else's processes count as this user's, so that the kernel can count the cell's.
+        alone: bool,
+    },
     /// None that could be seen: Landlock, system call list and resource limits around the program alone.
     Landlock,
     /// None at all.

@@ -193,7 +193,7 @@ pub(crate) fn enter(order: &Order) -> Vec<Step> {
             ]);
             steps
         }
-        Walls::Given | Walls::Container => vec![Step::RefuseRoot, Step::NoNewPrivileges],
+        Walls::Given | Walls::Container { .. } => vec![Step::RefuseRoot, Step::NoNewPrivileges],
         walls @ (Walls::Landlock | Walls::Nothing) => {
             let mut steps: Vec<Step> = become_user.into_iter().collect();
             if *walls == Walls::Landlock {
@@ -223,7 +223,7 @@ fn limits(order: &Order) -> [Step; 5] {
 /// To be set inside the user name space, where it counts the cell's processes only, not all of the user's.
 fn processes(order: &Order) -> Step {
     let is_exact = order.watched.memory == WatchedMemory::Everybodys
-        || order.walls == Walls::Container && order.limits.pids < CONTAINER_PIDS_LEAST;
+        || matches!(order.walls, Walls::Container { .. }) && order.limits.pids < CONTAINER_PIDS_LEAST;
     let more = if is_exact { OWN_PROCESSES } else { SECOND_BARRIER };
     Step::Limit(Rlimit::Processes, order.limits.pids + more)
 }
@@ -240,10 +240,11 @@ pub(crate) fn furnish(order: &Order) -> Vec<Step> {
             steps
         }
         // The engine has set these limits as well; one that it ignores is not missed by anybody else.
-        Walls::Container => {
+        Walls::Container { alone } => {
             let mut steps = vec![Step::NewSession];
             steps.extend(limits(order));
-            steps.extend([Step::PreferForOom, processes(order), Step::Undumpable]);
+            steps.extend(alone.then(|| processes(order)));
+            steps.extend([Step::PreferForOom, Step::Undumpable]);
             steps
         }
         Walls::Bubblewrap { .. } | Walls::Landlock | Walls::Nothing => Vec::new(),
@@ -289,8 +290,7 @@ fn furnish_namespaces(order: &Order) -> Vec<Step> {
 /// What the program's process does right before the program starts.
 pub(crate) fn lock(order: &Order) -> Vec<Step> {
     let mut steps = vec![Step::NewSession, Step::ProgramDescriptors];
-    // A GPU's driver reserves far more than it uses: there the watch stands alone.
-    if order.watched.memory == WatchedMemory::Everybodys && !order.gpu {
+    if order.watched.memory == WatchedMemory::Everybodys {
         steps.push(Step::Limit(Rlimit::Data, order.limits.memory_bytes));
     }
     if order.walls.are_bare() {
@@ -358,7 +358,6 @@ mod tests {
                 memory: if watch_memory { WatchedMemory::Everybodys } else { WatchedMemory::Nobodys },
                 ..Watched::default()
             },
-            gpu: false,
             payload: Payload::Program,
         }
     }
@@ -467,13 +466,6 @@ mod tests {
         let data = |steps: Vec<Step>| steps.iter().any(|step| matches!(step, Step::Limit(Rlimit::Data, _)));
         assert!(data(whole(&order(false, true))));
         assert!(!data(whole(&order(false, false))));
-    }
-
-    #[test]
-    fn a_gpus_driver_is_not_limited_in_what_it_reserves() {
-        let order = Order { gpu: true, ..order(false, true) };
-        let data = |step: &Step| matches!(step, Step::Limit(Rlimit::Data, _));
-        assert!(!whole(&order).iter().any(data));
     }
 
     #[test]
