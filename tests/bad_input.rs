@@ -51,6 +51,11 @@ fn a_missing_file() {
 }
 
 #[test]
+fn more_gpus_than_any_machine_has() {
+    refused(&[("train.csv", &table())], &["--gpus", "63"], 7, &["--gpus 63", "gpu", "ansatz doctor"]);
+}
+
+#[test]
 fn an_empty_file() {
     refused(&[("train.csv", b"")], &[], 5, &["train.csv", "empty"]);
 }

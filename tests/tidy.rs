@@ -34,6 +34,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("wasmtime", &["sandbox"]),
     ("bollard", &["sandbox"]),
     ("nvml-wrapper", &["sandbox"]),
+    ("serde-saphyr", &["sandbox"]),
     ("ruff_python_parser", &["sandbox"]),
     ("axum", &["server"]),
     ("reedline", &["cli"]),

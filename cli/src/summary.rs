@@ -4,7 +4,7 @@ use crate::console::{Paint, Style};
 use crate::table::Table;
 use ansatz_core::outcome::{RunResult, RunStatus};
 use ansatz_report::Headline;
-use ansatz_report::number::{counted, seconds};
+use ansatz_report::number::{bytes, counted, seconds};
 use ansatz_report::text::{MESSAGE_WIDTH, NAME_WIDTH, visible};
 use std::path::Path;
 
@@ -42,6 +42,11 @@ pub fn of(result: &RunResult, folder: &Path, paint: Paint) -> String {
         }
     }
     pair("spent", &headline.spent);
+    for gpu in &result.gpus {
+        let trials = counted(u64::from(gpu.trials), "trial", "trials");
+        let (most, all) = (bytes(gpu.memory_peak_bytes), bytes(gpu.memory_bytes));
+        pair("GPU", &format!("{}: {trials}, at most {most} of {all} used", visible(&gpu.name, 40)));
+    }
     for reason in &result.skipped {
         pair("not run", &visible(reason, MESSAGE_WIDTH));
     }
@@ -185,6 +190,7 @@ mod tests {
                 reason: "leak".into(),
                 evidence: "alone ROC AUC 0.999".into(),
             }],
+            gpus: Vec::new(),
             worth_continuing: Some("10 more minutes: +0.002 ± 0.003".into()),
         }
     }

@@ -149,6 +149,23 @@ pub struct SandboxSummary {
     pub missing: Vec<String>,
 }
 
+/// What a GPU was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuSummary {
+    /// The driver's id of it, `GPU-…`.
+    pub id: String,
+    /// Product name.
+    pub name: String,
+    /// All of its memory, in bytes.
+    pub memory_bytes: u64,
+    /// The largest memory that trials were seen to use there, in bytes; looked at once a second.
+    pub memory_peak_bytes: u64,
+    /// Trials that ran there.
+    pub trials: u32,
+    /// Why it was lost during the run, if it was.
+    pub lost: Option<String>,
+}
+
 /// The object written as `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -189,6 +206,9 @@ pub struct RunResult {
     /// Columns that were dropped as leaks, with the evidence.
     #[serde(default)]
     pub dropped: Vec<DroppedColumn>,
+    /// GPUs that were used.
+    #[serde(default)]
+    pub gpus: Vec<GpuSummary>,
     /// Whether going on would be worth it.
     #[serde(default)]
     pub worth_continuing: Option<String>,

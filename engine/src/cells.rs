@@ -2,7 +2,9 @@
 
 use crate::environment::Environment;
 use crate::error::{RunError, RunErrorKind};
-use ansatz_sandbox::{Cell, CellSpec, Effective, Launcher, Level, Limits, Mount, Policy, SandboxError};
+use ansatz_sandbox::{
+    Cell, CellSpec, Effective, GpuBinding, Launcher, Level, Limits, Mount, Policy, SandboxError,
+};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,12 @@ use std::path::{Path, PathBuf};
 pub const ARRAYS_BYTES_MAX: u64 = 16 << 30;
 /// Where the worker's source is mounted.
 const SOURCE: &str = "/opt/ansatz/worker";
+/// Memory of a cell with a GPU, processes and files together.
+const GPU_CELL_BYTES_MAX: u64 = 32 << 30;
+/// Processes and threads of such a cell: CUDA starts some of its own.
+const GPU_CELL_PIDS: u64 = 1024;
+/// What such a cell may write.
+const GPU_CELL_OUT_BYTES: u64 = 16 << 30;
 /// Share of the machine's memory that one cell may use.
 const MEMORY_SHARE: f64 = 0.75;
 
@@ -40,6 +48,50 @@ pub fn start_command(
     arguments: &[String],
     extra: Vec<(PathBuf, PathBuf)>,
 ) -> Result<Cell, RunError> {
+    let (python, policy) = furnish(launcher, environment, extra)?;
+    start_policy(launcher, &python, name, arguments, policy)
+}
+
+/// Starts a cell that runs `python -m ansatz_worker ROLE` and sees a leased GPU.
+///
+/// # Errors
+/// When no cell can be started, or the lease is lost.
+pub fn start_on_gpu(
+    launcher: &Launcher,
+    environment: &Environment,
+    name: &str,
+    role: &str,
+    extra: Vec<(PathBuf, PathBuf)>,
+    gpu: GpuBinding,
+) -> Result<Cell, RunError> {
+    let (python, mut policy) = furnish(launcher, environment, extra)?;
+    let limits = &mut policy.limits;
+    limits.memory_bytes = limits.memory_bytes.min(GPU_CELL_BYTES_MAX);
+    limits.pids = GPU_CELL_PIDS;
+    limits.out_bytes = GPU_CELL_OUT_BYTES;
+    policy.gpus = vec![gpu];
+    let argv = ["-m", "ansatz_worker", role].map(String::from);
+    start_policy(launcher, &python, name, &argv, policy)
+}
+
+fn start_policy(
+    launcher: &Launcher,
+    python: &Path,
+    name: &str,
+    arguments: &[String],
+    policy: Policy,
+) -> Result<Cell, RunError> {
+    let argv = std::iter::once(python.display().to_string()).chain(arguments.iter().cloned()).collect();
+    let spec = CellSpec { name: name.to_owned(), policy, argv, cwd: "/tmp".into() };
+    launcher.start(spec).map_err(|error| sandbox_error(&error))
+}
+
+/// The interpreter as a cell sees it, and what every cell of ours may see and use.
+fn furnish(
+    launcher: &Launcher,
+    environment: &Environment,
+    extra: Vec<(PathBuf, PathBuf)>,
+) -> Result<(PathBuf, Policy), RunError> {
     let (python, mut mounts) = launcher.python(&environment.python).map_err(|error| sandbox_error(&error))?;
     mounts.push(Mount { source: environment.source.clone(), target: SOURCE.into() });
     mounts.extend(extra.into_iter().map(|(source, target)| Mount { source, target }));
@@ -64,10 +116,7 @@ pub fn start_command(
     let env: BTreeMap<String, String> =
         variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let limits = Limits { memory_bytes: memory_limit(), ..Limits::default() };
-    let argv = std::iter::once(python.display().to_string()).chain(arguments.iter().cloned()).collect();
-    let spec =
-        CellSpec { name: name.to_owned(), policy: Policy { mounts, env, limits }, argv, cwd: "/tmp".into() };
-    launcher.start(spec).map_err(|error| sandbox_error(&error))
+    Ok((python, Policy { mounts, env, limits, ..Policy::default() }))
 }
 
 /// Memory that one cell may use: a share of what the machine has.

@@ -16,6 +16,7 @@ pub mod environment;
 mod error;
 mod finalise;
 mod folder;
+mod gpu;
 mod intake;
 mod judge;
 mod observer;
@@ -39,7 +40,7 @@ mod worker;
 
 pub use error::{RunError, RunErrorKind};
 pub use observer::{Note, Observer, Silent};
-pub use options::{Options, WALL_DEFAULT};
+pub use options::{GpuAsk, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
 pub use run::{resume, run};
 pub use stop::Stop;

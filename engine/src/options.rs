@@ -47,6 +47,22 @@ pub struct Options {
     pub plan: Option<PathBuf>,
     /// Stop after the plan is shown.
     pub dry_run: bool,
+    /// GPUs to use.
+    #[serde(default)]
+    pub gpus: GpuAsk,
+}
+
+/// Which GPUs a run uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuAsk {
+    /// None: the result is then the same on every machine.
+    #[default]
+    None,
+    /// Those that are free, for tables that are large enough to gain by it.
+    Auto,
+    /// So many, or no run.
+    Count(u16),
 }
 
 /// Time after which a run without any limit ends.

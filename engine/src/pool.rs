@@ -2,6 +2,7 @@
 //!
 //! Invariant: decides nothing; what runs next is the dispatcher's business.
 
+use crate::gpu::GpuWorkers;
 use crate::protocol::Order;
 use crate::worker::{TrialFailure, TrialOutput, Worker};
 use std::sync::Arc;
@@ -16,9 +17,10 @@ pub struct Ended<K> {
     pub result: Result<TrialOutput, TrialFailure>,
 }
 
-/// Runs orders in the zygote's children.
+/// Runs orders in the zygote's children, or on GPUs where there are some and the order is one for them.
 pub struct Pool<K> {
     worker: Arc<Worker>,
+    gpus: Arc<GpuWorkers>,
     slots: usize,
     running: usize,
     stop: Arc<AtomicBool>,
@@ -28,10 +30,10 @@ pub struct Pool<K> {
 
 impl<K: Send + 'static> Pool<K> {
     /// A pool of `slots` places over a worker. Must be used inside a tokio runtime.
-    pub fn new(worker: Arc<Worker>, slots: usize) -> Self {
+    pub fn new(worker: Arc<Worker>, gpus: Arc<GpuWorkers>, slots: usize) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
-        Self { worker, slots: slots.max(1), running: 0, stop, sender, receiver }
+        Self { worker, gpus, slots: slots.max(1), running: 0, stop, sender, receiver }
     }
 
     /// Whether a place is free.
@@ -48,9 +50,11 @@ impl<K: Send + 'static> Pool<K> {
     pub fn start(&mut self, key: K, order: Order, sealed: Vec<Vec<u8>>) {
         self.running += 1;
         let (worker, stop, sender) = (Arc::clone(&self.worker), Arc::clone(&self.stop), self.sender.clone());
+        let gpus = Arc::clone(&self.gpus);
         tokio::task::spawn_blocking(move || {
             let blobs: Vec<&[u8]> = sealed.iter().map(Vec::as_slice).collect();
-            let result = worker.run(&order, &blobs, &stop);
+            let on_gpu = gpus.run(&order, &blobs, &stop);
+            let result = on_gpu.unwrap_or_else(|| worker.run(&order, &blobs, &stop));
             // The receiver is gone only when the run itself is being torn down.
             let _ = sender.send(Ended { key, result });
         });

@@ -81,6 +81,7 @@ fn blank(options: &Options, record: &Record) -> RunResult {
         seed: options.seed.0,
         versions: BTreeMap::from([("ansatz".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
         dropped: Vec::new(),
+        gpus: Vec::new(),
         worth_continuing: None,
     }
 }

@@ -7,6 +7,7 @@ use crate::environment::{self, Environment};
 use crate::error::{RunError, RunErrorKind};
 use crate::finalise::{Choice, Delivery, Finalise};
 use crate::folder::Folder;
+use crate::gpu::GpuWorkers;
 use crate::judge::{self, Outcome, Seal};
 use crate::observer::{Note, Observer};
 use crate::options::{Options, WALL_DEFAULT};
@@ -163,20 +164,24 @@ impl Life {
     fn work(&mut self, past: Option<Vec<Event>>) -> Result<RunResult, RunError> {
         let setup_started = Instant::now();
         let (record, options) = (&mut self.record, &self.options);
+        // Before anything takes long: a GPU that is asked for and not there ends the run.
+        let mut gpus = GpuWorkers::lease(options.gpus)?;
         let environment = environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
         let setup_s = setup_started.elapsed().as_secs_f64();
         let launcher = Launcher::with_options(cells::helper()?, &options.launcher())
             .map_err(|error| cells::sandbox_error(&error))?;
+        let launcher = Arc::new(launcher);
         if let Some(warning) = cells::sandbox_warning(launcher.effective()) {
             self.record.warn(warning)?;
         }
+        gpus.start_with(&launcher, &environment, &self.folder.data(), &self.folder.models());
         self.record.restart_clock();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .max_blocking_threads(options.jobs + 4)
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
-        runtime.block_on(self.carry_out(&launcher, &environment, past, setup_s))
+        runtime.block_on(self.carry_out(&launcher, &environment, past, setup_s, Arc::new(gpus)))
     }
 
     async fn carry_out(
@@ -185,6 +190,7 @@ impl Life {
         environment: &Environment,
         past: Option<Vec<Event>>,
         setup_s: f64,
+        gpus: Arc<GpuWorkers>,
     ) -> Result<RunResult, RunError> {
         let starting = Worker::launch(launcher, environment, &self.folder.data(), &self.folder.models())?;
         let memory = remember::Remembered::open(&self.options, &self.clock);
@@ -225,7 +231,7 @@ impl Life {
         let cell_start_s = (worker.import_s + CELL_OVERHEAD_S).min(CELL_START_MAX_S);
         let measured = Measured { cell_start_s, ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
-        let mut pool = Pool::new(worker, jobs);
+        let mut pool = Pool::new(worker, Arc::clone(&gpus), jobs);
         let judged_before = self.record.status() == Status::Finalising;
 
         self.record.note(&Note::Phase("searching"));
@@ -284,7 +290,11 @@ impl Life {
             setup_s,
             stopped: self.stop.asked(),
         };
-        let result = result::compose(&self.options, &self.folder, &self.record, &ending);
+        for warning in gpus.take_warnings() {
+            self.record.warn(warning)?;
+        }
+        let mut result = result::compose(&self.options, &self.folder, &self.record, &ending);
+        result.gpus = gpus.summaries();
         let at = self.clock.unix_seconds();
         memory.store(&self.options, &prepared, &board, &scoring, at, &mut self.record)?;
         result::deliver(&self.folder, &mut self.record, &plan, result)

@@ -10,7 +10,7 @@ use ansatz_core::candidate::Space;
 use ansatz_core::event::FailureKind;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::npy;
-use ansatz_sandbox::{Cell, Launcher, LeafLimits, Verdict};
+use ansatz_sandbox::{Cell, GpuBinding, Launcher, LeafLimits, Verdict};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Processes and threads of one trial.
 const TRIAL_PIDS_MAX: u64 = 256;
+/// The same where a driver adds threads of its own.
+const GPU_TRIAL_PIDS_MAX: u64 = 1000;
 /// Longest time for imports and mapping.
 const START_MAX: Duration = Duration::from_mins(2);
 /// How often a waiting thread looks at the stop flag.
@@ -80,6 +82,34 @@ pub struct Worker {
     /// Seconds that its imports took.
     pub import_s: f64,
     leaf_limits: LeafLimits,
+    kind: Kind,
+}
+
+/// How a worker makes its trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// By forking itself, with all libraries imported.
+    Zygote,
+    /// By starting each anew, which is what CUDA needs.
+    Spawner,
+}
+
+impl Kind {
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Zygote => "fork",
+            Self::Spawner => "spawn",
+        }
+    }
+
+    /// The order as the trial gets it: one with a GPU is told of it.
+    fn order(self, order: &Order) -> serde_json::Result<String> {
+        let mut value = serde_json::to_value(order)?;
+        if self == Self::Spawner {
+            value["device"] = "cuda".into();
+        }
+        serde_json::to_string(&value)
+    }
 }
 
 impl Worker {
@@ -94,14 +124,25 @@ impl Worker {
         data: &Path,
         models: &Path,
     ) -> Result<Starting, RunError> {
-        for folder in [data, models] {
-            std::fs::create_dir_all(folder).map_err(|error| RunError::io("creating", folder, &error))?;
-        }
-        let mounts = vec![
-            (data.to_path_buf(), PathBuf::from("/in/data")),
-            (models.to_path_buf(), PathBuf::from("/in/models")),
-        ];
-        Ok(Starting { cell: cells::start(launcher, environment, "worker", "zygote", mounts)? })
+        let mounts = mounts(data, models)?;
+        let cell = cells::start(launcher, environment, "worker", "zygote", mounts)?;
+        Ok(Starting { cell, kind: Kind::Zygote })
+    }
+
+    /// The same for trials that use a GPU: one at a time, each in a process of its own.
+    ///
+    /// # Errors
+    /// When the cell cannot be started, or the GPU's lease is lost.
+    pub fn launch_on_gpu(
+        launcher: &Launcher,
+        environment: &Environment,
+        data: &Path,
+        models: &Path,
+        gpu: GpuBinding,
+    ) -> Result<Starting, RunError> {
+        let mounts = mounts(data, models)?;
+        let cell = cells::start_on_gpu(launcher, environment, "gpu-worker", "spawner", mounts, gpu)?;
+        Ok(Starting { cell, kind: Kind::Spawner })
     }
 
     /// Runs one order to its end. `stop` ends it early.
@@ -122,7 +163,9 @@ impl Worker {
             model: order.model.as_deref().map(|path| self.cell.inside(path)),
             ..order.clone()
         };
-        let request = serde_json::json!({"op": "fork", "trial": order.trial, "out": order.out}).to_string();
+        let operation = self.kind.operation();
+        let request =
+            serde_json::json!({"op": operation, "trial": order.trial, "out": order.out}).to_string();
         let gone = |message: String| TrialFailure {
             kind: FailureKind::Error,
             message,
@@ -133,7 +176,7 @@ impl Worker {
             .cell
             .fork(order.trial, request.as_bytes(), self.leaf_limits)
             .map_err(|error| gone(format!("the worker could not start a trial: {error}")))?;
-        let text = serde_json::to_string(order).map_err(|error| gone(format!("order: {error}")))?;
+        let text = self.kind.order(order).map_err(|error| gone(format!("order: {error}")))?;
         let deadline = started + Duration::from_secs_f64(order.deadline_s.clamp(0.0, 1e7));
         let mut ending = Ending::Closed;
         if leaf.send_sealed(text.as_bytes(), sealed).is_ok() {
@@ -258,6 +301,16 @@ impl Drop for Worker {
     }
 }
 
+fn mounts(data: &Path, models: &Path) -> Result<Vec<(PathBuf, PathBuf)>, RunError> {
+    for folder in [data, models] {
+        std::fs::create_dir_all(folder).map_err(|error| RunError::io("creating", folder, &error))?;
+    }
+    Ok(vec![
+        (data.to_path_buf(), PathBuf::from("/in/data")),
+        (models.to_path_buf(), PathBuf::from("/in/models")),
+    ])
+}
+
 enum Ending {
     Said(Box<ChildEvent>),
     Cancelled,
@@ -286,6 +339,7 @@ fn cause_of_death(verdict: Verdict, obituary: Option<Obituary>) -> (FailureKind,
 /// A zygote whose imports are still running.
 pub struct Starting {
     cell: Cell,
+    kind: Kind,
 }
 
 impl Starting {
@@ -315,8 +369,9 @@ impl Starting {
         let obituaries = Arc::new(Obituaries::default());
         listen(Arc::clone(&cell), Arc::clone(&obituaries));
         let memory_bytes = cells::memory_limit() / (trials.max(1) as u64 + 1);
-        let leaf_limits = LeafLimits { memory_bytes, pids: TRIAL_PIDS_MAX, wall: None };
-        Ok(Worker { cell, obituaries, versions, import_s, leaf_limits })
+        let pids = if self.kind == Kind::Spawner { GPU_TRIAL_PIDS_MAX } else { TRIAL_PIDS_MAX };
+        let leaf_limits = LeafLimits { memory_bytes, pids, wall: None };
+        Ok(Worker { cell, obituaries, versions, import_s, leaf_limits, kind: self.kind })
     }
 }
 

@@ -113,6 +113,7 @@ fn result() -> RunResult {
         seed: 0,
         versions: BTreeMap::from([("ansatz".to_owned(), "0.1.0".to_owned())]),
         dropped: vec![leak("ExitReason")],
+        gpus: Vec::new(),
         worth_continuing: Some("10 more minutes: +0.002 ± 0.003".into()),
     }
 }

@@ -9,6 +9,7 @@ use crate::channel::Channel;
 use crate::doctor;
 use crate::effective::{Effective, Level};
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
+use crate::gpu::GpuBinding;
 use crate::helper::order::{Order, Payload, Places, Tree, TreeKind, Walls, Watched, WatchedMemory};
 use crate::launcher::await_ready;
 use crate::paths::Paths;
@@ -74,6 +75,7 @@ impl Backend for Local {
         let user = slot.as_ref().map(|slot| slot.uid);
         let folder = self.folder(number, &name, user).doing(doing)?;
         let group = self.group(number, &spec).doing(doing)?;
+        let gpus = spec.policy.gpus.clone();
         let (order, paths) = self.order(spec, payload, user, folder.as_ref())?;
         let opened = if order.trees_attached { open_trees(&order.trees)? } else { Vec::new() };
         let (supervisor, helper_end) = Channel::pair()?;
@@ -92,7 +94,9 @@ impl Backend for Local {
             }
             other => other?,
         };
+        gpus.iter().try_for_each(|gpu| gpu.attach(ready.init.as_fd())).doing(doing)?;
         process.learn_init(ready.init);
+        process.learn_gpus(gpus);
         Cell::watch(Parts {
             name,
             limits: order.limits,
@@ -208,6 +212,14 @@ impl Local {
         folder: Option<&Private>,
     ) -> Result<(Order, Paths), SandboxError> {
         let trees = trees_of(&spec.policy)?;
+        let gpu = !spec.policy.gpus.is_empty();
+        if gpu && self.walls.are_bare() {
+            let why = "a GPU can be kept to its cell only where a cell has a device folder of its own: level L2 or better";
+            return Err(SandboxError::new(
+                format!("starting cell `{}`", spec.name),
+                SandboxErrorKind::Policy(why.into()),
+            ));
+        }
         let mut env = spec.policy.environment();
         let (mut argv, mut cwd) = (spec.argv, spec.cwd);
         let mut paths = Paths::default();
@@ -242,6 +254,7 @@ impl Local {
             limits: spec.policy.limits,
             places,
             watched,
+            gpu,
             payload,
         };
         Ok((order, paths))
@@ -312,8 +325,27 @@ fn trees_of(policy: &Policy) -> Result<Vec<Tree>, SandboxError> {
         let kind = if source.is_dir() { TreeKind::Folder } else { TreeKind::File };
         trees.push(Tree { source, target: mount.target.clone(), kind });
     }
+    trees.extend(policy.gpus.iter().flat_map(gpu_trees));
     trees.sort_by(|left, right| left.target.cmp(&right.target));
+    // The control nodes and the libraries are the same for every GPU.
+    trees.dedup_by(|later, earlier| later.target == earlier.target);
     Ok(trees)
+}
+
+/// Exactly the nodes of a lease, the driver's libraries, and the few facts of the kernel that they ask for.
+fn gpu_trees(gpu: &GpuBinding) -> Vec<Tree> {
+    let nodes = gpu.nodes().iter().map(|node| Tree {
+        source: node.source.clone(),
+        target: node.target.clone(),
+        kind: TreeKind::Device,
+    });
+    let libraries = gpu.libraries().map(|(source, target)| Tree { source, target, kind: TreeKind::File });
+    let facts = gpu.facts().iter().map(|(source, target)| Tree {
+        source: source.clone(),
+        target: target.clone(),
+        kind: TreeKind::Folder,
+    });
+    nodes.chain(libraries).chain(facts).collect()
 }
 
 /// The variable that tells a program without a root of its own what it may read, so that it can lock itself up further.

@@ -8,10 +8,11 @@
 //! What we do not protect: against a kernel bug that the system call list does not shut out, against timing and cache side
 //! channels, and against locks on shared read-only files as a slow covert channel.
 //!
-//! What would open the host cannot be written in these types: there is no writable bind, no device, no network, no
-//! capability, no way to run as root. Invariant: no input or output here except the check that a mount's source exists.
+//! What would open the host cannot be written in these types: there is no writable bind, no network, no capability, no way
+//! to run as root, and no device but a GPU that was leased for this cell. Invariant: no input or output here except the check that a mount's source exists.
 
 use crate::error::{SandboxError, SandboxErrorKind};
+use crate::gpu::{self, GpuBinding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -120,6 +121,10 @@ pub struct Policy {
     pub env: BTreeMap<String, String>,
     /// Limits.
     pub limits: Limits,
+    /// GPUs that the cell may use. Only a living lease makes a binding, so nothing but a leased device can be named, and
+    /// policies do not carry GPUs from one process to another.
+    #[serde(skip)]
+    pub gpus: Vec<GpuBinding>,
 }
 
 /// A cell to be started.
@@ -154,6 +159,7 @@ impl Policy {
         let mut all: BTreeMap<String, String> =
             defaults.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         all.extend(self.env.clone());
+        all.extend(gpu::environment(&self.gpus));
         all
     }
 }
@@ -178,6 +184,7 @@ impl CellSpec {
         }
         self.policy.mounts.iter().try_for_each(check_mount).map_err(refuse)?;
         check_environment(&self.policy.env).map_err(refuse)?;
+        check_gpus(&self.policy.gpus).map_err(refuse)?;
         check_limits(&self.policy.limits).map_err(refuse)
     }
 }
@@ -229,6 +236,18 @@ fn check_environment(env: &BTreeMap<String, String>) -> Result<(), String> {
         }
         if name.starts_with("LD_") || name == "PYTHONSTARTUP" {
             return Err(format!("environment variable {name} would load code into the cell's programs"));
+        }
+    }
+    Ok(())
+}
+
+fn check_gpus(gpus: &[GpuBinding]) -> Result<(), String> {
+    for (number, gpu) in gpus.iter().enumerate() {
+        if let Some(lost) = gpu.lost() {
+            return Err(format!("GPU {} may not be used any more: {lost}", gpu.id()));
+        }
+        if gpus[..number].iter().any(|other| other.id() == gpu.id()) {
+            return Err(format!("GPU {} is named twice", gpu.id()));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::backend::{Cleared, Hold};
 use crate::cgroup::{Counters, Group, GroupLimits};
 use crate::channel::{Channel, timespec};
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
+use crate::gpu::GpuBinding;
 use crate::helper::memory;
 use crate::helper::order::Command;
 use crate::linux;
@@ -33,6 +34,8 @@ pub(crate) struct Process {
     uid: u32,
     cleared: AtomicBool,
     bare: OnceLock<Bare>,
+    /// Leases that must not end before the cell does.
+    gpus: OnceLock<Vec<GpuBinding>>,
     /// The helper dies with the thread that made it.
     _spawner: Arc<Spawner>,
 }
@@ -70,6 +73,7 @@ impl Process {
             uid,
             cleared: AtomicBool::new(false),
             bare: OnceLock::new(),
+            gpus: OnceLock::new(),
             _spawner: spawner,
         };
         if let Some(group) = &process.group {
@@ -81,6 +85,11 @@ impl Process {
     /// Learns the handle of PID 1, whose end is the end of everything in its name space.
     pub(crate) fn learn_init(&self, init: OwnedFd) {
         let _ = self.init.set(init);
+    }
+
+    /// Learns which GPUs the cell uses.
+    pub(crate) fn learn_gpus(&self, gpus: Vec<GpuBinding>) {
+        let _ = self.gpus.set(gpus);
     }
 
     /// Learns that no name space ends with the helper, and what has to be done about it.

@@ -115,6 +115,7 @@ fn finished(best: Option<&str>) -> Event {
         seed: 1,
         versions: BTreeMap::new(),
         dropped: vec![],
+        gpus: Vec::new(),
         worth_continuing: None,
     };
     Event::Finished { result: Box::new(result) }

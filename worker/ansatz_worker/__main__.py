@@ -1,4 +1,7 @@
-"""Entry points: `reader` and `zygote` speak the protocol on descriptor 3, `apply` predicts with a bundle."""
+"""Entry points: `reader`, `zygote` and `spawner` speak the protocol on descriptor 3.
+
+`spawned` is a trial that the spawner starts anew, `apply` predicts with a bundle.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,15 @@ def main(arguments: list[str]) -> int:
             from ansatz_worker import zygote
 
             return zygote.main(CONTROL_DESCRIPTOR)
+        case ["spawner"]:
+            from ansatz_worker import zygote
+
+            return zygote.spawner(CONTROL_DESCRIPTOR)
+        case ["spawned", trial, out, table, parent]:
+            from ansatz_worker import spawned
+
+            folder = Path(table) if table else None
+            return spawned.live(CONTROL_DESCRIPTOR, int(trial), Path(out), folder, int(parent))
         case ["apply", bundle, source, output]:
             from ansatz_worker import bundle_predict
 

@@ -91,7 +91,8 @@ class Job:
             raise OrderError(f"the order is incomplete: {error!r}") from error
         if not 1 <= threads <= 1024:
             raise OrderError(f"{threads} threads")
-        task = TaskView.parse(order.get("task") or {}, kinds(bench.columns, drop))
+        device = str(order.get("device") or "cpu")
+        task = TaskView.parse(order.get("task") or {}, kinds(bench.columns, drop), device)
         return cls(solutions.load(order.get("solution")), task, params, seed, threads, stage, drop, out)
 
     def rows(self, bench: Bench, rows: Array) -> pd.DataFrame:

@@ -61,13 +61,13 @@ RULE_PATH_BENEATH = 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_SYM = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 12
-REFER, TRUNCATE = 1 << 13, 1 << 14
+REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 
 FS_ACCESS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 """Every file access right that an ABI knows: 13 at first, then refer, truncate, device ioctl."""
 
 READ = EXECUTE | READ_FILE | READ_DIR
-FILE_ONLY = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
+FILE_ONLY = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 # Neither devices nor sockets nor fifos: nothing in a trial folder needs to be a meeting point.
 OWN_FOLDER = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SYM | REFER | TRUNCATE
 
@@ -76,15 +76,20 @@ PROC_FILES = ("cpuinfo", "meminfo", "stat", "version", "filesystems", "loadavg",
 
 DEVICES = ("zero", "full", "random", "urandom")
 
+GPU_PROC_FILES = ("driver", "devices", "modules")
+"""What the library of a GPU's driver reads in /proc before it starts."""
+
+SHARED = Path("/dev/shm")
+
 
 def landlock_abi() -> int:
     """The Landlock version of this kernel, 0 without it."""
     return max(_syscall(LANDLOCK_CREATE_RULESET, None, 0, 1), 0)
 
 
-def landlock(own: Path, abi: int) -> None:
+def landlock(own: Path, abi: int, devices: tuple[Path, ...] = ()) -> None:
     """Read-only everywhere but `own`, whose siblings are not even readable; no signals, abstract sockets, TCP
-    outward.
+    outward. With GPU nodes in `devices`, these and what their driver needs.
     """
     handled = FS_ACCESS_BY_ABI[max(version for version in FS_ACCESS_BY_ABI if version <= abi)]
     # TCP bind and connect from version 4, abstract sockets and signals from version 6.
@@ -104,10 +109,24 @@ def landlock(own: Path, abi: int) -> None:
             _grant(ruleset, path, READ & handled)
         _grant(ruleset, Path("/dev/null"), (READ_FILE | WRITE_FILE) & handled)
         _grant(ruleset, own, OWN_FOLDER & handled)
+        if devices:
+            _grant_gpu(ruleset, devices, handled)
         if _syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0) != 0:
             raise LockError(f"landlock_restrict_self: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(ruleset)
+
+
+def _grant_gpu(ruleset: int, devices: tuple[Path, ...], handled: int) -> None:
+    for device in devices:
+        _grant(ruleset, device, (READ_FILE | WRITE_FILE | IOCTL_DEV) & handled)
+    for name in GPU_PROC_FILES:
+        _grant(ruleset, Path("/proc", name), READ & handled)
+    # The driver names its threads in /proc and does not start where it may not. Beneath this process's own
+    # entry there is nothing that it could not do to itself anyway.
+    _grant(ruleset, Path("/proc", str(os.getpid())), (READ | WRITE_FILE | TRUNCATE) & handled)
+    # Emptied before each such trial, of which there is one at a time.
+    _grant(ruleset, SHARED, OWN_FOLDER & handled)
 
 
 def readable(top: Path, hidden: set[Path]) -> list[Path]:
@@ -241,6 +260,27 @@ DENIED = (
 )
 
 
+UNIX = 1
+
+SOCKET_CALLS = ("socket", "bind", "listen", "accept", "accept4")
+
+GPU_DENIED = (
+    *(call for call in DENIED if call.name not in SOCKET_CALLS),
+    Denied(
+        "socket",
+        41,
+        198,
+        "the driver of a GPU opens a local socket; nothing else is let out",
+        0,
+        (UNIX,),
+        unless=True,
+    ),
+)
+"""For a trial with a GPU: the driver listens on a local socket for debuggers. The trial is alone in its cell,
+and still cannot connect to anybody.
+"""
+
+
 def signals_denied(own: int) -> tuple[Denied, ...]:
     """Refusals of signals to anybody but `own`, for kernels whose Landlock does not keep signals inside."""
     reason = "stops or kills another trial or the zygote"
@@ -336,11 +376,14 @@ def close_descriptors(keep: int) -> None:
     os.closerange(keep + 1, top)
 
 
-def lock(own: Path) -> None:
-    """Locks this single-threaded process for good; raises `LockError` when a known barrier fails."""
+def lock(own: Path, devices: tuple[Path, ...] = ()) -> None:
+    """Locks this single-threaded process for good, leaving it the GPU nodes in `devices`; raises `LockError`
+    when a known barrier fails.
+    """
     abi = landlock_abi()
     limits()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     if abi:
-        landlock(own, abi)
-    seccomp(DENIED if abi >= 6 else DENIED + signals_denied(os.getpid()))
+        landlock(own, abi, devices)
+    denied = GPU_DENIED if devices else DENIED
+    seccomp(denied if abi >= 6 else denied + signals_denied(os.getpid()))

@@ -18,6 +18,7 @@ from typing import Any
 from ansatz_worker.errors import ContractError, OrderError
 
 FUNCTIONS = ("fit_features", "features", "fit", "predict")
+DEVICES = ("cpu", "cuda")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 
@@ -33,9 +34,13 @@ class TaskView:
     classes: int
     higher_is_better: bool
     columns: dict[str, tuple[str, ...]]
+    device: str = "cpu"
+    """`cuda` where the trial has a GPU, for solutions that can use one; else `cpu`."""
 
     @classmethod
-    def parse(cls, record: dict[str, Any], columns: dict[str, tuple[str, ...]]) -> TaskView:
+    def parse(
+        cls, record: dict[str, Any], columns: dict[str, tuple[str, ...]], device: str = "cpu"
+    ) -> TaskView:
         """The task of an order; raises `OrderError` when a field is missing or unknown."""
         try:
             view = cls(
@@ -45,11 +50,14 @@ class TaskView:
                 classes=int(record.get("classes") or 0),
                 higher_is_better=bool(record["higher_is_better"]),
                 columns=columns,
+                device=device,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise OrderError(f"the order's task is incomplete: {error!r}") from error
         if view.problem not in ("binary", "multiclass", "regression") or view.outputs < 1:
             raise OrderError(f"problem {view.problem!r} with {view.outputs} outputs")
+        if view.device not in DEVICES:
+            raise OrderError(f"no device is called {view.device!r}")
         return view
 
     @property

@@ -7,10 +7,13 @@ threads hangs its forked children.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import select
+import shutil
 import signal
 import socket
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +48,11 @@ LIBRARIES = (
 """What trials need, imported once. Only numpy, pandas and threadpoolctl are indispensable."""
 
 INDISPENSABLE = ("numpy", "pandas", "threadpoolctl")
+
+SHARED = Path("/dev/shm")
+"""What the driver of a GPU keeps between processes: spawned trials may write there, others may not."""
+
+CONTROL_DESCRIPTOR = 3
 
 
 def prepare() -> None:
@@ -108,14 +116,28 @@ def main(descriptor: int) -> int:
         return Zygote(channel).serve()
 
 
+def spawner(descriptor: int) -> int:
+    """Serves as a zygote that only spawns: it imports no library, because its children inherit nothing."""
+    start = time.perf_counter()
+    lock.prctl(lock.PR_SET_DUMPABLE, 0)
+    with Channel.from_descriptor(descriptor) as channel:
+        seconds = round(time.perf_counter() - start, 3)
+        ready = {"event": "ready", "threads": thread_count(), "versions": {}, "seconds": seconds}
+        channel.send({**ready, "landlock": lock.landlock_abi(), "absent": []})
+        return Zygote(channel, only_spawns=True).serve()
+
+
 @dataclass
 class Zygote:
     """The loop: control messages in, exits of children out."""
 
     channel: Channel
+    only_spawns: bool = False
     frame: Any = None
     columns: list[Any] = field(default_factory=list)
     trials: dict[int, int] = field(default_factory=dict)
+    table: Path | None = None
+    spawned: int | None = None
 
     def serve(self) -> int:
         """Answers messages until `stop`; the exit status."""
@@ -157,19 +179,28 @@ class Zygote:
         return True
 
     def obey(self, message: Message, descriptors: list[int]) -> None:
-        """Loads the table or forks a trial."""
+        """Loads the table, or forks or spawns a trial."""
         match message:
             case {"op": "load", "table": str(folder)}:
                 self.load(Path(folder))
-            case {"op": "fork", "trial": int(trial), "out": str(out)}:
+            case {"op": "fork", "trial": int(trial), "out": str(out)} if not self.only_spawns:
                 if len(descriptors) != 1:
                     raise OrderError(f"a fork needs one descriptor, {len(descriptors)} came")
                 self.fork(trial, Path(out), descriptors[0])
+            case {"op": "spawn", "trial": int(trial), "out": str(out)}:
+                if len(descriptors) != 1:
+                    raise OrderError(f"a spawn needs one descriptor, {len(descriptors)} came")
+                self.spawn(trial, Path(out), descriptors[0])
             case _:
                 raise OrderError(f"no such message: {message.get('op')!r}")
 
     def load(self, folder: Path) -> None:
         """Builds the frame of all rows and keeps it out of the collector's sight."""
+        self.table = folder
+        if self.only_spawns:
+            table = json.loads((folder / "table.json").read_text())
+            self.channel.send({"event": "loaded", "rows": table["train_rows"] + table["test_rows"]})
+            return
         from ansatz_worker import frame
 
         self.frame, self.columns = frame.load(folder)
@@ -188,6 +219,25 @@ class Zygote:
             child.live(descriptor, trial, out, zygote, self.frame, self.columns)
         self.trials[process] = trial
 
+    def spawn(self, trial: int, out: Path, descriptor: int) -> None:
+        """Starts a child in a fresh interpreter, for what no fork survives. One at a time: such trials share
+        what a GPU's driver needs, and each finds it empty.
+        """
+        self.reap()
+        if self.spawned is not None:
+            raise OrderError("a spawned trial is still there; a GPU runs one at a time")
+        empty(SHARED)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        table = "" if self.table is None else str(self.table)
+        arguments = ["-m", "ansatz_worker", "spawned", str(trial), str(out), table, str(os.getpid())]
+        # The channel takes the place of the zygote's own; the child closes everything else.
+        actions = [(os.POSIX_SPAWN_DUP2, descriptor, CONTROL_DESCRIPTOR)]
+        process = os.posix_spawn(
+            sys.executable, [sys.executable, *arguments], os.environ, file_actions=actions
+        )
+        self.trials[process] = trial
+        self.spawned = process
+
     def reap(self) -> None:
         """Tells the host about every child that ended, after ending what is left of its session."""
         while self.trials:
@@ -198,10 +248,23 @@ class Zygote:
             _kill_group(ended.si_pid)
             process, status = os.waitpid(ended.si_pid, 0)
             trial = self.trials.pop(process, None)
+            if process == self.spawned:
+                self.spawned = None
             if trial is not None:
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
                 number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
                 self.channel.send({"event": "exited", "trial": trial, "status": code, "signal": number})
+
+
+def empty(folder: Path) -> None:
+    """Removes everything in a folder, following no link."""
+    if not folder.is_dir():
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            os.unlink(entry.path)
 
 
 def _kill_group(process: int) -> None:

@@ -124,16 +124,17 @@ class Reader(Process):
 
 
 class Zygote(Process):
-    """The zygote; `ready` is its first message."""
+    """The zygote, or the spawner; `ready` is its first message."""
 
-    def __init__(self, seconds: float = 60.0) -> None:
-        super().__init__(["-m", "ansatz_worker", "zygote"], seconds)
+    def __init__(self, seconds: float = 60.0, role: str = "zygote") -> None:
+        super().__init__(["-m", "ansatz_worker", role], seconds)
+        self.operation = "fork" if role == "zygote" else "spawn"
         self.ready = self.receive()
 
     def fork(self, trial: int, out: Path) -> Peer:
         """The channel of a new trial, its hello received."""
         ours, theirs = seqpacket()
-        self.send({"op": "fork", "trial": trial, "out": str(out)}, [os.dup(theirs.fileno())])
+        self.send({"op": self.operation, "trial": trial, "out": str(out)}, [os.dup(theirs.fileno())])
         theirs.close()
         peer = Peer(ours)
         hello = peer.receive()

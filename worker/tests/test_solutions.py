@@ -78,7 +78,12 @@ def task_of(problem: str, metric: str = "") -> Any:
     outputs = 3 if problem == "multiclass" else 1
     metric = metric or ("root_mean_squared_error" if problem == "regression" else "log_loss")
     return SimpleNamespace(
-        problem=problem, metric=metric, outputs=outputs, classes=outputs, higher_is_better=False
+        problem=problem,
+        metric=metric,
+        outputs=outputs,
+        classes=outputs,
+        higher_is_better=False,
+        device="cpu",
     )
 
 

@@ -74,7 +74,7 @@ enum Command {
     #[command(subcommand)]
     Memory(memory::MemoryCommand),
     /// Find out what this machine can do, barrier by barrier
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -94,19 +94,38 @@ pub struct Session {
 
 impl Session {
     fn new(global: Global, surroundings: Surroundings) -> Result<Self, Failure> {
+        let config = Config::read(&surroundings)?;
+        Ok(Self::with(global, surroundings, config))
+    }
+
+    /// A session for a command that must work whatever the configuration is like: what is wrong with it comes along.
+    fn forgiving(global: Global, surroundings: Surroundings) -> (Self, Option<Failure>) {
+        let (config, trouble) = match Config::read(&surroundings) {
+            Ok(config) => (config, None),
+            Err(failure) => (Config::without_files(&surroundings), Some(failure)),
+        };
+        (Self::with(global, surroundings, config), trouble)
+    }
+
+    fn with(global: Global, surroundings: Surroundings, config: Config) -> Self {
         let verbosity = match global {
             Global { quiet: true, .. } => Verbosity::Quiet,
             Global { verbose: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        Ok(Self {
-            config: Config::read(&surroundings)?,
+        Self {
+            config,
             console: Console::new(&surroundings, global.quiet),
             clock: SystemClock::start(),
             is_json: global.json,
             verbosity,
             surroundings,
-        })
+        }
+    }
+
+    /// Whether more is to be said.
+    fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
     }
 
     /// The folder for the program's state.
@@ -173,6 +192,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Cli, Exit> {
 /// # Errors
 /// [`Failure`], to be shown to the user.
 pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
+    if let Command::Doctor(args) = cli.command {
+        let (session, trouble) = Session::forgiving(cli.global, surroundings);
+        return doctor::execute(args, &session, trouble);
+    }
     let session = Session::new(cli.global, surroundings)?;
     match cli.command {
         Command::Run(args) => run::execute(&args, &session),
@@ -183,7 +206,7 @@ pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
         Command::Compare(args) => compare::execute(&args, &session),
         Command::Verify(args) => verify::execute(&args, &session),
         Command::Memory(command) => memory::execute(&command, &session),
-        Command::Doctor => doctor::execute(&session),
+        Command::Doctor(args) => doctor::execute(args, &session, None),
         Command::Config(command) => config::execute(&command, &session),
         Command::Completions(args) => Ok(completions::execute(&args)),
     }

@@ -9,7 +9,7 @@ use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock as _;
 use ansatz_core::ids::RunId;
 use ansatz_core::seed::Seed;
-use ansatz_engine::{Options, RunResult};
+use ansatz_engine::{GpuAsk, Options, RunResult};
 use ansatz_planner::Plan;
 use ansatz_report::number::date;
 use ansatz_sandbox::BackendChoice;
@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// Trials at once [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// GPUs to use: a number (no run without them), `auto` (free ones, for large tables), `none` [default: none]
+    #[arg(long, value_name = "N|auto|none", value_parser = gpus, default_value = "none", hide_default_value = true)]
+    gpus: GpuAsk,
     /// Where all randomness comes from [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -119,6 +122,20 @@ impl From<SandboxChoice> for BackendChoice {
             SandboxChoice::Engine => Self::Engine,
             SandboxChoice::Off => Self::Off,
         }
+    }
+}
+
+/// Most GPUs that can be asked for: more than any machine has.
+const GPUS_MAX: u16 = 64;
+
+fn gpus(text: &str) -> Result<GpuAsk, String> {
+    match text {
+        "none" | "0" => Ok(GpuAsk::None),
+        "auto" => Ok(GpuAsk::Auto),
+        number => match number.parse() {
+            Ok(count) if count <= GPUS_MAX => Ok(GpuAsk::Count(count)),
+            _ => Err(format!("it must be a number up to {GPUS_MAX}, `auto` or `none`")),
+        },
     }
 }
 
@@ -241,6 +258,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         home,
         plan: args.plan.as_ref().map(absolute),
         dry_run: args.dry_run,
+        gpus: args.gpus,
     })
 }
 
@@ -298,6 +316,17 @@ mod tests {
         assert_eq!(id("/x/<b>"), "20260305-140200-00ab-b");
         assert_eq!(id("/"), "20260305-140200-00ab-data");
         assert_eq!(id(&"x".repeat(500)).len(), 21 + NAME_MAX);
+    }
+
+    #[test]
+    fn gpus_are_a_number_or_a_word() {
+        assert_eq!(gpus("0"), Ok(GpuAsk::None));
+        assert_eq!(gpus("none"), Ok(GpuAsk::None));
+        assert_eq!(gpus("auto"), Ok(GpuAsk::Auto));
+        assert_eq!(gpus("2"), Ok(GpuAsk::Count(2)));
+        for bad in ["-1", "65", "all", "1.5", ""] {
+            assert!(gpus(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -58,6 +58,9 @@ fn every_subcommand_is_understood() {
         "memory rebuild",
         "memory stats --json",
         "doctor --json",
+        "doctor --sandbox bwrap -v",
+        "run data --gpus 2",
+        "run data --gpus auto",
         "config show",
         "completions zsh",
     ] {
@@ -72,6 +75,7 @@ fn what_makes_no_sense_is_refused() {
     refused("run data --seconds 0", "above 0");
     refused("run data --trials 0", "--trials");
     refused("run data --jobs 0", "--jobs");
+    refused("run data --gpus many", "a number up to 64");
     refused("run data --seed -1", "-1");
     refused("run data --sandbox docker", "possible values: auto, native, bwrap");
     refused("run data --no-memory --memory m", "cannot be used with");
@@ -141,7 +145,9 @@ fn the_walls_are_chosen_by_name() {
 
 #[test]
 fn no_sandbox_and_the_strictest_are_not_asked_for_together() {
-    for (line, variables) in [("run d --sandbox off --strict", &[][..]), ("run d --sandbox off", &[("ANSATZ_STRICT", "1")])] {
+    for (line, variables) in
+        [("run d --sandbox off --strict", &[][..]), ("run d --sandbox off", &[("ANSATZ_STRICT", "1")])]
+    {
         let Command::Run(args) = parsed(line).unwrap().command else { panic!("no run") };
         let failure = run::resolve(&args, &session(variables)).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);

@@ -89,6 +89,15 @@ impl Config {
         Ok(config)
     }
 
+    /// What there is without any file: defaults, and of the environment what is understood.
+    pub fn without_files(surroundings: &Surroundings) -> Self {
+        let mut config = Self::defaults(surroundings);
+        if let Some(home) = surroundings.path("ANSATZ_HOME") {
+            config.values.insert("home", (Value::Folder(home), Origin::Environment(variable("home"))));
+        }
+        config
+    }
+
     fn defaults(surroundings: &Surroundings) -> Self {
         let mut values = BTreeMap::from([
             ("runs", Value::Folder("runs".into())),

@@ -197,7 +197,9 @@ fn command(options: &serde_json::Value) -> Option<String> {
             words.extend([format!("--{name}"), number.to_string()]);
         }
     }
-    if let Some(walls) = options.get("sandbox").and_then(|walls| walls.as_str()).filter(|walls| *walls != "auto") {
+    if let Some(walls) =
+        options.get("sandbox").and_then(|walls| walls.as_str()).filter(|walls| *walls != "auto")
+    {
         words.extend(["--sandbox".into(), walls.to_owned()]);
     }
     if options.get("strict") == Some(&serde_json::Value::Bool(true)) {

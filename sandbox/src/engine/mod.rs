@@ -201,6 +201,10 @@ impl Backend for Engine {
         let name = spec.name.clone();
         let doing = || format!("starting cell `{name}`");
         let begun = Instant::now();
+        if !spec.policy.gpus.is_empty() {
+            let why = "GPUs are given to cells of this program's own making, not to containers; use --sandbox native";
+            return Err(SandboxError::new(doing(), SandboxErrorKind::Policy(why.into())));
+        }
         let Person { uid, gid, kept, alone, slot } = self.people.next().ok_or_else(|| {
             SandboxError::new(doing(), SandboxErrorKind::Policy("too many cells live at once".into()))
         })?;
@@ -255,6 +259,7 @@ impl Backend for Engine {
                 names: true,
                 bytes: false,
             },
+            gpu: false,
             payload,
         };
         let bytes = serde_json::to_vec(&order).map_err(io::Error::from).doing(doing)?;

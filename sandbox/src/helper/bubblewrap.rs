@@ -241,6 +241,7 @@ mod tests {
             limits: Limits { out_bytes: 4711, ..Limits::default() },
             places: Places::default(),
             watched: Watched::default(),
+            gpu: false,
             payload: Payload::Program,
         }
     }

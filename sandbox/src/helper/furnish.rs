@@ -109,7 +109,7 @@ impl Kernel for Linux {
                 let given = if self.order.walls.are_bare() {
                     landlock::around_program(&self.order)
                 } else {
-                    landlock::inside_walls()
+                    landlock::inside_walls(self.order.gpu)
                 };
                 self.landlock = given.map_err(io::Error::other)?;
                 Ok(())

@@ -26,10 +26,12 @@ pub(crate) fn keeps_signals() -> bool {
 }
 
 /// Confines the program to reading everything that is mounted and writing its scratch folders, with no signals and no
-/// abstract sockets outward. Takes what the kernel offers and says how much that was.
-pub(crate) fn inside_walls() -> Result<&'static str, RulesetError> {
+/// abstract sockets outward. Takes what the kernel offers and says how much that was. With a GPU its driver may name threads:
+/// it does not start where it may not write `/proc/<pid>/task/<tid>/comm`, and such paths are not known before.
+pub(crate) fn inside_walls(gpu: bool) -> Result<&'static str, RulesetError> {
     let everything = AccessFs::from_all(KNOWN);
     let devices = AccessFs::WriteFile | AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::IoctlDev;
+    let names = if gpu { &["/proc"][..] } else { &[] };
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(everything)?
@@ -37,7 +39,8 @@ pub(crate) fn inside_walls() -> Result<&'static str, RulesetError> {
         .create()?
         .add_rules(path_beneath_rules(["/"], AccessFs::from_read(KNOWN)))?
         .add_rules(path_beneath_rules(["/out", "/tmp", "/dev/shm"], everything))?
-        .add_rules(path_beneath_rules(["/dev"], devices))?;
+        .add_rules(path_beneath_rules(["/dev"], devices))?
+        .add_rules(path_beneath_rules(names, AccessFs::WriteFile | AccessFs::Truncate))?;
     restrict(rules)
 }
 

@@ -36,6 +36,9 @@ pub(crate) struct Order {
     pub(crate) places: Places,
     /// What the supervisor has to watch.
     pub(crate) watched: Watched,
+    /// Whether GPUs are among the trees: their driver needs a little more than other programs.
+    #[serde(default)]
+    pub(crate) gpu: bool,
     /// What runs.
     pub(crate) payload: Payload,
 }

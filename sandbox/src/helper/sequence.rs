@@ -290,7 +290,8 @@ fn furnish_namespaces(order: &Order) -> Vec<Step> {
 /// What the program's process does right before the program starts.
 pub(crate) fn lock(order: &Order) -> Vec<Step> {
     let mut steps = vec![Step::NewSession, Step::ProgramDescriptors];
-    if order.watched.memory == WatchedMemory::Everybodys {
+    // A GPU's driver reserves far more than it uses: there the watch stands alone.
+    if order.watched.memory == WatchedMemory::Everybodys && !order.gpu {
         steps.push(Step::Limit(Rlimit::Data, order.limits.memory_bytes));
     }
     if order.walls.are_bare() {
@@ -358,6 +359,7 @@ mod tests {
                 memory: if watch_memory { WatchedMemory::Everybodys } else { WatchedMemory::Nobodys },
                 ..Watched::default()
             },
+            gpu: false,
             payload: Payload::Program,
         }
     }
@@ -466,6 +468,13 @@ mod tests {
         let data = |steps: Vec<Step>| steps.iter().any(|step| matches!(step, Step::Limit(Rlimit::Data, _)));
         assert!(data(whole(&order(false, true))));
         assert!(!data(whole(&order(false, false))));
+    }
+
+    #[test]
+    fn a_gpus_driver_is_not_limited_in_what_it_reserves() {
+        let order = Order { gpu: true, ..order(false, true) };
+        let data = |step: &Step| matches!(step, Step::Limit(Rlimit::Data, _));
+        assert!(!whole(&order).iter().any(data));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Case {
         env.insert("CELL_MARK".into(), self.name.clone());
         let mut argv = vec![python().to_str().unwrap().to_owned()];
         argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let policy = Policy { mounts, env, limits: self.limits.clone() };
+        let policy = Policy { mounts, env, limits: self.limits.clone(), ..Policy::default() };
         let spec = CellSpec { name: self.name.clone(), policy, argv, cwd: "/tmp".into() };
         launcher().start(spec).unwrap_or_else(|error| panic!("{error}: {}", error.kind()))
     }

@@ -39,6 +39,10 @@ class Task(Protocol):
     def outputs(self) -> int:
         """Columns of a prediction: classes of a multiclass problem, else 1."""
 
+    @property
+    def device(self) -> str:
+        """`cuda` where the trial has a GPU, else `cpu`."""
+
 
 @dataclass(frozen=True)
 class Kinds:

@@ -95,6 +95,7 @@ def booster_params(
     """CatBoost's own parameters, for this many columns."""
     chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
     return {
+        **(on_gpu() if task.device == "cuda" else on_cpu(params, columns)),
         "loss_function": loss(task),
         **({"classes_count": task.outputs} if task.problem == "multiclass" else {}),
         "iterations": rounds,
@@ -102,18 +103,26 @@ def booster_params(
         "depth": int(chosen["depth"]),
         "l2_leaf_reg": chosen["l2"],
         "random_strength": chosen["random_strength"],
-        "rsm": boosting.column_share(params, SPACE, columns),
         "max_ctr_complexity": int(chosen["combinations"]),
         "one_hot_max_size": 6,
         "border_count": 64,
         "boosting_type": "Plain",
-        "bootstrap_type": "MVS",
         "leaf_estimation_iterations": 1,
         "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
+
+
+def on_cpu(params: Mapping[str, Any], columns: int) -> dict[str, Any]:
+    """Sampling of columns and rows on processors."""
+    return {"rsm": boosting.column_share(params, SPACE, columns), "bootstrap_type": "MVS"}
+
+
+def on_gpu() -> dict[str, Any]:
+    """The same on a GPU, where columns cannot be sampled; the cell sees one, whatever its number outside."""
+    return {"task_type": "GPU", "devices": "0", "bootstrap_type": "Bernoulli", "subsample": 0.8}
 
 
 def loss(task: Task) -> str:
