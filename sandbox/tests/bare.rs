@@ -81,7 +81,7 @@ impl Case {
         let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let python = python().display().to_string();
         let argv = [&python, "/in/source/script.py", "/out"].map(ToString::to_string).into();
-        let policy = Policy { mounts, env, limits };
+        let policy = Policy { mounts, env, limits, ..Policy::default() };
         let spec = CellSpec { name: name.clone(), policy, argv, cwd: "/tmp".into() };
         let cell = launcher(backend).start(spec).unwrap_or_else(|error| panic!("{error}: {}", error.kind()));
         Self { name, cell, _source: source }
