@@ -62,3 +62,13 @@ impl RunError {
         failed
     }
 }
+
+impl From<ansatz_sandbox::trusted::environment::EnvironmentError> for RunError {
+    fn from(error: ansatz_sandbox::trusted::environment::EnvironmentError) -> Self {
+        let failed = Self::failed(error.message);
+        match error.hint {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
+    }
+}

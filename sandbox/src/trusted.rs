@@ -4,6 +4,8 @@
 //! output arrives line by line; it has a time limit; it can be called off; whatever happens, its process group is killed at
 //! the end.
 
+pub mod environment;
+
 use crate::channel::timespec;
 use crate::error::{Doing as _, SandboxError, SandboxErrorKind};
 use rustix::event::{PollFd, PollFlags, poll};
