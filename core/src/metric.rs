@@ -91,4 +91,14 @@ pub trait Metric: Send + Sync {
     /// [`MetricError`] when shapes differ, a value is not allowed, or the score is undefined.
     fn score(&self, truth: &[f64], predictions: &Matrix, weights: Option<&[f64]>)
     -> Result<f64, MetricError>;
+
+    /// The scores of several weightings of the same rows, `counts[i][row]` telling how often a row occurs; `None` where
+    /// a score is undefined. A metric that is dear to call answers them all at once.
+    fn scores(&self, truth: &[f64], predictions: &Matrix, counts: &[Vec<u32>]) -> Vec<Option<f64>> {
+        let one = |counts: &Vec<u32>| {
+            let weights: Vec<f64> = counts.iter().map(|&count| f64::from(count)).collect();
+            self.score(truth, predictions, Some(&weights)).ok()
+        };
+        counts.iter().map(one).collect()
+    }
 }

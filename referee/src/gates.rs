@@ -32,9 +32,9 @@ const REPLICATES_COUNTED: usize = 1_000;
 const VISITS_MAX: usize = 12_000_000;
 
 /// A metric that is not ours is asked at most so often, about at most so many rows.
-pub(crate) const FOREIGN_REPLICATES_MAX: usize = 200;
+pub const FOREIGN_REPLICATES_MAX: usize = 200;
 /// See [`FOREIGN_REPLICATES_MAX`].
-pub(crate) const FOREIGN_ROWS_MAX: usize = 2_000;
+pub const FOREIGN_ROWS_MAX: usize = 2_000;
 
 /// How a challenger did against an incumbent on the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -136,6 +136,17 @@ pub(crate) fn paired(
     let mut rng = ChaCha8Rng::seed_from_u64(seed.derive("paired").0);
     let mut counts = vec![0; truth.len()];
     let mut values = Vec::with_capacity(replicates);
+    if first.is_foreign() {
+        let drawn: Vec<Vec<u32>> = (0..replicates)
+            .map(|_| {
+                sampler.draw(&mut counts, &mut rng);
+                counts.clone()
+            })
+            .collect();
+        let pairs = first.scores(&drawn).into_iter().zip(second.scores(&drawn));
+        values.extend(pairs.filter_map(|(first, second)| Some(gain(first?, second?))));
+        return Ok(Gains { observed, values, scale: 1.0 });
+    }
     for _ in 0..replicates {
         sampler.draw(&mut counts, &mut rng);
         if let (Some(first), Some(second)) = (first.score(&counts), second.score(&counts)) {

@@ -181,11 +181,18 @@ fn draws(judged: &Judged<'_>, prepared: &Prepared<'_>, resampling: &Resampling) 
     let mut sampler = Sampler::new(resampling, prepared.rows(), 1.0);
     let mut counts = vec![0; prepared.rows()];
     let replicates = replicates(VISITS_MAX, prepared.visits(), prepared.is_foreign());
-    let draw = |_| {
+    let mut draw = || {
         sampler.draw(&mut counts, &mut rng);
-        prepared.score(&counts)
+        counts.clone()
     };
-    (0..replicates).filter_map(draw).collect()
+    // A metric that is not ours answers all replicates at once; ours need not hold them all.
+    let at_once = if prepared.is_foreign() { replicates } else { 1 };
+    let mut values = Vec::with_capacity(replicates);
+    for _ in 0..replicates / at_once {
+        let drawn: Vec<Vec<u32>> = (0..at_once).map(|_| draw()).collect();
+        values.extend(prepared.scores(&drawn).into_iter().flatten());
+    }
+    values
 }
 
 /// A sixth of the skewness of the score under leaving out a part at a time.
@@ -196,11 +203,9 @@ fn acceleration(prepared: &Prepared<'_>, resampling: &Resampling) -> f64 {
     };
     let rows = prepared.rows();
     let parts: Vec<usize> = (0..rows).map(part_of).collect();
-    let without = |part: usize| {
-        let counts: Vec<u32> = parts.iter().map(|own| u32::from(*own != part)).collect();
-        prepared.score(&counts)
-    };
-    let scores: Vec<f64> = (0..JACKKNIFE_PARTS.min(rows)).filter_map(without).collect();
+    let without = |part: usize| parts.iter().map(|own| u32::from(*own != part)).collect();
+    let counts: Vec<Vec<u32>> = (0..JACKKNIFE_PARTS.min(rows)).map(without).collect();
+    let scores: Vec<f64> = prepared.scores(&counts).into_iter().flatten().collect();
     let mean = scores.iter().sum::<f64>() / scores.len().max(1) as f64;
     let power = |exponent: i32| scores.iter().map(|score| (mean - score).powi(exponent)).sum::<f64>();
     let squares = power(2);

@@ -3,6 +3,8 @@
 //! It is the first valid submission of a run and the score of "guessing" that lift is shown against.
 
 use crate::decision::Decision;
+use crate::gates::{FOREIGN_ROWS_MAX, spread_rows};
+use crate::metrics;
 use crate::statistics::quantile;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Metric, MetricError, PredictionKind};
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 /// Values of the truth that are tried where no formula gives the best constant.
 const TRIED_MAX: usize = 200;
+
+/// The same for a metric that is not of the catalogue, which is dear to ask.
+const FOREIGN_TRIED_MAX: usize = 20;
 
 /// A constant prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,7 +117,12 @@ fn rising(values: &[f64]) -> Vec<f64> {
 fn tried(metric: &dyn Metric, truth: &[f64]) -> f64 {
     let values = rising(truth);
     let mean = truth.iter().sum::<f64>() / truth.len() as f64;
-    let places = (0..=TRIED_MAX).map(|at| quantile(&values, at as f64 / TRIED_MAX as f64));
+    let dear = !metrics::is_native(metric.spec());
+    let places = if dear { FOREIGN_TRIED_MAX } else { TRIED_MAX };
+    let places = (0..=places).map(|at| quantile(&values, at as f64 / places as f64));
+    let rows = spread_rows(truth.len(), if dear { truth.len().min(FOREIGN_ROWS_MAX) } else { truth.len() });
+    let truth: Vec<f64> = rows.iter().map(|&row| truth[row]).collect();
+    let truth = truth.as_slice();
     let score = |value: f64| metric.score(truth, &Matrix::filled(truth.len(), 1, value), None).ok();
     let direction = metric.spec().direction;
     let mut best = (mean, score(mean));

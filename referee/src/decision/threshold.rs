@@ -1,6 +1,8 @@
 //! The cut for two classes: the middle of the region that cannot be told from the best.
 
 use super::Decision;
+use crate::gates::{FOREIGN_ROWS_MAX, spread_rows};
+use crate::metrics;
 use crate::resample::Poisson;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Metric, MetricError};
@@ -13,6 +15,11 @@ const CUTS_MAX: usize = 200;
 
 /// Bootstrap replicates by which differences between cuts are judged. A replicate costs two counts per cut.
 const REPLICATES: usize = 100;
+
+/// The same two for a metric that is not of the catalogue: it reads every row at every cut.
+const FOREIGN_CUTS_MAX: usize = 24;
+/// See [`FOREIGN_CUTS_MAX`].
+const FOREIGN_REPLICATES: usize = 20;
 
 /// Cuts within this many standard errors of the best belong to the plateau. Of 0, 0.25, 0.5, 1 and 1.5 this lost least
 /// on fresh rows in simulations with F1, balanced accuracy and Matthews' coefficient.
@@ -38,7 +45,12 @@ pub(super) fn fit(
 ) -> Result<Decision, MetricError> {
     let plain = Decision::Threshold { at: 0.5 };
     plain.score(metric, truth, raw)?;
-    let (cuts, bins) = binned(truth, raw.data());
+    let dear = !metrics::is_native(metric.spec());
+    let rows = spread_rows(truth.len(), if dear { truth.len().min(FOREIGN_ROWS_MAX) } else { truth.len() });
+    let truth: Vec<f64> = rows.iter().map(|&row| truth[row]).collect();
+    let probabilities: Vec<f64> = rows.iter().map(|&row| raw.data()[row]).collect();
+    let cuts_max = if dear { FOREIGN_CUTS_MAX } else { CUTS_MAX };
+    let (cuts, bins) = binned(&truth, &probabilities, cuts_max);
     let Some(curve) = curve(metric, &bins) else { return Ok(plain) };
     let Some(best) = argmax(&curve) else { return Ok(plain) };
     let errors = differences(metric, &bins, best, seed);
@@ -63,11 +75,11 @@ fn clearly_worse(cuts: &[f64], curve: &[f64], errors: &[f64], best: usize) -> bo
 
 /// Rising cuts and the rows from each cut up to the next. Everything below the first cut is in no bin of its own: the
 /// first cut lies at the lowest probability, so that all rows are predicted positive there. 0.5 is always a cut.
-fn binned(truth: &[f64], probabilities: &[f64]) -> (Vec<f64>, Vec<Bin>) {
+fn binned(truth: &[f64], probabilities: &[f64], cuts_max: usize) -> (Vec<f64>, Vec<Bin>) {
     let mut sorted = probabilities.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let step = (sorted.len() as f64 / CUTS_MAX as f64).max(1.0);
-    let picked = (0..CUTS_MAX.min(sorted.len())).map(|at| (at as f64 * step) as usize);
+    let step = (sorted.len() as f64 / cuts_max as f64).max(1.0);
+    let picked = (0..cuts_max.min(sorted.len())).map(|at| (at as f64 * step) as usize);
     // Cuts stand in the middle between two neighbouring values, so that rounding cannot move a row across.
     let middle = |at: usize| if at == 0 { sorted[0] } else { f64::midpoint(sorted[at - 1], sorted[at]) };
     let mut cuts: Vec<f64> = picked.map(middle).chain([sorted[0].min(0.5), 0.5]).collect();
@@ -87,15 +99,18 @@ fn curve(metric: &dyn Metric, bins: &[Bin]) -> Option<Vec<f64>> {
     let (negatives, positives) = (total(|bin| bin.negative), total(|bin| bin.positive));
     let (mut true_negatives, mut missed) = (0.0, 0.0);
     let labels = Matrix::column(vec![0.0, 1.0, 0.0, 1.0]);
-    let mut scores = Vec::with_capacity(bins.len());
+    let mut counts = Vec::with_capacity(bins.len());
     for bin in bins {
         let weights = [true_negatives, negatives - true_negatives, missed, positives - missed];
-        let score = metric.score(&[0.0, 0.0, 1.0, 1.0], &labels, Some(&weights)).ok();
-        // An undefined score at one cut (kappa of a single class) must not win and not spoil the others.
-        scores.push(score.map_or(f64::NEG_INFINITY, |score| metric.spec().direction.gain(score)));
+        counts.push(weights.map(|weight| weight as u32).to_vec());
         true_negatives += f64::from(bin.negative);
         missed += f64::from(bin.positive);
     }
+    // An undefined score at one cut (kappa of a single class) must not win and not spoil the others.
+    let gain =
+        |score: Option<f64>| score.map_or(f64::NEG_INFINITY, |score| metric.spec().direction.gain(score));
+    let scores: Vec<f64> =
+        metric.scores(&[0.0, 0.0, 1.0, 1.0], &labels, &counts).into_iter().map(gain).collect();
     scores.iter().any(|score| score.is_finite()).then_some(scores)
 }
 
@@ -107,7 +122,8 @@ fn argmax(values: &[f64]) -> Option<usize> {
 fn differences(metric: &dyn Metric, bins: &[Bin], best: usize, seed: Seed) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.derive("threshold").0);
     let mut sums = vec![(0.0, 0.0, 0.0); bins.len()];
-    for _ in 0..REPLICATES {
+    let replicates = if metrics::is_native(metric.spec()) { REPLICATES } else { FOREIGN_REPLICATES };
+    for _ in 0..replicates {
         // A sum of Poisson(1) counts over the rows of a bin is one Poisson count of its size.
         let redraw = |bin: &Bin, rng: &mut ChaCha8Rng| Bin {
             negative: Poisson::draw_once(f64::from(bin.negative), rng),

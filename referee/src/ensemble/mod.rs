@@ -23,6 +23,9 @@ const ROWS_MIN: usize = 2_000;
 /// Picks in the greedy selection: weights are multiples of one in so many.
 const PICKS_MAX: usize = 25;
 
+/// The same by a metric that is not of the catalogue, which is dear to ask.
+const FOREIGN_PICKS_MAX: usize = 10;
+
 /// Rows that the selection reads at most; more change no weight by as much as the noise does.
 const ROWS_MAX: usize = 20_000;
 
@@ -113,7 +116,8 @@ fn greedy(
     let first =
         blend.best(|_| true).ok_or_else(|| MetricError::Undefined("no candidate has a score".to_owned()))?;
     blend.add(first.0, first.1);
-    while blend.picks() < PICKS_MAX {
+    let picks_max = if metrics::is_native(metric.spec()) { PICKS_MAX } else { FOREIGN_PICKS_MAX };
+    while blend.picks() < picks_max {
         let Some((next, gain)) = blend.best(|_| true) else { break };
         if gain <= blend.gain() {
             break;

@@ -7,6 +7,9 @@ use super::{Formula, catalogue, input};
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Metric, MetricError};
 
+/// Visits that a row of a metric that is not of the catalogue counts as: it is asked in another world, in plain code.
+const FOREIGN_COST: usize = 20;
+
 /// Predictions and truth under one metric, to be scored again and again with counts of rows.
 pub struct Prepared<'a> {
     truth: &'a [f64],
@@ -122,13 +125,22 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// The scores of several weightings; a metric that is not of the catalogue is called once for all of them.
+    pub(crate) fn scores(&self, counts: &[Vec<u32>]) -> Vec<Option<f64>> {
+        match &self.form {
+            Form::Other { metric, predictions } => metric.scores(self.truth, predictions, counts),
+            _ => counts.iter().map(|counts| self.score(counts)).collect(),
+        }
+    }
+
     /// How many rows, or cells of a table, one score visits.
     pub(crate) fn visits(&self) -> usize {
         let rows = self.truth.len();
         match &self.form {
             Form::Counts { classes, .. } => rows + classes * classes * 4,
             Form::Rank { rankings, .. } => rows * rankings.len().max(1),
-            Form::Rows { .. } | Form::Median { .. } | Form::Other { .. } => rows,
+            Form::Rows { .. } | Form::Median { .. } => rows,
+            Form::Other { .. } => rows * FOREIGN_COST,
         }
     }
 
