@@ -23,6 +23,10 @@ attacks *ARGS:
 soak:
     ANSATZ_SOAK=1 cargo test --workspace -- --nocapture
 
+# What functions in WebAssembly cost; prints, asserts nothing.
+bench-functions HOME="target/functions":
+    cargo run -p ansatz-sandbox --example functions {{HOME}}
+
 # Ratios against references that run beside; prints them, asserts nothing.
 bench *ARGS:
     python3 benches/strength.py {{ARGS}}

@@ -12,6 +12,7 @@ mod backend;
 mod cell;
 mod cgroup;
 mod channel;
+pub mod check;
 mod collect;
 mod doctor;
 mod effective;
@@ -34,6 +35,7 @@ mod report;
 mod slot;
 mod spawner;
 pub mod trusted;
+pub mod wasm;
 
 pub use backend::BackendChoice;
 pub use cell::Cell;

@@ -1,6 +1,7 @@
 //! System calls that no safe crate offers. The only `unsafe` of the product; nothing here decides anything.
 #![expect(unsafe_code, reason = "fork, mount_setattr and friends have no safe wrapper")]
 
+pub(crate) mod mapped;
 pub(crate) mod seccomp;
 
 use rustix::process::Pid;
