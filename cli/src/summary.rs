@@ -146,6 +146,7 @@ mod tests {
                 id: None,
                 metric: "roc_auc".into(),
                 higher_is_better: true,
+                metric_source: None,
             }),
             holdout: Some(Holdout {
                 score: 0.8612,

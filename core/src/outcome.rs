@@ -32,6 +32,9 @@ pub struct TaskSummary {
     pub metric: String,
     /// Whether larger scores are better.
     pub higher_is_better: bool,
+    /// Hash of the metric's file, when the user brought it along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_source: Option<String>,
 }
 
 /// The score of the delivered model on rows that no candidate ever saw.

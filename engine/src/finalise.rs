@@ -5,6 +5,7 @@
 
 use crate::board::{Board, Entry};
 use crate::error::RunError;
+use crate::functions::Check;
 use crate::pace::{Measured, Pace};
 use crate::pool::Pool;
 use crate::protocol::{Order, OrderKind, TaskBrief};
@@ -117,6 +118,8 @@ pub struct Finalise<'a> {
     pub stop: &'a Stop,
     /// Number of the next order.
     pub orders: u32,
+    /// Checks that the submission must pass.
+    pub checks: &'a [Check],
 }
 
 impl Finalise<'_> {

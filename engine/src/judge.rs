@@ -156,7 +156,7 @@ fn measure(
         high: range.high,
         level: range.level,
         rows: rows.len() as u64,
-        method: seal.plan.method(),
+        method: seal.plan.method() + &scoring.interval_note(),
         looks,
     });
     let test_rows = if seal.test_rows > 0 { seal.test_rows } else { rows.len() } as u64;

@@ -16,6 +16,7 @@ pub mod environment;
 mod error;
 mod finalise;
 mod folder;
+mod functions;
 mod gpu;
 mod intake;
 mod judge;
@@ -40,6 +41,7 @@ mod submission;
 mod worker;
 
 pub use error::{RunError, RunErrorKind};
+pub use functions::FunctionFile;
 pub use observer::{Note, Observer, Silent};
 pub use options::{GpuAsk, Keys, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};

@@ -1,5 +1,6 @@
 //! What a run was asked to do, resolved: nobody further in reads a flag or the environment.
 
+use crate::functions::FunctionFile;
 use crate::ray::RayOptions;
 use ansatz_core::budget::Budget;
 use ansatz_core::ids::RunId;
@@ -22,6 +23,12 @@ pub struct Options {
     pub id: Option<String>,
     /// Metric, when the user named it.
     pub metric: Option<String>,
+    /// Metric, when the user brought one along.
+    #[serde(default)]
+    pub metric_file: Option<FunctionFile>,
+    /// Checks of the submission that the user brought along.
+    #[serde(default)]
+    pub checks: Vec<FunctionFile>,
     /// Test file, when the user named it.
     pub test: Option<PathBuf>,
     /// Sample submission, when the user named it.

@@ -23,6 +23,8 @@ pub struct Measured {
     pub predict_s: f64,
     /// Longest single refit.
     pub refit_longest_s: f64,
+    /// Choosing and judging by a metric that is dear to ask; 0 for those of the catalogue.
+    pub judging_s: f64,
 }
 
 /// The plan of a run's time.
@@ -47,7 +49,8 @@ impl Pace {
 
     /// Seconds for finalising without a refit.
     pub fn base_s(&self, measured: &Measured) -> f64 {
-        RESERVE_MIN_S + measured.cell_start_s * CAUTION + measured.predict_s / self.jobs as f64 * CAUTION
+        let predict_s = measured.predict_s / self.jobs as f64;
+        RESERVE_MIN_S + (measured.cell_start_s + predict_s + measured.judging_s) * CAUTION
     }
 
     /// Half of what a run may return late (5 %, at least 2 s): a refit is worth that much.
@@ -83,12 +86,26 @@ mod tests {
 
     #[test]
     fn the_reserve_grows_with_the_refit_until_the_refit_is_given_up() {
-        let small = Measured { refit_s: 8.0, refit_longest_s: 3.0, cell_start_s: 2.0, predict_s: 1.0 };
+        let small = Measured {
+            refit_s: 8.0,
+            refit_longest_s: 3.0,
+            cell_start_s: 2.0,
+            predict_s: 1.0,
+            ..Measured::default()
+        };
         assert!(PACE.refit_fits(&small));
         assert!(PACE.reserve_s(&small) > PACE.base_s(&small));
         let large = Measured { refit_s: 100.0, ..small };
         assert!(!PACE.refit_fits(&large));
         assert_eq!(PACE.reserve_s(&large), PACE.base_s(&large));
+    }
+
+    #[test]
+    fn a_dear_metric_ends_the_search_earlier() {
+        let cheap = Measured { cell_start_s: 1.0, ..Measured::default() };
+        let dear = Measured { judging_s: 5.0, ..cheap };
+        let end = |measured: &Measured| PACE.search_end_s(measured).unwrap();
+        assert!((end(&cheap) - end(&dear) - 5.0 * CAUTION).abs() < 1e-9);
     }
 
     #[test]

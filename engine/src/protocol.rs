@@ -1,8 +1,10 @@
 //! The lines that host and worker exchange (`worker/PROTOCOL.md`), as types.
 
+use ansatz_agents::understand::OBJECTIVE;
 use ansatz_core::candidate::{Params, Solution, Space};
 use ansatz_core::metric::Direction;
 use ansatz_core::task::{Problem, Task};
+use ansatz_referee::metrics;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,14 +24,17 @@ pub struct TaskBrief {
 }
 
 impl TaskBrief {
-    /// The brief of a task.
+    /// The brief of a task. A metric that is not of the catalogue is told by the one that trainings aim at in its place.
     pub fn of(task: &Task) -> Self {
+        let objective = task.inferred.iter().find(|inference| inference.field == OBJECTIVE);
+        let stand_in = objective.and_then(|objective| metrics::lookup(&objective.value).ok());
+        let metric = stand_in.as_deref().map_or(&task.metric, |metric| metric.spec());
         Self {
             problem: task.problem,
-            metric: task.metric.name.clone(),
+            metric: metric.name.clone(),
             outputs: task.outputs(),
             classes: task.classes.len(),
-            higher_is_better: task.metric.direction == Direction::Maximize,
+            higher_is_better: metric.direction == Direction::Maximize,
         }
     }
 }

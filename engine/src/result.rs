@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::bundle;
 use crate::error::RunError;
 use crate::folder::Folder;
+use crate::functions;
 use crate::options::Options;
 use crate::ray::Ray;
 use crate::record::Record;
@@ -107,7 +108,7 @@ pub fn dry(
 ) -> RunResult {
     let mut result = blank(options, record);
     result.status = RunStatus::Succeeded;
-    result.task = Some(summary(prepared.setup.task()));
+    result.task = Some(summary(prepared.setup.task(), options));
     result.skipped.push("everything after the plan: this was a dry run".into());
     result.sandbox = sandbox(launcher.effective());
     result.dropped.clone_from(&prepared.setup.dropped);
@@ -120,7 +121,7 @@ pub fn dry(
 pub fn compose(options: &Options, folder: &Folder, record: &Record, ending: &Ending<'_>) -> RunResult {
     let mut result = blank(options, record);
     let task = ending.prepared.setup.task();
-    result.task = Some(summary(task));
+    result.task = Some(summary(task, options));
     result.holdout.clone_from(&ending.finished.judged.holdout);
     result.expected.clone_from(&ending.finished.judged.expected);
     result.baseline.clone_from(&ending.finished.judged.baseline);
@@ -147,13 +148,14 @@ pub fn compose(options: &Options, folder: &Folder, record: &Record, ending: &End
     result
 }
 
-fn summary(task: &Task) -> TaskSummary {
+fn summary(task: &Task, options: &Options) -> TaskSummary {
     TaskSummary {
         problem: format!("{:?}", task.problem).to_lowercase(),
         target: task.target.clone(),
         id: task.id.clone(),
         metric: task.metric.name.clone(),
         higher_is_better: task.metric.direction == Direction::Maximize,
+        metric_source: options.metric_file.as_ref().and_then(|file| file.sha256.clone()),
     }
 }
 
@@ -243,6 +245,7 @@ fn artifacts(folder: &Folder) -> BTreeMap<String, String> {
         ("plan", "plan.json"),
         ("solution", "solution"),
         ("model", bundle::FOLDER),
+        ("functions", functions::FOLDER),
         ("result", "result.json"),
     ];
     names.retain(|(key, name)| *key == "result" || folder.path(name).exists());

@@ -7,6 +7,7 @@ use crate::environment::{self, Environment};
 use crate::error::{RunError, RunErrorKind};
 use crate::finalise::{Choice, Delivery, Finalise};
 use crate::folder::Folder;
+use crate::functions::{Check, Functions, LoadedFunctions};
 use crate::gpu::GpuWorkers;
 use crate::judge::{self, Outcome, Seal};
 use crate::observer::{Note, Observer};
@@ -32,6 +33,7 @@ use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::RunResult;
 use ansatz_core::status::Status;
+use ansatz_core::task::Task;
 use ansatz_core::verdict::Stage;
 use ansatz_journal::{Blobs, Journal};
 use ansatz_planner::{Plan, StepKind};
@@ -62,12 +64,14 @@ const TRIAL_ROWS_MAX: usize = 250_000;
 /// # Errors
 /// [`RunError`] when nothing usable can come out; its kind decides the exit code.
 pub fn run(
-    options: Options,
+    mut options: Options,
     keys: Keys,
     clock: Arc<dyn Clock>,
     observer: Box<dyn Observer>,
     stop: Arc<Stop>,
 ) -> Result<RunResult, RunError> {
+    // Before there is a folder: a file that cannot be used leaves nothing behind.
+    let functions = Functions::read(&mut options)?;
     let folder = Folder::create(&options.out)?;
     let journal = Journal::create(&folder.root, Arc::clone(&clock)).map_err(|error| broken(&error))?;
     let blobs = Blobs::new(&folder.root);
@@ -80,7 +84,8 @@ pub fn run(
         versions: program_versions(),
         at: clock.unix_seconds(),
     })?;
-    Life { options, keys, folder, record, stop, history: Vec::new(), clock, ray: None }.live(None)
+    functions.keep(&folder, &mut record)?;
+    Life { options, keys, folder, record, stop, history: Vec::new(), clock, functions, ray: None }.live(None)
 }
 
 /// Takes up a run that was interrupted. A run that is over gives its result again.
@@ -109,6 +114,7 @@ pub fn resume(
         .map_err(|error| RunError::failed(format!("options: {error}")))?;
     options.out.clone_from(&folder.root);
     options.home = home.to_path_buf();
+    let functions = Functions::reopen(&options, &folder)?;
     let spent = events.iter().rev().find_map(|event| match event {
         Event::Ticked { spent } => Some(spent.clone()),
         _ => None,
@@ -125,7 +131,7 @@ pub fn resume(
     record.write(Event::Resumed { at: clock.unix_seconds(), torn_bytes: replay.torn_bytes })?;
     let adopted = events.iter().any(|event| matches!(event, Event::PlanAdopted { .. }));
     let past = adopted.then_some(events);
-    Life { options, keys, folder, record, stop, history: Vec::new(), clock, ray: None }.live(past)
+    Life { options, keys, folder, record, stop, history: Vec::new(), clock, functions, ray: None }.live(past)
 }
 
 /// What a run or its resumption works with.
@@ -137,6 +143,7 @@ struct Life {
     stop: Arc<Stop>,
     history: Vec<(f64, f64)>,
     clock: Arc<dyn Clock>,
+    functions: Functions,
     ray: Option<Ray>,
 }
 
@@ -174,6 +181,7 @@ impl Life {
         let ask = if options.ray.is_some() { GpuAsk::None } else { options.gpus };
         let mut gpus = GpuWorkers::lease(ask)?;
         let environment = environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
+        let functions = self.functions.load(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
         let setup_s = setup_started.elapsed().as_secs_f64();
         let launcher = Launcher::with_options(cells::helper()?, &options.launcher())
             .map_err(|error| cells::sandbox_error(&error))?;
@@ -190,7 +198,7 @@ impl Life {
             .max_blocking_threads(self.options.jobs + batches + 4)
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
-        runtime.block_on(self.carry_out(&launcher, &environment, past, setup_s, Arc::new(gpus)))
+        runtime.block_on(self.carry_out(&launcher, &environment, &functions, past, setup_s, Arc::new(gpus)))
     }
 
     /// Takes up the use of a cluster, if one is wanted.
@@ -213,6 +221,7 @@ impl Life {
         &mut self,
         launcher: &Launcher,
         environment: &Environment,
+        functions: &LoadedFunctions,
         past: Option<Vec<Event>>,
         setup_s: f64,
         gpus: Arc<GpuWorkers>,
@@ -223,18 +232,23 @@ impl Life {
             setup::reload(&self.folder)?
         } else {
             let looks = |hash: &str| memory.looks(hash);
-            setup::prepare(&self.options, &self.folder, &mut self.record, launcher, environment, looks)?
+            let (options, folder, record) = (&self.options, &self.folder, &mut self.record);
+            setup::prepare(options, folder, record, launcher, environment, functions, looks)?
         };
         for warning in memory.warnings() {
             self.record.warn(warning.clone())?;
         }
         self.set_budget(&prepared);
         let task = prepared.setup.task().clone();
-        let scoring = Scoring::of(&task, self.options.seed)
-            .ok_or_else(|| RunError::usage(format!("metric {} is unknown", task.metric.name)))?;
         let mut board = Board::new(self.rows(&prepared), prepared.truth.clone());
+        let scoring = self.scoring(&task, functions)?;
+        let judging_s = match scoring.try_out(board.open_truth(), task.outputs(), self.options.budget.wall) {
+            // What was good enough in the run's first life is not refused in a later one.
+            Err(error) if past.is_none() => return Err(error),
+            tried => tried.unwrap_or(0.0),
+        };
         if past.is_none() {
-            self.prior_submission(&prepared, &board, &scoring)?;
+            self.prior_submission(&prepared, &board, &scoring, &functions.checks)?;
         }
         let warm = memory.warm_starts(&prepared);
         let plan = self.plan(&prepared)?;
@@ -254,7 +268,7 @@ impl Life {
         let worker = Arc::new(starting.load(jobs)?);
         let worker_versions = worker.versions.clone();
         let cell_start_s = (worker.import_s + CELL_OVERHEAD_S).min(CELL_START_MAX_S);
-        let measured = Measured { cell_start_s, ..Measured::default() };
+        let measured = Measured { cell_start_s, judging_s, ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, Arc::clone(&gpus), jobs);
         if let Some(ray) = &self.ray {
@@ -295,6 +309,7 @@ impl Life {
             test_rows: test_rows(&prepared),
             stop: &self.stop,
             orders: 0,
+            checks: &functions.checks,
         };
         let finished = finish(
             &mut finalise,
@@ -307,6 +322,7 @@ impl Life {
             &self.options,
         )
         .await?;
+        let finished = with_complaints(finished, &mut finalise, &self.folder)?;
         for warning in pool.take_warnings() {
             self.record.warn(warning)?;
         }
@@ -363,11 +379,28 @@ impl Life {
         prepared: &Prepared,
         board: &Board,
         scoring: &Scoring,
+        checks: &[Check],
     ) -> Result<(), RunError> {
         let task = prepared.setup.task();
+        if !checks.is_empty() && task.submission.is_none() {
+            self.record.warn("there is no test file, hence no submission for --check to look at")?;
+        }
         let Some(prior) = scoring.prior(board.open_truth(), task.outputs()) else { return Ok(()) };
         let constant = prior.predict(prepared.table.test_rows);
-        submission::write(&self.folder, task, &prepared.ids, &constant, &prior.decision).map(drop)
+        let composed = submission::compose(task, &prepared.ids, &constant, &prior.decision)?;
+        let Some((csv, _)) = composed else { return Ok(()) };
+        checks.iter().try_for_each(|check| check.try_out(&csv))?;
+        self.folder.write(submission::FILE, csv.as_bytes()).map(drop)
+    }
+
+    /// The metric of the task: of the catalogue, or the user's own.
+    fn scoring(&self, task: &Task, functions: &LoadedFunctions) -> Result<Scoring, RunError> {
+        let seed = self.options.seed;
+        if let Some(loaded) = &functions.metric {
+            return Ok(Scoring::custom(task, loaded.of(task), seed));
+        }
+        Scoring::of(task, seed)
+            .ok_or_else(|| RunError::usage(format!("metric {} is unknown", task.metric.name)))
     }
 
     fn plan(&mut self, prepared: &Prepared) -> Result<Plan, RunError> {
@@ -579,8 +612,9 @@ async fn finish(
     if let Some(step) = step_of(StepKind::Package) {
         finalise.record.write(Event::StepStarted { step: step.clone() })?;
         match package(finalise, prepared, folder, launcher, environment, &choice).await {
-            Ok(delivery) => {
+            Ok((delivery, complaints)) => {
                 finished.delivery = Some(delivery);
+                finished.cut.extend(complaints);
                 finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
             }
             Err(error) => {
@@ -599,11 +633,15 @@ async fn package(
     launcher: &Launcher,
     environment: &Environment,
     choice: &Choice,
-) -> Result<Delivery, RunError> {
+) -> Result<(Delivery, Vec<(StepId, String)>), RunError> {
     let delivery = finalise.train(choice).await?;
-    let verdict = submission::write(folder, finalise.task, &prepared.ids, &delivery.test, &choice.decision)?;
-    if let Some(verdict) = verdict {
+    let composed = submission::compose(finalise.task, &prepared.ids, &delivery.test, &choice.decision)?;
+    let mut complaints = Vec::new();
+    if let Some((csv, verdict)) = composed {
         finalise.record.write(Event::Checked { verdict })?;
+        // A submission with complaints is still better than none: it is written, and the run says that it is not done.
+        complaints = complaints_about(finalise, &csv)?;
+        folder.write(submission::FILE, csv.as_bytes())?;
     }
     bundle::write(folder, finalise.record, prepared, &delivery, &choice.decision)?;
     bundle::write_solution(folder, finalise.board, choice)?;
@@ -615,7 +653,7 @@ async fn package(
             false,
             "no time was left to prove it in a clean cell",
         )?;
-        return Ok(delivery);
+        return Ok((delivery, complaints));
     }
     // The proof may use the grace that the budget's contract allows on top.
     let limit = Duration::from_secs_f64(left + 1.0);
@@ -626,7 +664,29 @@ async fn package(
             finalise.record.warn(format!("the delivered model was not proved: {error}"))?;
         }
     }
-    Ok(delivery)
+    Ok((delivery, complaints))
+}
+
+/// A submission that was written early and never replaced is looked over as well.
+fn with_complaints(
+    mut finished: Finished,
+    finalise: &mut Finalise<'_>,
+    folder: &Folder,
+) -> Result<Finished, RunError> {
+    if finished.delivery.is_none() && !finalise.checks.is_empty() && folder.path(submission::FILE).is_file() {
+        let csv = String::from_utf8_lossy(&folder.read(submission::FILE)?).into_owned();
+        finished.cut.extend(complaints_about(finalise, &csv)?);
+    }
+    Ok(finished)
+}
+
+/// What the user's own checks say about a submission.
+fn complaints_about(finalise: &mut Finalise<'_>, csv: &str) -> Result<Vec<(StepId, String)>, RunError> {
+    let mut complaints = Vec::new();
+    for check in finalise.checks {
+        complaints.extend(check.judge(csv, finalise.record)?);
+    }
+    Ok(complaints)
 }
 
 /// Puts back on the board what the journal knows.

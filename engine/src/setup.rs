@@ -5,6 +5,7 @@
 use crate::environment::Environment;
 use crate::error::{RunError, RunErrorKind};
 use crate::folder::Folder;
+use crate::functions::{Loaded, LoadedFunctions};
 use crate::intake;
 use crate::observer::Note;
 use crate::options::Options;
@@ -106,6 +107,7 @@ pub fn prepare(
     record: &mut Record,
     launcher: &Launcher,
     environment: &Environment,
+    functions: &LoadedFunctions,
     looks: impl FnOnce(&str) -> u32,
 ) -> Result<Prepared, RunError> {
     record.note(&Note::Phase("reading the data"));
@@ -120,11 +122,14 @@ pub fn prepare(
         record.warn(notice.message.clone())?;
     }
 
-    let understood = understand(options, &files, profile.clone())?;
+    let understood = understand(options, &files, functions, profile.clone())?;
     for warning in &understood.warnings {
         record.warn(warning.clone())?;
     }
-    let event = Event::Understood { task: Box::new(understood.task.clone()), inputs: vec![profile_blob] };
+    let metric = options.metric_file.as_ref().and_then(|file| file.sha256.as_ref());
+    let metric = metric.map(|hash| ArtifactId::new(format!("sha256:{hash}")));
+    let inputs = std::iter::once(profile_blob).chain(metric).collect();
+    let event = Event::Understood { task: Box::new(understood.task.clone()), inputs };
     record.write(event)?;
     record.check(Stage::Request, "task", true, describe(&understood.task))?;
 
@@ -200,7 +205,12 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, RunError> {
     serde_json::to_vec_pretty(value).map_err(|error| RunError::failed(format!("writing JSON: {error}")))
 }
 
-fn understand(options: &Options, files: &intake::Files, profile: Profile) -> Result<Understood, RunError> {
+fn understand(
+    options: &Options,
+    files: &intake::Files,
+    functions: &LoadedFunctions,
+    profile: Profile,
+) -> Result<Understood, RunError> {
     let name =
         options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
     let request = Request {
@@ -209,6 +219,7 @@ fn understand(options: &Options, files: &intake::Files, profile: Profile) -> Res
             target: options.target.clone(),
             id: options.id.clone(),
             metric: options.metric.clone(),
+            own_metric: functions.metric.as_ref().map(Loaded::described),
         },
         said: options.request.clone().unwrap_or_default(),
         described: intake::description(files),

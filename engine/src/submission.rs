@@ -33,6 +33,21 @@ pub fn write(
     predictions: &Matrix,
     decision: &Decision,
 ) -> Result<Option<Verdict>, RunError> {
+    let Some((csv, verdict)) = compose(task, ids, predictions, decision)? else { return Ok(None) };
+    folder.write(FILE, csv.as_bytes())?;
+    Ok(Some(verdict))
+}
+
+/// Builds and checks the submission: its text, and the verdict on it. `None` when the task has none.
+///
+/// # Errors
+/// When predictions and ids do not fit together.
+pub fn compose(
+    task: &Task,
+    ids: &Ids,
+    predictions: &Matrix,
+    decision: &Decision,
+) -> Result<Option<(String, Verdict)>, RunError> {
     let Some(format) = &task.submission else { return Ok(None) };
     let wanted = Expectation {
         format,
@@ -53,8 +68,7 @@ pub fn write(
             .hint("ids and columns of the sample submission must be those of the test file")
     })?;
     let verdict = submission::verdict(&built, &wanted);
-    folder.write(FILE, built.to_csv().as_bytes())?;
-    Ok(Some(verdict))
+    Ok(Some((built.to_csv(), verdict)))
 }
 
 /// Class indices: by the fitted decision where it makes labels, else the plain rule.

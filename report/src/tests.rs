@@ -40,6 +40,7 @@ fn result() -> RunResult {
             id: Some("CustomerId".into()),
             metric: "roc_auc".into(),
             higher_is_better: true,
+            metric_source: None,
         }),
         holdout: Some(Holdout {
             score: 0.861_23,
@@ -439,6 +440,7 @@ fn hostile() -> (Live, RunResult) {
         id: Some(text.clone()),
         metric: text.clone(),
         higher_is_better: true,
+        metric_source: None,
     });
     result.best = Some(Best {
         candidate: text.clone(),

@@ -16,6 +16,7 @@ mod words;
 pub use error::{UnderstandError, UnderstandErrorKind};
 pub use wishes::SaidBudget;
 
+use ansatz_core::metric::{Direction, PredictionKind};
 use ansatz_core::outcome::DroppedColumn;
 use ansatz_core::profile::{Column, Profile};
 use ansatz_core::task::{Inference, SubmissionFormat, Task};
@@ -29,9 +30,29 @@ pub struct Flags {
     pub target: Option<String>,
     /// `--id`.
     pub id: Option<String>,
-    /// `--metric`.
+    /// `--metric`, when it is a name.
     pub metric: Option<String>,
+    /// `--metric`, when it is a file.
+    pub own_metric: Option<OwnMetric>,
 }
+
+/// A metric that the user brought along, as it describes itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnMetric {
+    /// Name of its file, for reasons and errors.
+    pub file: String,
+    /// Its own name.
+    pub name: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// What it reads; `None` when it does not say.
+    pub reads: Option<PredictionKind>,
+    /// The metric of the catalogue that trainings may aim at in its place.
+    pub objective: Option<String>,
+}
+
+/// Field of [`Task::inferred`] that names the metric at which trainings aim, where the task's own is not of the catalogue.
+pub const OBJECTIVE: &str = "objective";
 
 /// What is observed of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::error::{UnderstandError, UnderstandErrorKind, problem_words};
 use super::metric_words::{self, Mention};
 use super::target::Target;
 use super::words::{Words, plain};
-use super::{Facts, Notes, canonical};
+use super::{Facts, Notes, OwnMetric, canonical};
 use ansatz_core::metric::{MetricSpec, PredictionKind};
 use ansatz_core::profile::{Column, ColumnKind};
 use ansatz_core::task::{Problem, SubmissionKind};
@@ -44,11 +44,15 @@ pub(super) fn decide(
     target: &Target<'_>,
     notes: &mut Notes,
 ) -> Result<Decided, UnderstandError> {
-    let asked = asked(facts, notes)?;
-    let reads = asked.as_ref().map(|asked| asked.spec.reads);
+    let own = facts.flags.own_metric.as_ref();
+    let asked = if own.is_some() { None } else { asked(facts, notes)? };
+    let reads = own.map_or_else(|| asked.as_ref().map(|asked| asked.spec.reads), |own| own.reads);
     let (problem, because) = problem_of(target, reads, &facts.words)?;
     notes.infer("problem", problem_name(problem), because);
-    let metric = metric_for(problem, asked, target, notes)?;
+    let metric = match own {
+        Some(own) => own_metric(own, problem, notes)?,
+        None => metric_for(problem, asked, target, notes)?,
+    };
     let classes = match problem {
         Problem::Regression => Vec::new(),
         Problem::Binary => binary_classes(target, &facts.words, &metric, notes),
@@ -220,6 +224,46 @@ fn metric_for(
             Ok(usual_metric(problem, target, notes))
         }
     }
+}
+
+/// The metric of a file, and what trainings aim at in its place.
+fn own_metric(own: &OwnMetric, problem: Problem, notes: &mut Notes) -> Result<MetricSpec, UnderstandError> {
+    let usual = if problem.is_classification() { PredictionKind::Label } else { PredictionKind::Value };
+    let reads = own.reads.unwrap_or(usual);
+    if problem.is_classification() == (reads == PredictionKind::Value) {
+        let why = if reads == PredictionKind::Value {
+            "it needs values, and the target holds classes"
+        } else {
+            "it needs classes, and the target holds numbers"
+        };
+        let kind = UnderstandErrorKind::MetricUnfit { metric: own.name.clone(), problem, why: why.into() };
+        let hint =
+            "say in the file what it needs: \"value\" for numbers, \"label\" or \"probability\" for classes";
+        return Err(UnderstandError::new(kind, hint));
+    }
+    if own.reads.is_none() && problem.is_classification() {
+        let because = format!("{} does not say what it needs", own.file);
+        notes.infer("metric needs", "labels", because);
+    }
+    let objective = match &own.objective {
+        Some(name) => {
+            let metric = metrics::resolve(name, problem).map_err(|error| {
+                let kind = UnderstandErrorKind::MetricUnknown { name: name.clone() };
+                UnderstandError::new(kind, format!("`objective` in {}: {error}", own.file))
+            })?;
+            notes.infer(super::OBJECTIVE, &metric.spec().name, format!("{} says so", own.file));
+            metric
+        }
+        None => metrics::default_for(problem),
+    };
+    if own.objective.is_none() {
+        let because = format!("trainings cannot aim at {}; candidates and stages are chosen by it", own.file);
+        notes.infer(super::OBJECTIVE, &objective.spec().name, because);
+    }
+    // A name of the catalogue would be taken for the metric of the catalogue.
+    let is_taken = metrics::lookup(&own.name).is_ok();
+    let name = if is_taken { format!("{}_custom", own.name) } else { own.name.clone() };
+    Ok(MetricSpec { name, direction: own.direction, reads })
 }
 
 fn usual_metric(problem: Problem, target: &Target<'_>, notes: &mut Notes) -> MetricSpec {

@@ -126,7 +126,7 @@ fn check_error(request: &Request, message: &str, hint: &str) {
 
 fn with_flags(mut request: Request, target: Option<&str>, id: Option<&str>, metric: Option<&str>) -> Request {
     let owned = |name: Option<&str>| name.map(ToOwned::to_owned);
-    request.flags = Flags { target: owned(target), id: owned(id), metric: owned(metric) };
+    request.flags = Flags { target: owned(target), id: owned(id), metric: owned(metric), own_metric: None };
     request
 }
 
@@ -556,6 +556,59 @@ fn too_many_classes_are_refused_unless_the_sample_names_them() {
 }
 
 /// Text of words that mean something here, of punctuation, and of anything at all.
+/// A metric that the user brought along.
+fn own(reads: Option<PredictionKind>, objective: Option<&str>) -> OwnMetric {
+    OwnMetric {
+        file: "profit.py".into(),
+        name: "profit".into(),
+        direction: Direction::Maximize,
+        reads,
+        objective: objective.map(str::to_owned),
+    }
+}
+
+fn with_own(own: OwnMetric, target: &str) -> Request {
+    let mut request = with_flags(request("", "Scored by RMSLE.", flats()), Some(target), None, None);
+    request.flags.own_metric = Some(own);
+    request
+}
+
+#[test]
+fn a_metric_of_the_users_own_goes_before_every_word() {
+    let rent = understood(&with_own(own(None, None), "MonthlyRent")).task;
+    assert_eq!((rent.metric.name.as_str(), rent.metric.reads), ("profit", PredictionKind::Value));
+    let objective = |task: &Task| {
+        let found = task.inferred.iter().find(|inference| inference.field == OBJECTIVE);
+        found.map(|inference| inference.value.clone())
+    };
+    assert_eq!(objective(&rent).as_deref(), Some("rmse"));
+    let rent = understood(&with_own(own(None, Some("mean absolute error")), "MonthlyRent")).task;
+    assert_eq!(objective(&rent).as_deref(), Some("mae"));
+    let rooms = understood(&with_own(own(Some(PredictionKind::Probability), None), "Rooms")).task;
+    assert_eq!((rooms.problem, rooms.metric.reads), (Problem::Multiclass, PredictionKind::Probability));
+    assert_eq!(
+        understood(&with_own(own(Some(PredictionKind::Value), None), "Rooms")).task.problem,
+        Problem::Regression
+    );
+    let named = OwnMetric { name: "AUC".into(), ..own(None, None) };
+    assert_eq!(
+        understood(&with_own(named, "Rooms")).task.metric.name,
+        "AUC_custom",
+        "not taken for the built-in one"
+    );
+}
+
+#[test]
+fn a_metric_of_the_users_own_must_fit() {
+    check_error(
+        &with_own(own(Some(PredictionKind::Label), None), "MonthlyRent"),
+        "metric `profit` does not fit a numeric target: it needs classes, and the target holds numbers",
+        "say in the file what it needs: \"value\" for numbers, \"label\" or \"probability\" for classes",
+    );
+    let error = understand(&with_own(own(None, Some("auc")), "MonthlyRent")).unwrap_err();
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("`objective` in profit.py: ")), "{error}");
+}
+
 fn any_text() -> impl Strategy<Value = String> {
     const PIECES: &[&str] = &[
         "predict",

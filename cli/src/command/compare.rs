@@ -88,12 +88,18 @@ fn facts(result: &RunResult) -> Vec<(&'static str, String)> {
 
 /// Which run is better, as far as their intervals can tell; an error says why they cannot be compared.
 fn verdict(first: &Run, a: &RunResult, second: &Run, b: &RunResult) -> Result<String, String> {
-    let metric_of =
-        |result: &RunResult| result.task.as_ref().map(|task| (task.metric.clone(), task.higher_is_better));
-    let (Some((metric, higher)), Some(other)) = (metric_of(a), metric_of(b)) else {
+    let metric_of = |result: &RunResult| {
+        // Files of the same name can hold different metrics.
+        result
+            .task
+            .as_ref()
+            .map(|task| (task.metric.clone(), task.higher_is_better, task.metric_source.clone()))
+    };
+    let (Some(metric), Some(other)) = (metric_of(a), metric_of(b)) else {
         return Err("one of the runs never learnt its task".into());
     };
-    if (&metric, higher) != (&other.0, other.1) {
+    let higher = metric.1;
+    if metric != other {
         return Err("not comparable: the runs are scored by different metrics".into());
     }
     if data_hash(first).is_none() || data_hash(first) != data_hash(second) {

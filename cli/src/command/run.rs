@@ -10,7 +10,7 @@ use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock as _;
 use ansatz_core::ids::RunId;
 use ansatz_core::seed::Seed;
-use ansatz_engine::{GpuAsk, Keys, Options, RunResult};
+use ansatz_engine::{FunctionFile, GpuAsk, Keys, Options, RunResult};
 use ansatz_planner::Plan;
 use ansatz_report::number::date;
 use ansatz_sandbox::BackendChoice;
@@ -43,9 +43,12 @@ pub struct RunArgs {
     /// Column that names the rows
     #[arg(long, value_name = "COLUMN")]
     id: Option<String>,
-    /// How predictions are scored: scikit-learn's names without neg_, and rmsle, smape, …
-    #[arg(long, value_name = "NAME")]
+    /// How predictions are scored: scikit-learn's names without neg_, and rmsle, smape, …; or a function of your own
+    #[arg(long, value_name = "NAME|FILE.py|FILE.wasm")]
     metric: Option<String>,
+    /// A function of your own that looks over the submission before it is written; can be given several times
+    #[arg(long, value_name = "FILE.py|FILE.wasm")]
+    check: Vec<PathBuf>,
     /// Rows to predict
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
@@ -254,7 +257,13 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         request: args.task.as_deref().map(|task| request(task, session)).transpose()?,
         target: args.target.clone(),
         id: args.id.clone(),
-        metric: args.metric.clone(),
+        metric: args.metric.clone().filter(|name| FunctionFile::named(name).is_none()),
+        metric_file: args
+            .metric
+            .as_deref()
+            .and_then(FunctionFile::named)
+            .map(|path| FunctionFile::new(session.surroundings.absolute(path))),
+        checks: args.check.iter().map(|path| FunctionFile::new(absolute(path))).collect(),
         test: args.test.as_ref().map(absolute),
         sample: args.sample.as_ref().map(absolute),
         out: args.out.as_ref().map_or_else(|| session.runs_folder().join(run.as_str()), absolute),

@@ -228,7 +228,12 @@ impl Dispatcher<'_, '_> {
             return Ok(());
         };
         let Some((stage, score)) = self.s.scoring.best_stage(self.s.board.open_truth(), &stages) else {
-            self.s.board.close(id, State::Failed("the metric is undefined on its predictions".into()));
+            let mut reason = "the metric is undefined on its predictions".to_owned();
+            if let Some(trouble) = self.s.scoring.take_trouble() {
+                reason = format!("{reason}: {trouble}");
+                self.s.record.warn(format!("{} has no score: {trouble}", self.name(id)))?;
+            }
+            self.s.board.close(id, State::Failed(reason));
             self.tell(id, None);
             return Ok(());
         };
