@@ -1,6 +1,6 @@
 """Looks over the submission before it is written.
 
-    ansatz run examples/gym-members --check examples/gym-members/check_submission.py --seconds 60
+ansatz run examples/gym-members --check examples/gym-members/check_submission.py --seconds 60
 """
 
 

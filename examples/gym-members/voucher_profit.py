@@ -1,6 +1,6 @@
 """What the chain earns, per member, by sending a voucher to everybody who is predicted to leave.
 
-    ansatz run examples/gym-members --metric examples/gym-members/voucher_profit.py --seconds 60
+ansatz run examples/gym-members --metric examples/gym-members/voucher_profit.py --seconds 60
 """
 
 name = "voucher_profit"

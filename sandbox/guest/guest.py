@@ -1,7 +1,7 @@
 """The inside of the Python component: runs metric and check files, one call per fresh instance.
 
-There is no file system, clock, network or environment here, and only what is imported below can be imported: the
-interpreter is frozen right after this module was loaded. Nothing in here decides anything about a run.
+There is no file system, clock, network or environment here, and only what is imported below can be imported:
+the interpreter is frozen right after this module was loaded. Nothing in here decides anything about a run.
 """
 
 import __future__
@@ -43,8 +43,30 @@ import wit_world
 
 # The names that were imported for others to find.
 AVAILABLE = (
-    __future__, array, bisect, calendar, cmath, collections.abc, copy, dataclasses, datetime, decimal, enum, fractions,
-    functools, heapq, itertools, numbers, operator, random, re, statistics, string, textwrap, types, typing,
+    __future__,
+    array,
+    bisect,
+    calendar,
+    cmath,
+    collections.abc,
+    copy,
+    dataclasses,
+    datetime,
+    decimal,
+    enum,
+    fractions,
+    functools,
+    heapq,
+    itertools,
+    numbers,
+    operator,
+    random,
+    re,
+    statistics,
+    string,
+    textwrap,
+    types,
+    typing,
     unicodedata,
 )
 
@@ -77,12 +99,12 @@ printed = Printed()
 
 
 def refuse(*_arguments, **_options):
-    """Stands in for what this place does not have; without it the call would end the instance without a word."""
+    """Stands in for what is not here; without it the call would end the instance without a word."""
     raise PermissionError("there are no files, no input and no network here")
 
 
 def fault(error, file):
-    """An exception as a record: its class, its words, the line of the user's file nearest to where it arose."""
+    """An exception as a record: its class, its words, the last line of the user's file that led to it."""
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:
@@ -129,7 +151,7 @@ def parameters(function):
     if code is None:
         return ["*"]
     names = list(code.co_varnames[: code.co_argcount])
-    return names + ["*"] if code.co_flags & 0x04 else names
+    return [*names, "*"] if code.co_flags & 0x04 else names
 
 
 def listed(item):
@@ -281,7 +303,7 @@ class WitWorld(wit_world.WitWorld):
         return answered(file, work)
 
     def one(self, file, function, truth, prediction, takes_weight, weighting):
-        """The score of one weighting; functions get lists of their own, so that one call cannot spoil the next."""
+        """The score of one weighting. Each call gets lists of its own, so that none can spoil the next."""
         counts = array.array("I")
         counts.frombytes(weighting)
         try:
