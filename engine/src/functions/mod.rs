@@ -258,10 +258,7 @@ fn refused(name: &str, findings: &[Finding]) -> RunError {
         more => format!(" (and {more} more)"),
     };
     let error = RunError::usage(format!("{name}: {first}{more}"));
-    match &first.hint {
-        Some(hint) => error.hint(hint.clone()),
-        None => error,
-    }
+    error.hint(first.hint.as_deref().unwrap_or("docs/functions.md shows what such a file looks like"))
 }
 
 /// A function's error as the run's: what its author can mend is a matter of usage, the rest is this machine's.
