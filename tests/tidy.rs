@@ -35,6 +35,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["sandbox"]),
     ("nvml-wrapper", &["sandbox"]),
     ("serde-saphyr", &["sandbox"]),
+    ("ruff_python_ast", &["sandbox"]),
     ("ruff_python_parser", &["sandbox"]),
     ("axum", &["server"]),
     ("reedline", &["cli"]),

@@ -11,7 +11,7 @@ pub use check::Check;
 pub use metric::{CustomMetric, Loaded};
 
 use crate::cells;
-use crate::error::RunError;
+use crate::error::{RunError, RunErrorKind};
 use crate::folder::Folder;
 use crate::options::Options;
 use crate::record::Record;
@@ -261,14 +261,15 @@ fn refused(name: &str, findings: &[Finding]) -> RunError {
     error.hint(first.hint.as_deref().unwrap_or("docs/functions.md shows what such a file looks like"))
 }
 
-/// A function's error as the run's: what its author can mend is a matter of usage, the rest is this machine's.
+/// A function's error as the run's: what its author can mend is a matter of usage; without an interpreter there is no safe
+/// place for Python source.
 pub(crate) fn trouble(error: &WasmError) -> RunError {
-    let wrapped = if error.is_of_function() {
-        RunError::usage(error.to_string())
-    } else {
-        RunError::failed(error.to_string())
+    let kind = match error.kind() {
+        wasm::WasmErrorKind::Setup(_) => RunErrorKind::Sandbox,
+        wasm::WasmErrorKind::System(_) => RunErrorKind::Failed,
+        _ => RunErrorKind::Usage,
     };
-    wrapped.hint(error.hint())
+    RunError::new(kind, error.to_string()).hint(error.hint())
 }
 
 #[cfg(test)]

@@ -78,11 +78,6 @@ impl WasmError {
         &self.kind
     }
 
-    /// Whether the function's author can do something about it, as opposed to this machine's owner.
-    pub fn is_of_function(&self) -> bool {
-        !matches!(self.kind, WasmErrorKind::Setup(_) | WasmErrorKind::System(_))
-    }
-
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match &self.kind {
