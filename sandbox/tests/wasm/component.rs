@@ -1,11 +1,11 @@
 //! Components that users bring.
 
-use crate::{resident, runtime, short};
+use crate::{runtime, short};
 use ansatz_sandbox::wasm::{
     COMPONENT_BYTES_MAX, COMPONENT_LIMITS, CallLimits, CheckComponent, MetricComponent, Needs, WasmError,
     WasmErrorKind,
 };
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const MEAN_ERROR: &str = include_str!("mean_error.wat");
 
@@ -57,11 +57,9 @@ fn an_endless_loop_is_stopped_in_time() {
 fn memory_ends_at_the_limit() {
     let bomb =
         with_body("(loop $on (br_if $on (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable");
-    let before = resident();
     let error = score(&bomb, COMPONENT_LIMITS).unwrap_err();
     assert!(matches!(error.kind(), WasmErrorKind::Memory(_)), "{error}");
     assert_eq!(error.to_string(), "test.wasm: it wanted more than 64 MiB of memory");
-    assert!(resident() < before + (80 << 20));
 }
 
 #[test]
@@ -147,19 +145,4 @@ fn imports_are_refused_by_name() {
     let error = metric_of(&wanting, COMPONENT_LIMITS).err().unwrap();
     let WasmErrorKind::Imports(names) = error.kind() else { panic!("{error}") };
     assert_eq!(names, &["`wasi:clocks/wall-clock@0.2.0`", "`wasi:filesystem/preopens@0.2.0`"]);
-}
-
-#[test]
-fn many_calls_leave_nothing() {
-    let metric = metric_of(MEAN_ERROR, COMPONENT_LIMITS).unwrap();
-    let rows: Vec<f64> = (0..1_000).map(f64::from).collect();
-    let call = || metric.score(&rows, &rows, 1, None).unwrap();
-    (0..500).for_each(|_| assert!(call() >= 0.0));
-    let before = resident();
-    let begun = Instant::now();
-    (0..10_000).for_each(|_| assert!(call() >= 0.0));
-    let each = begun.elapsed() / 10_000;
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 4 << 20, "10,000 calls left {grown} bytes");
-    assert!(each < Duration::from_millis(10), "{each:?} each");
 }

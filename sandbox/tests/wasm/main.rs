@@ -32,10 +32,3 @@ fn interpreter() -> &'static Python {
 fn short(time_ms: u64, memory_bytes: usize) -> CallLimits {
     CallLimits { time: Duration::from_millis(time_ms), memory_bytes, output_bytes: 1 << 20 }
 }
-
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
-    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
-    pages * 4096
-}
