@@ -33,6 +33,7 @@
 //! studies come in as values.
 
 pub mod front;
+pub mod importance;
 mod numeric;
 pub mod operation;
 pub mod pruner;

@@ -224,7 +224,8 @@ fn chooses_from_a_pool() {
 #[test]
 fn learning_pays() {
     for (name, sampler) in samplers() {
-        if matches!(name, "random" | "sobol") {
+        // Evolution needs more than one generation.
+        if matches!(name, "random" | "sobol" | "nsga2") {
             continue;
         }
         let space =
@@ -255,4 +256,62 @@ fn a_second_instance_decides_the_same() {
         let history: History<'_> = study.history();
         assert_eq!(sampler().next(&history), sampler().next(&history), "{name}");
     }
+}
+
+#[test]
+fn of_two_goals_a_wider_front_is_found_than_by_chance() {
+    let space =
+        Builder::new().float("x", 0.0, 1.0).float("y", 0.0, 1.0).float("z", 0.0, 1.0).build().unwrap();
+    // Zitzler, Deb & Thiele's first problem: the front is where y and z are zero.
+    let values = |params: &Params| {
+        let at = |name: &str| params[name].as_f64().unwrap();
+        let g = 1.0 + 4.5 * (at("y") + at("z"));
+        vec![at("x"), g * (1.0 - (at("x") / g).sqrt())]
+    };
+    let covered = |name: &str, trials: usize| -> f64 {
+        let volumes = (0..3).map(|seed| {
+            let mut options = Options::new(Direction::Minimize, Seed(seed));
+            options.goals = vec![Direction::Minimize; 2];
+            let mut study = Study::new(space.clone(), options, by_name(name).unwrap()).unwrap();
+            run(&mut study, trials, |_, params| Outcome::Values(values(params)));
+            let front: Vec<Vec<f64>> =
+                study.front().iter().map(|trial| trial.values().unwrap().to_vec()).collect();
+            crate::front::hypervolume(&front, &[1.1, 6.0])
+        });
+        volumes.sum::<f64>() / 3.0
+    };
+    let chance = covered("random", 40);
+    // The whole front covers 6.0 · 1.1 − 1/3 − 0.1 · … ≈ 6.17.
+    let (volume, auto, evolved) = (covered("ehvi", 40), covered("auto", 40), covered("nsga2", 150));
+    assert!(volume > chance + 0.25 && volume > 5.9, "ehvi {volume} against {chance}");
+    assert_eq!(volume, auto);
+    assert!(evolved > covered("random", 150) + 0.05, "nsga2 {evolved}");
+}
+
+#[test]
+fn more_goals_than_volumes_are_searched_too() {
+    for name in NAMES {
+        let mut options = Options::new(Direction::Maximize, Seed(1));
+        options.goals =
+            vec![Direction::Maximize, Direction::Minimize, Direction::Maximize, Direction::Minimize];
+        let mut study = Study::new(tree(), options, by_name(name).unwrap()).unwrap();
+        run(&mut study, 30, |at, params| match at % 5 {
+            4 => Outcome::Failed("no".into()),
+            _ => Outcome::Values(vec![bowl(params), 1.0, at as f64, -bowl(params)]),
+        });
+        assert!(!study.front().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_default_says_which_method_is_at_work() {
+    let mut one = study(mixed(), 1, by_name("auto").unwrap());
+    suggestion(&mut one);
+    assert!(one.reason().starts_with("Gaussian process"), "{}", one.reason());
+    for at in 0..250 {
+        let params = one.space().params(&one.space().random(&mut fresh(Seed(at), "far")).unwrap());
+        one.adopt(&params, bowl(&params).into(), "elsewhere").unwrap();
+    }
+    suggestion(&mut one);
+    assert!(one.reason().starts_with("Parzen"), "{}", one.reason());
 }

@@ -1,11 +1,17 @@
 //! The samplers. Each keeps the contract of [`Sampler`](crate::sampler::Sampler).
 
+mod auto;
 pub mod gp;
+mod mcts;
+mod nsga;
 mod random;
 mod sobol;
 pub mod tpe;
 
-pub use gp::Gp;
+pub use auto::Auto;
+pub use gp::{Ehvi, Gp};
+pub use mcts::Mcts;
+pub use nsga::Nsga;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::Tpe;
@@ -15,14 +21,18 @@ use ansatz_core::seed::Seed;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The names that [`by_name`] knows.
-pub const NAMES: &[&str] = &["random", "sobol", "tpe", "gp"];
+/// The names that [`by_name`] knows; the first is the default.
+pub const NAMES: &[&str] = &["auto", "random", "sobol", "tpe", "gp", "mcts", "nsga2", "ehvi"];
 
 /// A sampler by its name, working as most studies want it; `None` for a name that is not in [`NAMES`].
 pub fn by_name(name: &str) -> Option<Box<dyn Sampler>> {
     Some(match name {
         "random" => Box::new(Random),
         "sobol" => Box::new(Sobol),
+        "auto" => Box::new(Auto::default()),
+        "ehvi" => Box::new(Ehvi),
+        "mcts" => Box::new(Mcts::default()),
+        "nsga2" => Box::new(Nsga::default()),
         "gp" => Box::new(Gp::default()),
         "tpe" => Box::new(Tpe::default()),
         _ => return None,

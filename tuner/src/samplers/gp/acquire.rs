@@ -1,6 +1,7 @@
 //! Where to look next: the logarithm of the expected improvement, and the search for its maximum.
 
 use super::model::{Features, Posterior};
+use crate::front;
 use crate::numeric::{LN_ROOT_TWO_PI, erfcx, normal_below, normal_density};
 use crate::sampler::History;
 use crate::space::{AxisKind, Point};
@@ -22,21 +23,57 @@ pub(super) fn log_improvement(z: f64) -> f64 {
     density + rest.max(f64::MIN_POSITIVE).ln()
 }
 
-/// Several beliefs about the function, and the improvement that they expect on the whole.
+/// Several processes, and what is hoped for from a point where they expect some means and deviations.
 #[derive(Debug)]
 pub(super) struct Acquisition {
-    /// Each with the target to improve on.
-    pub beliefs: Vec<(Posterior, f64)>,
+    pub processes: Vec<Posterior>,
+    pub hope: Hope,
+}
+
+/// What is hoped for.
+#[derive(Debug)]
+pub(super) enum Hope {
+    /// Each process is a belief about the same function: the mean of the logarithms of improvement over these targets.
+    Improvement(Vec<f64>),
+    /// Each process is one goal: the logarithm of the volume that a point is expected to add to what a front covers,
+    /// given the boxes that it leaves open (Emmerich's expected hypervolume improvement).
+    Volume(Vec<front::Box>),
 }
 
 impl Acquisition {
-    /// The mean over the beliefs of the logarithms of improvement.
     pub fn at(&self, place: &[f64]) -> f64 {
-        let one = |(posterior, best): &(Posterior, f64)| {
-            let (mean, deviation) = posterior.predict(place);
-            log_improvement((best - mean) / deviation) + deviation.ln()
-        };
-        self.beliefs.iter().map(one).sum::<f64>() / self.beliefs.len() as f64
+        let expected: Vec<(f64, f64)> = self.processes.iter().map(|process| process.predict(place)).collect();
+        self.of(&expected)
+    }
+
+    /// Of means and deviations, process by process.
+    fn of(&self, expected: &[(f64, f64)]) -> f64 {
+        match &self.hope {
+            Hope::Improvement(targets) => {
+                let one = |((mean, deviation), best): (&(f64, f64), &f64)| {
+                    log_improvement((best - mean) / deviation) + deviation.ln()
+                };
+                expected.iter().zip(targets).map(one).sum::<f64>() / expected.len() as f64
+            }
+            Hope::Volume(boxes) => {
+                // For one goal the expected part of [low, high] that lies above a normal variable: the difference of
+                // two improvements.
+                let part = |(mean, deviation): &(f64, f64), to: f64| {
+                    if to == f64::NEG_INFINITY {
+                        return 0.0;
+                    }
+                    let z = (to - mean) / deviation;
+                    deviation * (z * normal_below(z) + normal_density(z))
+                };
+                let volume = |(low, high): &front::Box| -> f64 {
+                    let side = |((goal, low), high): ((&(f64, f64), &f64), &f64)| {
+                        part(goal, *high) - part(goal, *low)
+                    };
+                    expected.iter().zip(low).zip(high).map(side).product()
+                };
+                boxes.iter().map(volume).sum::<f64>().max(f64::MIN_POSITIVE).ln()
+            }
+        }
     }
 }
 
@@ -146,7 +183,7 @@ fn climb(
             let opens = space.opens(place);
             let at = Features::place(space, &point);
             let distances: Vec<Vec<f64>> =
-                acquisition.beliefs.iter().map(|(posterior, _)| posterior.distances(&at)).collect();
+                acquisition.processes.iter().map(|process| process.distances(&at)).collect();
             let mut fresh: Vec<f64> = Vec::new();
             if opens {
                 fresh = (0..space.len()).map(|other| space.random_coordinate(other, rng)).collect();
@@ -157,13 +194,13 @@ fn climb(
                     return acquisition.at(&Features::place(space, &other));
                 }
                 let to = if axis.kind() == AxisKind::Choice { coordinate } else { axis.place(coordinate) };
-                let one = |((posterior, best), distances): (&(Posterior, f64), &Vec<f64>)| {
-                    posterior.shift(distances, place, at[place], to, &mut scratch);
-                    let (mean, deviation) = posterior.at(&mut scratch);
-                    log_improvement((best - mean) / deviation) + deviation.ln()
+                let one = |(process, distances): (&Posterior, &Vec<f64>)| {
+                    process.shift(distances, place, at[place], to, &mut scratch);
+                    process.at(&mut scratch)
                 };
-                acquisition.beliefs.iter().zip(&distances).map(one).sum::<f64>()
-                    / acquisition.beliefs.len() as f64
+                let expected: Vec<(f64, f64)> =
+                    acquisition.processes.iter().zip(&distances).map(one).collect();
+                acquisition.of(&expected)
             };
             let mut tries: Vec<(f64, f64)> = Vec::new();
             let levels = axis.levels();

@@ -6,17 +6,19 @@
 //! another; a parameter that does not count is a place of its own.
 
 mod acquire;
+mod ehvi;
 mod lbfgs;
 mod linear;
 mod model;
 mod warp;
 
+pub use ehvi::{Ehvi, GOALS_MAX};
 pub use warp::Warp;
 
 use super::Sobol;
 use crate::sampler::{History, Move, Observed, Sampler};
 use crate::space::Point;
-use acquire::{Acquisition, Effort};
+use acquire::{Acquisition, Effort, Hope};
 use model::{Features, Kernel, Posterior, Prior};
 
 /// How the sampler works; the default suits most studies.
@@ -118,35 +120,41 @@ impl Gp {
         let places: Vec<Vec<f64>> =
             data.points.iter().map(|point| Features::place(seen.space, point)).collect();
         let pending: Vec<Vec<f64>> = seen.pending().map(|point| Features::place(seen.space, point)).collect();
-        let mut beliefs = Vec::new();
+        let (mut processes, mut bests) = (Vec::new(), Vec::new());
         for warp in 0..self.settings.warps.len() {
             let targets = warp::targets(&data.losses, self.settings.warps[warp]);
             let kernel = self.kernel(&features, &places, &data.losses, warp);
-            let Some(mut posterior) = Posterior::new(&features, kernel.clone(), places.clone(), &targets)
-            else {
-                continue;
-            };
-            let best = targets.iter().copied().fold(f64::INFINITY, f64::min);
-            if !pending.is_empty() {
-                // What is under way is believed to come out as expected: its surroundings lose their interest.
-                let mut all = places.clone();
-                let mut believed = targets.clone();
-                for place in &pending {
-                    believed.push(posterior.predict(place).0.max(best));
-                    all.push(place.clone());
-                }
-                posterior = Posterior::new(&features, kernel, all, &believed).unwrap_or(posterior);
-            }
-            beliefs.push((posterior, best));
+            let Some(process) = believing(&features, &kernel, &places, &targets, &pending) else { continue };
+            processes.push(process);
+            bests.push(targets.iter().copied().fold(f64::INFINITY, f64::min));
         }
-        if beliefs.is_empty() {
+        if processes.is_empty() {
             return None;
         }
         let mut order: Vec<usize> = (0..data.losses.len()).collect();
         order.sort_by(|a, b| data.losses[*a].total_cmp(&data.losses[*b]));
         let good = order.iter().take(5).map(|at| data.points[*at].clone()).collect();
-        Some((Acquisition { beliefs }, good))
+        Some((Acquisition { processes, hope: Hope::Improvement(bests) }, good))
     }
+}
+
+/// The process after data; what is under way is believed to come out as expected, but no better than the best: so its
+/// surroundings lose their interest. `None` if the matrix is singular.
+fn believing(
+    features: &Features,
+    kernel: &Kernel,
+    places: &[Vec<f64>],
+    targets: &[f64],
+    pending: &[Vec<f64>],
+) -> Option<Posterior> {
+    let process = Posterior::new(features, kernel.clone(), places.to_vec(), targets)?;
+    if pending.is_empty() {
+        return Some(process);
+    }
+    let best = targets.iter().copied().fold(f64::INFINITY, f64::min);
+    let believed = pending.iter().map(|place| process.predict(place).0.max(best));
+    let targets: Vec<f64> = targets.iter().copied().chain(believed).collect();
+    Posterior::new(features, kernel.clone(), [places, pending].concat(), &targets).or(Some(process))
 }
 
 impl Data<'_> {

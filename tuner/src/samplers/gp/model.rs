@@ -80,7 +80,7 @@ pub(super) struct Prior {
 
 impl Default for Prior {
     fn default() -> Self {
-        Self { length: -0.5, length_deviation: 1.0, noise: (-7.0, 2.0) }
+        Self { length: -1.0, length_deviation: 0.7, noise: (-7.0, 2.0) }
     }
 }
 

@@ -40,16 +40,9 @@ enum Column {
     Normal { centres: Vec<f64>, widths: Vec<f64>, log_norms: Vec<f64> },
 }
 
-/// How wide components are, in units of the range.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Widths {
-    /// No component is narrower.
-    pub least: f64,
-}
-
 impl<'a> Estimator<'a> {
     /// A mixture around points with weights, and the broad component with its own.
-    pub fn new(space: &'a Space, points: &[&Point], weights: &[f64], broad: f64, widths: Widths) -> Self {
+    pub fn new(space: &'a Space, points: &[&Point], weights: &[f64], broad: f64) -> Self {
         let total: f64 = weights.iter().sum::<f64>() + broad;
         let shares: Vec<f64> = weights.iter().chain([&broad]).map(|weight| weight / total).collect();
         let running = shares
@@ -61,7 +54,7 @@ impl<'a> Estimator<'a> {
             .collect();
         let columns = space.axes().iter().enumerate().map(|(place, axis)| {
             let own: Vec<f64> = points.iter().map(|point| point.coordinates()[place]).collect();
-            Column::new(axis, &own, widths)
+            Column::new(axis, &own)
         });
         let columns = columns.collect();
         Self { space, log_weights: shares.iter().map(|share| share.ln()).collect(), running, columns }
@@ -88,7 +81,7 @@ impl<'a> Estimator<'a> {
 }
 
 impl Column {
-    fn new(axis: &Axis, own: &[f64], widths: Widths) -> Self {
+    fn new(axis: &Axis, own: &[f64]) -> Self {
         let levels = axis.levels();
         match axis.kind() {
             AxisKind::Choice if levels <= TABLE_LEVELS_MAX => Self::choice_table(levels as usize, own),
@@ -97,8 +90,8 @@ impl Column {
                 let own = own.iter().copied().chain([f64::NAN]).collect();
                 Self::Choices { levels, own, log_own, log_other }
             }
-            AxisKind::Grid if levels <= TABLE_LEVELS_MAX => Self::grid_table(axis, own, widths),
-            AxisKind::Grid | AxisKind::Real => Self::normal(axis, own, widths),
+            AxisKind::Grid if levels <= TABLE_LEVELS_MAX => Self::grid_table(axis, own),
+            AxisKind::Grid | AxisKind::Real => Self::normal(axis, own),
         }
     }
 
@@ -112,39 +105,56 @@ impl Column {
         Self::Table { levels, rows: rows(own, levels), log }
     }
 
-    fn grid_table(axis: &Axis, own: &[f64], widths: Widths) -> Self {
+    /// Of components with the same level the first reaches down to the next lower level, the last up to the next
+    /// higher one, and those between are as narrow as allowed: the more points a level has, the surer it is.
+    fn grid_table(axis: &Axis, own: &[f64]) -> Self {
         let levels = axis.levels() as usize;
-        let mut centres: Vec<f64> = (0..levels).map(|level| axis.place(level as f64)).collect();
-        let mut used = vec![false; levels];
-        own.iter().filter(|level| !level.is_nan()).for_each(|level| used[*level as usize] = true);
-        let mut level = 0;
-        centres.retain(|_| {
-            level += 1;
-            used[level - 1]
-        });
-        let spread = neighbour_widths(&centres, own.len(), widths);
+        let mut counts = vec![0; levels];
+        for level in own.iter().filter(|level| !level.is_nan()) {
+            counts[*level as usize] += 1;
+        }
+        let used: Vec<usize> = (0..levels).filter(|level| counts[*level] > 0).collect();
         let cells: Vec<(f64, f64)> = (0..levels).map(|level| axis.cell(level as u64)).collect();
-        let mut log = vec![0.0; levels * levels];
-        let mut at = 0;
-        for (level, used) in used.iter().enumerate() {
-            if *used {
-                let (centre, width) = (centres[at], spread[at]);
-                at += 1;
+        let mut log = vec![0.0; KINDS * levels * levels];
+        for (at, level) in used.iter().enumerate() {
+            let place = |level: usize| axis.place(level as f64);
+            let centre = place(*level);
+            let left = if at > 0 { centre - place(used[at - 1]) } else { 0.0 };
+            let right = if at + 1 < used.len() { place(used[at + 1]) - centre } else { 0.0 };
+            let kinds = match counts[*level] {
+                1 if used.len() == 1 => [1.0; KINDS],
+                1 => [left.max(right); KINDS],
+                _ => [left, 0.0, right],
+            };
+            for (kind, width) in kinds.into_iter().enumerate() {
+                let width = width.clamp(least_width(own.len()), 1.0);
                 let norm = normal_between((0.0 - centre) / width, (1.0 - centre) / width);
+                let row = (level * KINDS + kind) * levels;
                 for (cell, (from, to)) in cells.iter().enumerate() {
                     let mass = normal_between((from - centre) / width, (to - centre) / width) / norm;
-                    log[level * levels + cell] = mass.max(f64::MIN_POSITIVE).ln();
+                    log[row + cell] = mass.max(f64::MIN_POSITIVE).ln();
                 }
             }
         }
         log.extend(cells.iter().map(|(from, to)| (to - from).max(f64::MIN_POSITIVE).ln()));
-        Self::Table { levels, rows: rows(own, levels), log }
+        let mut met = vec![0; levels];
+        let row = |level: &f64| {
+            if level.is_nan() {
+                return (KINDS * levels) as u32;
+            }
+            let level = *level as usize;
+            met[level] += 1;
+            let kind = if met[level] == 1 { 0 } else { 1 + usize::from(met[level] == counts[level]) };
+            (level * KINDS + kind) as u32
+        };
+        let rows = own.iter().chain([&f64::NAN]).map(row).collect();
+        Self::Table { levels, rows, log }
     }
 
-    fn normal(axis: &Axis, own: &[f64], widths: Widths) -> Self {
+    fn normal(axis: &Axis, own: &[f64]) -> Self {
         let mut sorted: Vec<f64> = own.iter().filter(|c| !c.is_nan()).map(|c| axis.place(*c)).collect();
         sorted.sort_by(f64::total_cmp);
-        let spread = neighbour_widths(&sorted, own.len(), widths);
+        let spread = neighbour_widths(&sorted, own.len());
         let mut column = (Vec::new(), Vec::new(), Vec::new());
         for coordinate in own.iter().chain([&f64::NAN]) {
             if coordinate.is_nan() {
@@ -245,15 +255,91 @@ fn choice_logs(levels: u64, points: usize) -> (f64, f64) {
     (((1.0 + share) / total).ln(), (share / total).ln())
 }
 
+/// Widths that a component may have on the way from one level to the next.
+const KINDS: usize = 3;
+
+/// No component among so many is narrower, in units of the range.
+fn least_width(points: usize) -> f64 {
+    1.0 / (points as f64 + 2.0).min(100.0)
+}
+
 /// For each of sorted places the distance to the farther of its two neighbours, within limits.
-fn neighbour_widths(sorted: &[f64], points: usize, widths: Widths) -> Vec<f64> {
-    let least = widths.least.max(1.0 / (points as f64 + 2.0).min(100.0));
+fn neighbour_widths(sorted: &[f64], points: usize) -> Vec<f64> {
     (0..sorted.len())
         .map(|at| {
             let left = if at > 0 { sorted[at] - sorted[at - 1] } else { 0.0 };
             let right = if at + 1 < sorted.len() { sorted[at + 1] - sorted[at] } else { 0.0 };
             let alone = if sorted.len() == 1 { 1.0 } else { 0.0 };
-            left.max(right).max(alone).clamp(least, 1.0)
+            left.max(right).max(alone).clamp(least_width(points), 1.0)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Builder;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn mixed() -> Space {
+        Builder::new()
+            .int("a", 1, 10)
+            .categorical("b", ["x", "y", "z"])
+            .ordinal("c", [1, 2, 4])
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn every_value_keeps_a_chance_however_much_is_known() {
+        let space = mixed();
+        for count in [1, 5, 200] {
+            let points = vec![Point::new(vec![3.0, 1.0, 0.0]); count];
+            let references: Vec<&Point> = points.iter().collect();
+            let density = Estimator::new(&space, &references, &vec![1.0; count], 1.0);
+            for point in space.enumerate(1_000).unwrap() {
+                let log = density.log_density(&point, &mut Vec::new());
+                assert!(log > -16.0, "{log} at {point:?} after {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn probabilities_add_up_to_one() {
+        let space = mixed();
+        let points: Vec<Point> =
+            [[0.0, 0.0, 0.0], [3.0, 1.0, 2.0], [3.0, 1.0, 1.0], [3.0, 2.0, 1.0], [9.0, 1.0, 2.0]]
+                .map(|coordinates| Point::new(coordinates.to_vec()))
+                .to_vec();
+        let references: Vec<&Point> = points.iter().collect();
+        let density = Estimator::new(&space, &references, &[1.0, 2.0, 0.5, 1.0, 1.0], 0.5);
+        let sum: f64 = space
+            .enumerate(1_000)
+            .unwrap()
+            .iter()
+            .map(|p| density.log_density(p, &mut Vec::new()).exp())
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+    }
+
+    #[test]
+    fn draws_follow_the_density() {
+        let space = Builder::new().float("x", 0.0, 1.0).int("n", 0, 9_999).build().unwrap();
+        let point = Point::new(vec![0.2, 7_000.0]);
+        let near = vec![&point; 50];
+        let density = Estimator::new(&space, &near, &vec![1.0; 50], 1.0);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let draws: Vec<Point> = (0..500).map(|_| density.draw(&mut rng)).collect();
+        let close = draws.iter().filter(|p| (p.coordinates()[0] - 0.2).abs() < 0.1).count();
+        assert!(close > 400, "{close} of 500 near the point");
+        assert!(draws.iter().all(|p| p.coordinates()[1].fract() == 0.0 && p.coordinates()[1] < 10_000.0));
+        let integral: f64 = (0..1_000)
+            .map(|k| {
+                let at = Point::new(vec![(f64::from(k) + 0.5) / 1_000.0, f64::NAN]);
+                density.log_density(&at, &mut Vec::new()).exp() / 1_000.0
+            })
+            .sum();
+        assert!((integral - 1.0).abs() < 1e-3, "{integral}");
+    }
 }

@@ -9,7 +9,7 @@ mod estimator;
 use super::Sobol;
 use crate::sampler::{History, Move, Observed, Sampler};
 use crate::space::Point;
-use estimator::{Estimator, Widths};
+use estimator::Estimator;
 
 /// How the sampler works; the default suits most studies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Settings {
     pub startup: usize,
     /// Points drawn from the good density, of which the most promising is tried.
     pub candidates: usize,
-    /// Share of observations that are good.
+    /// Share of observations that are good; the better of them weigh more.
     pub good_share: f64,
     /// Most observations that are good.
     pub good_max: usize,
@@ -28,7 +28,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { startup: 5, candidates: 24, good_share: 0.1, good_max: 25, recent: 25 }
+        Self { startup: 5, candidates: 24, good_share: 0.2, good_max: 50, recent: 25 }
     }
 }
 
@@ -63,24 +63,33 @@ impl Tpe {
         });
         let share = (self.settings.good_share * observations.len() as f64).ceil() as usize;
         let good_count = share.clamp(1, self.settings.good_max);
-        let is_good = {
-            let mut flags = vec![false; observations.len()];
-            order[..good_count].iter().for_each(|place| flags[*place] = true);
-            flags
-        };
-        let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for (observation, is_good) in observations.iter().zip(&is_good) {
-            if *is_good { good.push(observation.point) } else { bad.push(observation.point) }
+        // Weights fall with the rank, so that it matters little where exactly good ends.
+        let mut ranks = vec![None; observations.len()];
+        for (rank, place) in order[..good_count].iter().enumerate() {
+            ranks[*place] = Some(2.0 * (good_count - rank) as f64 / (good_count + 1) as f64);
+        }
+        let (mut good, mut good_weights, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for (observation, rank) in observations.iter().zip(&ranks) {
+            match rank {
+                Some(weight) => {
+                    good.push(observation.point);
+                    good_weights.push(*weight);
+                }
+                None => bad.push(observation.point),
+            }
         }
         // What is under way counts as bad, so that several workers do not flock together.
         bad.extend(seen.trials.iter().filter(|trial| trial.is_running()).map(|trial| &trial.point));
-        let estimator = |points: &[&Point]| {
-            let weights = weights(points.len(), self.settings.recent);
-            Estimator::new(seen.space, points, &weights, 1.0, Widths { least: 0.0 })
-        };
-        Some((estimator(&good), estimator(&bad)))
+        let bad_weights = weights(bad.len(), self.settings.recent);
+        Some((
+            Estimator::new(seen.space, &good, &good_weights, GOOD_BROAD),
+            Estimator::new(seen.space, &bad, &bad_weights, 1.0),
+        ))
     }
 }
+
+/// Weight of the component that is spread over the whole space, among good points; among bad ones it is 1.
+const GOOD_BROAD: f64 = 0.5;
 
 /// Weights by age, oldest first: the last `recent` count fully, before them a ramp.
 fn weights(count: usize, recent: usize) -> Vec<f64> {
