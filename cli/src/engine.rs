@@ -1,11 +1,13 @@
 //! Every call of the engine, so that its interface is used in one place.
 
 use crate::clock::SystemClock;
+use crate::console;
 use crate::exit::Failure;
 use crate::progress::Watcher;
 use crate::signals;
 use ansatz_core::clock::Clock;
-use ansatz_engine::{Keys, Options, Prediction, RunResult, Stop};
+use ansatz_engine::tune::{Nobody, Surroundings, TuneNews, TuneOptions, TuneResult};
+use ansatz_engine::{Keys, Options, Prediction, RunError, RunResult, Stop};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,6 +48,40 @@ pub fn predict(
     progress: &mut dyn FnMut(String),
 ) -> Result<Prediction, Failure> {
     Ok(ansatz_engine::predict(run, home, input, progress)?)
+}
+
+/// Searches the parameters of a command; Ctrl-C stops the search.
+///
+/// # Errors
+/// When the request makes no sense or the command gives no number.
+pub fn tune(
+    options: TuneOptions,
+    clock: SystemClock,
+    news: &mut dyn FnMut(TuneNews),
+) -> Result<TuneResult, Failure> {
+    with_stop(clock, news, |surroundings| ansatz_engine::tune::tune(options, surroundings))
+}
+
+/// Goes on with an interrupted study; Ctrl-C stops it.
+///
+/// # Errors
+/// As [`tune`].
+pub fn resume_study(
+    folder: &Path,
+    clock: SystemClock,
+    news: &mut dyn FnMut(TuneNews),
+) -> Result<TuneResult, Failure> {
+    with_stop(clock, news, |surroundings| ansatz_engine::tune::resume(folder, surroundings))
+}
+
+fn with_stop(
+    clock: SystemClock,
+    news: &mut dyn FnMut(TuneNews),
+    work: impl FnOnce(Surroundings<'_>) -> Result<TuneResult, RunError>,
+) -> Result<TuneResult, Failure> {
+    let stop = Arc::new(Stop::default());
+    signals::listen(Arc::clone(&stop), Box::new(|text| console::write_error(&format!("{text}\n"))))?;
+    Ok(work(Surroundings { clock: &clock, stop: &stop, news, oracle: &mut Nobody })?)
 }
 
 fn shared(clock: SystemClock) -> Arc<dyn Clock> {

@@ -60,7 +60,7 @@ pub fn all(runs: &Path) -> Vec<PathBuf> {
 /// When there is no such run, or several.
 pub fn find(named: &str, runs: &Path, current: &Path) -> Result<PathBuf, Failure> {
     let as_folder = current.join(named);
-    if as_folder.join(FILE_NAME).is_file() {
+    if as_folder.join(FILE_NAME).is_file() || ansatz_engine::tune::is_study(&as_folder) {
         return Ok(as_folder);
     }
     let known = all(runs);

@@ -38,6 +38,7 @@ mod search;
 mod setup;
 mod stop;
 mod submission;
+pub mod tune;
 mod worker;
 
 pub use error::{RunError, RunErrorKind};

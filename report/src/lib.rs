@@ -11,11 +11,13 @@ pub mod headline;
 mod live;
 pub mod number;
 mod page;
+mod study;
 pub mod text;
 
 pub use headline::Headline;
 pub use live::{CandidateLine, Live, Phase, StepState};
 pub use page::page;
+pub use study::{StudyLine, StudySheet, study_page};
 
 #[cfg(test)]
 mod tests;

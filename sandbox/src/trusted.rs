@@ -60,8 +60,10 @@ const INHERITED: [&str; 26] = [
 /// Something that happened while a command ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// It printed a line, to either output.
+    /// It printed a line: to standard output or, unless that is [kept apart](TrustedCommand::keep_apart), to standard error.
     Line(&'a str),
+    /// It printed a line to standard error, which is kept apart.
+    Complaint(&'a str),
     /// Nothing; a chance to call it off.
     Tick,
 }
@@ -74,6 +76,8 @@ pub struct TrustedCommand {
     env: BTreeMap<String, String>,
     folder: Option<PathBuf>,
     timeout: Duration,
+    inherits_all: bool,
+    keeps_apart: bool,
 }
 
 /// How a command ended.
@@ -99,8 +103,15 @@ impl TrustedOutcome {
 impl TrustedCommand {
     /// A command without arguments and with a time limit of an hour. `program` is a path or a name to be found in `PATH`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let timeout = Duration::from_hours(1);
-        Self { program: program.into(), arguments: Vec::new(), env: BTreeMap::new(), folder: None, timeout }
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            env: BTreeMap::new(),
+            folder: None,
+            timeout: Duration::from_hours(1),
+            inherits_all: false,
+            keeps_apart: false,
+        }
     }
 
     /// Adds an argument.
@@ -131,6 +142,20 @@ impl TrustedCommand {
         self
     }
 
+    /// Lets it see the whole environment of this process: for commands that the user typed, which would see it anyway.
+    #[must_use]
+    pub fn inherit_environment(mut self) -> Self {
+        self.inherits_all = true;
+        self
+    }
+
+    /// Tells lines of standard error as [`Progress::Complaint`] rather than [`Progress::Line`].
+    #[must_use]
+    pub fn keep_apart(mut self) -> Self {
+        self.keeps_apart = true;
+        self
+    }
+
     /// Sets its time limit.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -149,25 +174,32 @@ impl TrustedCommand {
     ) -> Result<TrustedOutcome, SandboxError> {
         let doing = || format!("running {}", self.program.display());
         let begun = Instant::now();
-        let (output, output_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing)?;
-        rustix::io::ioctl_fionbio(&output, true).doing(doing)?;
-        let mut running = Running { child: self.command(output_end).doing(doing)?.spawn().doing(doing)? };
-        let mut lines = Lines::new(output);
+        let (output, output_end) = pipe().doing(doing)?;
+        let (complaints, complaints_end) = if self.keeps_apart {
+            let (complaints, end) = pipe().doing(doing)?;
+            (Some(Stream::new(complaints, true)), end)
+        } else {
+            (None, output_end.try_clone().doing(doing)?)
+        };
+        let command = self.command(output_end, complaints_end);
+        let mut running = Running { child: { command }.spawn().doing(doing)? };
+        let mut output =
+            Output { streams: std::iter::once(Stream::new(output, false)).chain(complaints).collect(), tail: VecDeque::new() };
         let mut ended: Option<(std::process::ExitStatus, Instant)> = None;
         loop {
             if begun.elapsed() > self.timeout {
                 return Err(SandboxError::new(doing(), SandboxErrorKind::Timeout(self.timeout)));
             }
-            if lines.wait_and_tell(watch).is_break() {
+            if output.wait_and_tell(watch).is_break() {
                 return Err(SandboxError::new(doing(), SandboxErrorKind::Closed));
             }
             match &ended {
                 None => ended = running.child.try_wait().doing(doing)?.map(|status| (status, Instant::now())),
-                Some((status, at)) if lines.at_end || at.elapsed() > REST_TIME_MAX => {
+                Some((status, at)) if output.at_end() || at.elapsed() > REST_TIME_MAX => {
                     return Ok(TrustedOutcome {
                         code: status.code(),
                         signal: status.signal(),
-                        tail: lines.tail.into(),
+                        tail: output.tail.into(),
                         wall_s: begun.elapsed().as_secs_f64(),
                     });
                 }
@@ -176,21 +208,31 @@ impl TrustedCommand {
         }
     }
 
-    fn command(&self, output: OwnedFd) -> std::io::Result<Command> {
+    fn command(&self, output: OwnedFd, complaints: OwnedFd) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear();
-        // Lower-case spellings of proxies are as common as the upper-case ones.
-        let inherited = |name: &String| {
-            INHERITED.contains(&name.as_str()) || INHERITED.contains(&name.to_uppercase().as_str())
-        };
-        command.envs(std::env::vars().filter(|(name, _)| inherited(name))).envs(&self.env);
+        command.args(&self.arguments);
+        if !self.inherits_all {
+            // Lower-case spellings of proxies are as common as the upper-case ones.
+            let inherited = |name: &String| {
+                INHERITED.contains(&name.as_str()) || INHERITED.contains(&name.to_uppercase().as_str())
+            };
+            command.env_clear().envs(std::env::vars().filter(|(name, _)| inherited(name)));
+        }
+        command.envs(&self.env);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
         // A group of its own, so that its children can be ended with it.
-        command.process_group(0).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        Ok(command)
+        command.process_group(0).stdin(Stdio::null()).stdout(output).stderr(complaints);
+        command
     }
+}
+
+/// A pipe whose reading end never blocks and whose ends no other child inherits.
+fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, writer))
 }
 
 /// A command that runs; dropped, its whole group is killed.
@@ -207,60 +249,93 @@ impl Drop for Running {
     }
 }
 
-/// Output cut into lines.
-struct Lines {
-    output: OwnedFd,
-    partial: Vec<u8>,
+/// All that a command prints, cut into lines.
+struct Output {
+    streams: Vec<Stream>,
     tail: VecDeque<String>,
+}
+
+/// One output of a command.
+struct Stream {
+    pipe: OwnedFd,
+    is_complaint: bool,
+    partial: Vec<u8>,
     at_end: bool,
 }
 
-impl Lines {
-    fn new(output: OwnedFd) -> Self {
-        Self { output, partial: Vec::new(), tail: VecDeque::new(), at_end: false }
+impl Stream {
+    fn new(pipe: OwnedFd, is_complaint: bool) -> Self {
+        Self { pipe, is_complaint, partial: Vec::new(), at_end: false }
+    }
+
+    /// The lines that can be read now without waiting.
+    fn lines(&mut self) -> Vec<String> {
+        let mut piece = [0_u8; 16 * 1024];
+        let mut lines = Vec::new();
+        match rustix::io::read(&self.pipe, &mut piece) {
+            Ok(0) => {
+                self.at_end = true;
+                if !self.partial.is_empty() {
+                    lines.push(self.cut());
+                }
+            }
+            Ok(got) => {
+                for byte in &piece[..got] {
+                    match byte {
+                        // Progress bars end their lines with a carriage return.
+                        b'\n' | b'\r' if self.partial.is_empty() => {}
+                        b'\n' | b'\r' => lines.push(self.cut()),
+                        other => {
+                            self.partial.push(*other);
+                            if self.partial.len() >= LINE_BYTES_MAX {
+                                lines.push(self.cut());
+                            }
+                        }
+                    }
+                }
+            }
+            Err(_) => {}
+        }
+        lines
+    }
+
+    fn cut(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned()
+    }
+}
+
+impl Output {
+    fn at_end(&self) -> bool {
+        self.streams.iter().all(|stream| stream.at_end)
     }
 
     fn wait_and_tell(&mut self, watch: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
-        if self.at_end {
+        if self.at_end() {
             std::thread::sleep(TICK / 10);
             return watch(Progress::Tick);
         }
-        let ready = poll(&mut [PollFd::new(&self.output, PollFlags::IN)], Some(&timespec(TICK))).unwrap_or(0);
-        if ready == 0 {
-            return watch(Progress::Tick);
-        }
-        let mut piece = [0_u8; 16 * 1024];
-        match rustix::io::read(&self.output, &mut piece) {
-            Ok(0) => {
-                self.at_end = true;
-                if self.partial.is_empty() { ControlFlow::Continue(()) } else { self.tell_line(watch) }
+        let open: Vec<usize> = (0..self.streams.len()).filter(|place| !self.streams[*place].at_end).collect();
+        let ready: Vec<usize> = {
+            let mut watched: Vec<PollFd<'_>> =
+                open.iter().map(|place| PollFd::new(&self.streams[*place].pipe, PollFlags::IN)).collect();
+            if poll(&mut watched, Some(&timespec(TICK))).unwrap_or(0) == 0 {
+                return watch(Progress::Tick);
             }
-            Ok(got) => piece[..got].iter().try_for_each(|byte| match byte {
-                // Progress bars end their lines with a carriage return.
-                b'\n' | b'\r' if self.partial.is_empty() => ControlFlow::Continue(()),
-                b'\n' | b'\r' => self.tell_line(watch),
-                other => {
-                    self.partial.push(*other);
-                    if self.partial.len() < LINE_BYTES_MAX {
-                        ControlFlow::Continue(())
-                    } else {
-                        self.tell_line(watch)
-                    }
+            open.iter().zip(&watched).filter(|(_, fd)| !fd.revents().is_empty()).map(|(place, _)| *place).collect()
+        };
+        for place in ready {
+            let is_complaint = self.streams[place].is_complaint;
+            for line in self.streams[place].lines() {
+                let answer =
+                    watch(if is_complaint { Progress::Complaint(&line) } else { Progress::Line(&line) });
+                self.tail.push_back(line);
+                if self.tail.len() > TAIL_LINES {
+                    self.tail.pop_front();
                 }
-            }),
-            Err(_) => ControlFlow::Continue(()),
+                answer?;
+            }
         }
-    }
-
-    fn tell_line(&mut self, watch: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
-        let line = String::from_utf8_lossy(&self.partial).into_owned();
-        self.partial.clear();
-        let answer = watch(Progress::Line(&line));
-        self.tail.push_back(line);
-        if self.tail.len() > TAIL_LINES {
-            self.tail.pop_front();
-        }
-        answer
+        ControlFlow::Continue(())
     }
 }
 
@@ -289,6 +364,29 @@ mod tests {
         assert_eq!(seen, ["one", "two", "three"]);
         assert_eq!((outcome.code, outcome.succeeded()), (Some(3), false));
         assert_eq!(outcome.tail, seen);
+    }
+
+    #[test]
+    fn complaints_can_be_kept_apart() {
+        let (mut said, mut complained) = (Vec::new(), Vec::new());
+        let outcome = shell("echo one; echo two >&2; echo three").keep_apart().run(&mut |progress| {
+            match progress {
+                Progress::Line(line) => said.push(line.to_owned()),
+                Progress::Complaint(line) => complained.push(line.to_owned()),
+                Progress::Tick => {}
+            }
+            ControlFlow::Continue(())
+        });
+        assert!(outcome.unwrap().succeeded());
+        assert_eq!((said, complained), (vec!["one".to_owned(), "three".to_owned()], vec!["two".to_owned()]));
+    }
+
+    #[test]
+    fn a_command_of_the_user_sees_what_the_user_sees() {
+        let (_, seen) = lines_of(&shell("env").inherit_environment());
+        let all: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
+        let names: Vec<&str> = seen.iter().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        assert!(all.iter().all(|name| names.contains(&name.as_str())), "{names:?} lacks some of {all:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod ray;
 mod resume;
 mod run;
 mod runs;
+mod tune;
 mod verify;
 mod why;
 
@@ -74,6 +75,8 @@ enum Command {
     /// Look at what earlier runs taught
     #[command(subcommand)]
     Memory(memory::MemoryCommand),
+    /// Find the best settings of any command that prints a number
+    Tune(Box<tune::TuneArgs>),
     /// Find out what this machine can do, barrier by barrier
     Doctor(doctor::DoctorArgs),
     /// Show the configuration
@@ -216,6 +219,7 @@ pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
         Command::Why(args) => why::execute(&args, &session),
         Command::Compare(args) => compare::execute(&args, &session),
         Command::Verify(args) => verify::execute(&args, &session),
+        Command::Tune(args) => tune::execute(&args, &session),
         Command::Memory(command) => memory::execute(&command, &session),
         Command::Doctor(args) => doctor::execute(args, &session, None),
         Command::Config(command) => config::execute(&command, &session),

@@ -1,7 +1,7 @@
 //! `ansatz resume [RUN]`: takes up a run that was interrupted.
 
 use super::ray::{self, TokenArgs};
-use super::{Session, run};
+use super::{Session, run, tune};
 use crate::engine;
 use crate::exit::{Exit, Failure};
 use crate::folders::{self, Run};
@@ -27,6 +27,11 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
         Some(named) => session.find_run(named)?,
         None => folders::latest_unfinished(&session.runs_folder())?,
     };
+    if ansatz_engine::tune::is_study(&folder) {
+        session.console.note(&format!("taking up {}", session.shown(&folder).display()));
+        let result = engine::resume_study(&folder, session.clock, &mut |news| tune::tell(&news, session))?;
+        return tune::show(&result, session);
+    }
     session.console.note(&format!("taking up {}", session.shown(&folder).display()));
     let watcher = session.watcher(args.json_stream).knowing(Run::read(&folder)?.live);
     // Most runs need no token; one that was named must be there.

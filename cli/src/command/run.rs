@@ -247,7 +247,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
     }
     let config = &session.config;
     let absolute = |path: &PathBuf| session.surroundings.absolute(path);
-    let run = run_id(&args.data, session.clock.unix_seconds(), RandomState::new().build_hasher().finish());
+    let run = run_id(&args.data, session);
     let home = session.home()?;
     let has_memory = config.truth("memory") || args.memory.is_some();
     let memory = args.memory.as_ref().map_or_else(|| home.join("memory"), absolute);
@@ -297,7 +297,7 @@ fn budget(args: &RunArgs, session: &Session) -> Budget {
 }
 
 /// The user's words, or those in the file that `@` points to.
-fn request(task: &str, session: &Session) -> Result<String, Failure> {
+pub fn request(task: &str, session: &Session) -> Result<String, Failure> {
     let Some(file) = task.strip_prefix('@') else { return Ok(task.to_owned()) };
     let path = session.surroundings.absolute(Path::new(file));
     let refused = |why: String| {
@@ -312,8 +312,12 @@ fn request(task: &str, session: &Session) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The id of a new run: sortable by time, unlike any other, and telling what it is about.
-fn run_id(data: &Path, unix_seconds: u64, chance: u64) -> RunId {
+/// The id of a new run or study: sortable by time, unlike any other, and telling what it is about.
+pub fn run_id(about: &Path, session: &Session) -> RunId {
+    named(about, session.clock.unix_seconds(), RandomState::new().build_hasher().finish())
+}
+
+fn named(data: &Path, unix_seconds: u64, chance: u64) -> RunId {
     let (year, month, day) = date(unix_seconds / 86_400);
     let second = unix_seconds % 86_400;
     let time = format!("{:02}{:02}{:02}", second / 3600, second % 3600 / 60, second % 60);
@@ -331,7 +335,7 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time_and_name_the_data() {
-        let id = |data: &str| run_id(Path::new(data), 1_772_719_320, 0xf_00ab).0;
+        let id = |data: &str| named(Path::new(data), 1_772_719_320, 0xf_00ab).0;
         assert_eq!(id("/x/My Churn data.csv"), "20260305-140200-00ab-my-churn-data");
         assert_eq!(id("/x/<b>"), "20260305-140200-00ab-b");
         assert_eq!(id("/"), "20260305-140200-00ab-data");

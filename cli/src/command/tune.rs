@@ -1,0 +1,276 @@
+//! `ansatz tune SPACE.toml -- COMMAND`: searches the parameters of a command that prints a number.
+
+use super::Session;
+use crate::console::{self, Style};
+use crate::engine;
+use crate::exit::{Exit, Failure};
+use crate::table::Table;
+use ansatz_core::candidate::Params;
+use ansatz_core::seed::Seed;
+use ansatz_engine::tune::{TuneEnd, TuneNews, TuneOptions, TuneResult, TuneTrial, written};
+use ansatz_report::number;
+use ansatz_report::text::visible;
+use ansatz_tuner::space::Space;
+use ansatz_tuner::trial::Direction;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Largest space file, in bytes.
+const SPACE_BYTES_MAX: u64 = 4 << 20;
+/// Trials in the table of the best.
+const SHOWN: usize = 5;
+/// Letters of a configuration on one line.
+const PARAMS_WIDTH: usize = 90;
+/// Longest time that a study or one run can be given: a year.
+const SECONDS_MAX: f64 = 365.0 * 86_400.0;
+
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(
+    after_help = "In the command, {name} stands for a parameter; the environment has it as ANSATZ_PARAM_<NAME>, beside ANSATZ_TRIAL, \
+ANSATZ_SLOT (for ports and folders of runs at the same time) and ANSATZ_SEED. The last number on standard output is the result, or the field \
+`value` of a JSON line; JSON lines with `step` and `value` are reports on the way. A run that fails is a trial that failed."
+)]
+pub struct TuneArgs {
+    /// What can be set: [[parameter]] tables with name, type, low, high, log, values, default, when
+    space: PathBuf,
+    /// Trials to make [default: 50, unless a time is given]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    trials: Option<u32>,
+    /// Time to use, in seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    seconds: Option<f64>,
+    /// Where all randomness comes from [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How to search
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    sampler: String,
+    /// Which numbers are better
+    #[arg(long, value_enum, default_value_t = Goal::Minimize)]
+    direction: Goal,
+    /// Runs at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    parallel: u16,
+    /// What is tuned, in words: for the report, and for a language model's first ideas
+    #[arg(long, value_name = "TEXT|@FILE")]
+    describe: Option<String>,
+    /// Measurements of each configuration that is not clearly behind; their median counts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repeats: u16,
+    /// Longest time of one run, in seconds [default: ten times what runs take, and a minute]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<f64>,
+    /// Pairs of runs after the search, default and best by turns, for a fair ratio with an interval
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    confirm: u16,
+    /// A configuration to begin with, as name=value,…; can be given several times
+    #[arg(long, value_name = "NAME=VALUE,…")]
+    start: Vec<String>,
+    /// Where the study is kept [default: a new folder below runs/]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The command, after two dashes
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Which numbers are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    /// Smaller ones
+    Minimize,
+    /// Larger ones
+    Maximize,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 && number <= SECONDS_MAX => Ok(number),
+        Ok(_) => Err("it must be above 0 and below a year".into()),
+        Err(_) => Err("it must be a number".into()),
+    }
+}
+
+/// Carries out `tune`.
+///
+/// # Errors
+/// What was typed makes no sense, or the command gives no number.
+pub fn execute(args: &TuneArgs, session: &Session) -> Result<Exit, Failure> {
+    let options = resolve(args, session)?;
+    session.console.note(&format!("studying in {}", session.shown(&options.out).display()));
+    let result = engine::tune(options, session.clock, &mut |news| tell(&news, session))?;
+    show(&result, session)
+}
+
+/// What was typed, with defaults, as the engine takes it.
+///
+/// # Errors
+/// What was typed makes no sense.
+pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failure> {
+    let space = read_space(args, session)?;
+    let starts = args.start.iter().map(|text| start(text, &space)).collect::<Result<Vec<_>, _>>()?;
+    let run = super::run::run_id(&args.space, session);
+    Ok(TuneOptions {
+        starts,
+        command: args.command.clone(),
+        folder: session.surroundings.folder.clone(),
+        out: args.out.as_ref().map_or_else(
+            || session.runs_folder().join(run.as_str()),
+            |out| session.surroundings.absolute(out),
+        ),
+        direction: match args.direction {
+            Goal::Minimize => Direction::Minimize,
+            Goal::Maximize => Direction::Maximize,
+        },
+        trials: args.trials,
+        wall: args.seconds.map(Duration::from_secs_f64),
+        seed: Seed(args.seed.or_else(|| session.config.whole("seed")).unwrap_or(0)),
+        sampler: args.sampler.clone(),
+        parallel: usize::from(args.parallel),
+        repeats: u32::from(args.repeats),
+        timeout: args.timeout.map(Duration::from_secs_f64),
+        confirm: u32::from(args.confirm),
+        description: args.describe.as_deref().map(|text| super::run::request(text, session)).transpose()?,
+        space,
+    })
+}
+
+fn read_space(args: &TuneArgs, session: &Session) -> Result<Space, Failure> {
+    let path = session.surroundings.absolute(&args.space);
+    let size = path.metadata().map_err(|error| {
+        Failure::usage(format!("{}: {error}", path.display()))
+            .hint("give a TOML file with [[parameter]] tables; `ansatz tune --help` shows their fields")
+    })?;
+    if size.len() > SPACE_BYTES_MAX {
+        return Err(Failure::usage(format!("{} is larger than 4 MiB", path.display())));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::io("reading", &path, &error))?;
+    let is_json = path.extension().is_some_and(|ending| ending == "json");
+    let space = if is_json { Space::from_json(&text) } else { Space::from_toml(&text) };
+    space.map_err(|error| {
+        let hint = error.hint();
+        let failure = Failure::usage(format!("{}: {}", path.display(), crate::exit::chain(&error)));
+        hint.into_iter().fold(failure, Failure::hint)
+    })
+}
+
+/// A configuration typed as `name=value,…`: values as in JSON, or texts without quotes. What is not named keeps its default.
+fn start(text: &str, space: &Space) -> Result<Params, Failure> {
+    let refused = |why: String| {
+        Failure::usage(format!("--start {text}: {why}")).hint("write it as name=value,name=value")
+    };
+    let mut params = space.params(&space.start_point());
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+        let (name, value) = part.split_once('=').ok_or_else(|| refused(format!("`{part}` has no =")))?;
+        let value = serde_json::from_str(value.trim())
+            .unwrap_or_else(|_| serde_json::Value::String(value.trim().to_owned()));
+        if space.place(name.trim()).is_none() {
+            return Err(refused(format!("the space has no parameter `{}`", name.trim())));
+        }
+        params.insert(name.trim().to_owned(), value);
+    }
+    let repaired = space.repair(&params).map_err(|error| refused(error.to_string()))?;
+    Ok(repaired.params)
+}
+
+/// Prints a result.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn show(result: &TuneResult, session: &Session) -> Result<Exit, Failure> {
+    if session.is_json {
+        console::json(result)?;
+    } else {
+        console::result(&summary(result, session));
+    }
+    Ok(if result.end == TuneEnd::Interrupted { Exit::Interrupted } else { Exit::Ok })
+}
+
+/// Shows what happens, on standard error.
+pub fn tell(news: &TuneNews, session: &Session) {
+    let line = match news {
+        TuneNews::Ended { trial, best, is_best } => {
+            let best = match best {
+                _ if *is_best => "best so far".to_owned(),
+                Some(best) => format!("best {}", number::score(*best)),
+                None => String::new(),
+            };
+            let value = match trial.value {
+                Some(value) => number::score(value),
+                None => trial.note.clone().unwrap_or_else(|| trial.state.clone()),
+            };
+            format!("trial {}  {value}  {best}  {}  {}", trial.number, trial.origin, params(&trial.params))
+        }
+        TuneNews::Resumed { done } => format!("going on after {}", number::counted(*done as u64, "trial", "trials")),
+        TuneNews::Comparing => "comparing default and best, by turns".into(),
+        TuneNews::Warning(text) => format!("warning: {text}"),
+    };
+    session.console.note(&line);
+}
+
+fn params(params: &Params) -> String {
+    let all: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", written(value))).collect();
+    visible(&all.join(" "), PARAMS_WIDTH)
+}
+
+fn summary(result: &TuneResult, session: &Session) -> String {
+    let paint = session.console.out;
+    let mut lines = Vec::new();
+    if let Some(best) = &result.best {
+        lines.push(paint.text(Style::Bold, &format!("best {}  (trial {})", number::score(best.value), best.number)));
+        lines.extend(best.params.iter().map(|(name, value)| {
+            format!("  {} = {}", visible(name, PARAMS_WIDTH), visible(&written(value), PARAMS_WIDTH))
+        }));
+    }
+    if let Some((value, default)) = result.best.as_ref().zip(default_of(result)) {
+        lines.push(format!("  default gave {}, the best {}", number::score(default), number::score(value.value)));
+    }
+    if let Some(comparison) = &result.comparison {
+        lines.push(match (comparison.ratio, comparison.low, comparison.high) {
+            (Some(ratio), Some(low), Some(high)) => format!(
+                "  side by side, {}: {ratio:.3} times as good as the default [{low:.3}, {high:.3}]",
+                number::counted(comparison.best.len() as u64, "pair", "pairs")
+            ),
+            _ => "  side by side: too few pairs or values not above zero, no ratio".into(),
+        });
+    }
+    lines.push(format!(
+        "{}: {} ({} failed) in {}, by {}",
+        end(result.end),
+        number::counted(result.trials.len() as u64, "trial", "trials"),
+        result.trials.iter().filter(|trial| trial.state == "failed").count(),
+        number::seconds(result.seconds),
+        visible(&result.sampler, 200)
+    ));
+    lines.push(String::new());
+    let mut table = Table::new(&["trial", "value", "whose idea", "parameters"], 30);
+    for trial in best_trials(result) {
+        let value = trial.value.map_or_else(String::new, number::score);
+        table.row([trial.number.to_string(), value, trial.origin.clone(), params(&trial.params)]);
+    }
+    lines.push(table.lines(paint, session.console.width));
+    lines.push(format!("report: {}", session.shown(&result.out).join("report.html").display()));
+    lines.join("\n") + "\n"
+}
+
+fn default_of(result: &TuneResult) -> Option<f64> {
+    result.trials.iter().find(|trial| trial.origin == "default").and_then(|trial| trial.value)
+}
+
+fn best_trials(result: &TuneResult) -> Vec<&TuneTrial> {
+    let mut trials: Vec<&TuneTrial> = result.trials.iter().filter(|trial| trial.value.is_some()).collect();
+    let loss = |trial: &TuneTrial| result.direction.loss(trial.value.unwrap_or(f64::NAN));
+    trials.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    trials.truncate(SHOWN);
+    trials
+}
+
+fn end(end: TuneEnd) -> &'static str {
+    match end {
+        TuneEnd::Trials => "done",
+        TuneEnd::Time => "the time is used up",
+        TuneEnd::Exhausted => "every configuration was tried",
+        TuneEnd::Interrupted => "interrupted",
+    }
+}

@@ -1,0 +1,304 @@
+//! The user's command: parameters put in, one run of it, a number read from what it prints.
+//!
+//! Invariant: runs nothing but what the user typed, with the user's own environment; never generated code.
+
+use ansatz_core::candidate::Params;
+use ansatz_sandbox::SandboxErrorKind;
+use ansatz_sandbox::trusted::{Progress, TrustedCommand};
+use serde_json::Value;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Beginning of the names of environment variables that carry parameters.
+const VARIABLE: &str = "ANSATZ_PARAM_";
+/// Letters of output that are kept for a reason of failure.
+const WORDS_MAX: usize = 300;
+
+/// A command with places for parameters: `{name}` in an argument is replaced by the parameter's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    argv: Vec<String>,
+    folder: PathBuf,
+}
+
+/// What one run of the command came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measured {
+    /// It printed a number.
+    Value {
+        /// The number.
+        value: f64,
+        /// Seconds that the run took.
+        wall_s: f64,
+        /// Whether the line that held it held other numbers too, so that another may have been meant.
+        is_ambiguous: bool,
+    },
+    /// It gave none.
+    Failed(String),
+    /// Whoever drives the study called it off.
+    CalledOff,
+    /// It cannot even be started: trying other parameters is pointless.
+    Unusable(String),
+}
+
+/// A value on the way to the result: a JSON line with `step` and `value`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Report {
+    /// How far it has come.
+    pub step: u64,
+    /// The value there.
+    pub value: f64,
+}
+
+impl Template {
+    /// The command `argv` (at least a program), to be run in `folder`.
+    pub fn new(argv: Vec<String>, folder: &Path) -> Self {
+        Self { argv, folder: folder.to_path_buf() }
+    }
+
+    /// Whether some argument names the parameter.
+    pub fn names(&self, parameter: &str) -> bool {
+        let place = format!("{{{parameter}}}");
+        self.argv.iter().any(|argument| argument.contains(&place))
+    }
+
+    /// The arguments with the parameters put in. Those of `names` that do not count in this configuration become empty;
+    /// braces around anything else stay as they are.
+    fn filled(&self, params: &Params, names: &[String]) -> Vec<String> {
+        let fill = |argument: &String| {
+            let mut filled = String::with_capacity(argument.len());
+            let mut rest = argument.as_str();
+            while let Some(open) = rest.find('{') {
+                filled.push_str(&rest[..open]);
+                let after = &rest[open + 1..];
+                let known = after.find('}').map(|close| &after[..close]).filter(|name| names.iter().any(|n| n == name));
+                if let Some(name) = known {
+                    filled.push_str(&params.get(name).map_or_else(String::new, written));
+                    rest = &after[name.len() + 1..];
+                } else {
+                    filled.push('{');
+                    rest = after;
+                }
+            }
+            filled + rest
+        };
+        self.argv.iter().map(fill).collect()
+    }
+
+    /// Runs the command once. `slot` tells runs at the same time apart, `seed` is for whatever the command draws by chance.
+    ///
+    /// `watch` hears values on the way and, with `None`, gets a chance to call the run off.
+    pub fn run(
+        &self,
+        params: &Params,
+        names: &[String],
+        context: Context,
+        watch: &mut dyn FnMut(Option<Report>) -> ControlFlow<()>,
+    ) -> Measured {
+        let argv = self.filled(params, names);
+        let Some((program, arguments)) = argv.split_first() else {
+            return Measured::Unusable("there is no command".into());
+        };
+        let mut command = TrustedCommand::new(program)
+            .args(arguments.iter().cloned())
+            .folder(&self.folder)
+            .timeout(context.timeout)
+            .inherit_environment()
+            .keep_apart()
+            .env("ANSATZ_TRIAL", context.trial.to_string())
+            .env("ANSATZ_REPEAT", context.repeat.to_string())
+            .env("ANSATZ_SLOT", context.slot.to_string())
+            .env("ANSATZ_SEED", context.seed.to_string());
+        for (name, value) in params {
+            command = command.env(variable(name), written(value));
+        }
+        let mut found = None;
+        let outcome = command.run(&mut |progress| match progress {
+            Progress::Line(line) => match read(line) {
+                Some(Said::Report(report)) => watch(Some(report)),
+                Some(Said::Result { value, is_ambiguous }) => {
+                    found = Some((value, is_ambiguous));
+                    watch(None)
+                }
+                None => watch(None),
+            },
+            Progress::Complaint(_) | Progress::Tick => watch(None),
+        });
+        match outcome {
+            Ok(outcome) if outcome.succeeded() => match found {
+                Some((value, is_ambiguous)) if value.is_finite() => {
+                    Measured::Value { value, wall_s: outcome.wall_s, is_ambiguous }
+                }
+                Some((value, _)) => Measured::Failed(format!("its result is {value}")),
+                None => Measured::Failed(format!("it printed no number; {}", last_words(&outcome.tail))),
+            },
+            Ok(outcome) => {
+                let how = match (outcome.code, outcome.signal) {
+                    (Some(code), _) => format!("exit code {code}"),
+                    (None, Some(signal)) => format!("signal {signal}"),
+                    (None, None) => "it ended oddly".into(),
+                };
+                Measured::Failed(format!("{how}; {}", last_words(&outcome.tail)))
+            }
+            Err(error) if error.is_timeout() => {
+                Measured::Failed(format!("no end after {:.0} s", context.timeout.as_secs_f64()))
+            }
+            Err(error) if matches!(error.kind(), SandboxErrorKind::Closed) => Measured::CalledOff,
+            Err(error) => Measured::Unusable(crate::cells::sandbox_error(&error).message),
+        }
+    }
+}
+
+/// What a run of the command is told beside its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The trial's number.
+    pub trial: u32,
+    /// Which repeat of the trial this is, from 0.
+    pub repeat: u32,
+    /// A number below the number of runs at the same time, for ports, folders and the like.
+    pub slot: usize,
+    /// For whatever the command draws by chance.
+    pub seed: u32,
+    /// Longest time that it may take.
+    pub timeout: Duration,
+}
+
+/// The environment variable of a parameter: upper case, other signs than letters and digits as `_`.
+fn variable(name: &str) -> String {
+    let plain = |sign: char| if sign.is_ascii_alphanumeric() { sign.to_ascii_uppercase() } else { '_' };
+    VARIABLE.to_owned() + &name.chars().map(plain).collect::<String>()
+}
+
+/// A value as a command expects it: texts without quotes.
+pub fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn last_words(tail: &[String]) -> String {
+    match tail.iter().rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("its last line: {}", line.trim().chars().take(WORDS_MAX).collect::<String>()),
+        None => "it printed nothing".into(),
+    }
+}
+
+/// What a line of output says.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Report(Report),
+    Result { value: f64, is_ambiguous: bool },
+}
+
+/// Reads a line: a JSON object with `value` (and `step`, when it is on the way), else its last number.
+fn read(line: &str) -> Option<Said> {
+    let line = line.trim();
+    if line.starts_with('{')
+        && let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(line)
+    {
+        let value = fields.get("value")?.as_f64()?;
+        return Some(match fields.get("step").and_then(Value::as_u64) {
+            Some(step) => Said::Report(Report { step, value }),
+            None => Said::Result { value, is_ambiguous: false },
+        });
+    }
+    let numbers: Vec<f64> = line.split(is_between).filter_map(number).collect();
+    Some(Said::Result { value: *numbers.last()?, is_ambiguous: numbers.len() > 1 })
+}
+
+fn is_between(sign: char) -> bool {
+    sign.is_whitespace() || matches!(sign, '=' | ':' | ';' | ',' | '(' | ')' | '[' | ']' | '"' | '\'' | '|')
+}
+
+/// A number as programs print it: with a sign, a point, an exponent, perhaps a unit or a percent sign glued to its end.
+fn number(word: &str) -> Option<f64> {
+    if let Ok(number) = word.parse::<f64>() {
+        // Words such as `nan` and `infinity` are numbers to a parser: as results they are failures, and are told as such.
+        return Some(number);
+    }
+    let bare = word.trim_end_matches(|sign: char| sign.is_ascii_alphabetic() || matches!(sign, '%' | '.' | '!'));
+    let starts = bare.starts_with(|sign: char| sign.is_ascii_digit() || matches!(sign, '-' | '+' | '.'));
+    if starts { bare.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn result(line: &str) -> Option<(f64, bool)> {
+        match read(line)? {
+            Said::Result { value, is_ambiguous } => Some((value, is_ambiguous)),
+            Said::Report(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_last_number_of_a_line_counts() {
+        assert_eq!(result("0.25"), Some((0.25, false)));
+        assert_eq!(result("score: -1.5e-3"), Some((-0.0015, false)));
+        assert_eq!(result("took 12ms"), Some((12.0, false)));
+        assert_eq!(result("accuracy=97.5%"), Some((97.5, false)));
+        assert_eq!(result("3 of 7"), Some((7.0, true)));
+        assert_eq!(result("done."), None);
+        assert_eq!(result("v1 ready"), None);
+        assert!(result("loss nan").is_some_and(|(value, _)| value.is_nan()));
+    }
+
+    #[test]
+    fn json_lines_are_results_or_reports() {
+        assert_eq!(result(r#"{"value": 2, "other": 7}"#), Some((2.0, false)));
+        assert_eq!(
+            read(r#"{"step": 3, "value": 0.5}"#),
+            Some(Said::Report(Report { step: 3, value: 0.5 }))
+        );
+        assert_eq!(read(r#"{"other": 7}"#), None);
+    }
+
+    #[test]
+    fn only_known_names_are_replaced() {
+        let template = Template::new(vec!["a{x}b{y}{z}".into(), "{\"k\": {x}}".into()], Path::new("/"));
+        let params = Params::from([("x".into(), json!(0.1)), ("z".into(), json!("t"))]);
+        let names = ["x".to_owned(), "y".into(), "z".into()];
+        assert_eq!(template.filled(&params, &names), ["a0.1bt", "{\"k\": 0.1}"]);
+        assert!(template.names("x") && !template.names("k"));
+    }
+
+    fn run(script: &str, params: &Params) -> Measured {
+        let argv = ["sh", "-c", script].map(String::from).to_vec();
+        let names: Vec<String> = params.keys().cloned().collect();
+        let context = Context { trial: 0, repeat: 0, slot: 0, seed: 1, timeout: Duration::from_secs(5) };
+        Template::new(argv, Path::new("/")).run(params, &names, context, &mut |_| ControlFlow::Continue(()))
+    }
+
+    #[test]
+    fn parameters_arrive_both_ways() {
+        let params = Params::from([("a-b".into(), json!(4)), ("on".into(), json!(true))]);
+        let measured = run("test $ANSATZ_PARAM_ON = true && echo {a-b} >&2; echo $((ANSATZ_PARAM_A_B + {a-b}))", &params);
+        assert!(matches!(measured, Measured::Value { value, .. } if value == 8.0), "{measured:?}");
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_with_the_last_words() {
+        let failed = |script: &str| match run(script, &Params::new()) {
+            Measured::Failed(reason) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(failed("echo 3; echo out of memory >&2; exit 4"), "exit code 4; its last line: out of memory");
+        assert_eq!(failed("echo hello"), "it printed no number; its last line: hello");
+        assert_eq!(failed("true"), "it printed no number; it printed nothing");
+        assert_eq!(failed("echo inf"), "its result is inf");
+        assert!(failed("kill -9 $$").starts_with("signal 9"));
+    }
+
+    #[test]
+    fn a_missing_program_makes_the_rest_pointless() {
+        let template = Template::new(vec!["/nowhere/bench".into()], Path::new("/"));
+        let context = Context { trial: 0, repeat: 0, slot: 0, seed: 1, timeout: Duration::from_secs(5) };
+        let measured = template.run(&Params::new(), &[], context, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(measured, Measured::Unusable(why) if why.contains("/nowhere/bench")));
+    }
+}

@@ -1,0 +1,199 @@
+//! `tune`: searches the parameters of any command that prints a number.
+//!
+//! The study decides ([`ansatz_tuner`]), threads run the command, and one loop owns all state. What happens is on disk
+//! (`study.jsonl`) before anything is built upon it, so an interrupted study goes on where it was: finished runs of the
+//! command are not repeated.
+//!
+//! Invariant: only the user's own command is run, outside any cell, as the user would run it; no generated code.
+
+mod command;
+mod diary;
+mod driver;
+mod noise;
+mod result;
+
+pub use command::written;
+pub use diary::FILE_NAME;
+pub use result::{Best, Comparison, TuneEnd, TuneResult, TuneTrial};
+
+use crate::error::RunError;
+use crate::stop::Stop;
+use ansatz_core::candidate::Params;
+use ansatz_core::clock::Clock;
+use ansatz_core::seed::Seed;
+use ansatz_tuner::query::{Answer, Query};
+use ansatz_tuner::space::Space;
+use ansatz_tuner::study::Study;
+use ansatz_tuner::trial::Direction;
+use driver::Driver;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Name of the file that keeps what was asked for.
+const REQUEST: &str = "tune.json";
+/// Name of the result.
+const RESULT: &str = "result.json";
+/// Trials of a study that is given neither trials nor time.
+pub const TRIALS_DEFAULT: u32 = 50;
+
+/// What a study is to do; kept beside it, so that going on needs nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TuneOptions {
+    /// What can be set.
+    pub space: Space,
+    /// The command: program and arguments, `{name}` standing for a parameter.
+    pub command: Vec<String>,
+    /// Where it runs.
+    pub folder: PathBuf,
+    /// Where the study is kept.
+    pub out: PathBuf,
+    /// Which values are better.
+    pub direction: Direction,
+    /// Trials to make.
+    pub trials: Option<u32>,
+    /// Time to use.
+    pub wall: Option<Duration>,
+    /// The seed.
+    pub seed: Seed,
+    /// How to search: a name that [`ansatz_tuner::samplers::by_name`] knows.
+    pub sampler: String,
+    /// Runs of the command at the same time.
+    pub parallel: usize,
+    /// Measurements of a configuration; those that are clearly behind get fewer.
+    pub repeats: u32,
+    /// Longest time of one run; without it ten times what runs have taken so far, and a minute.
+    pub timeout: Option<Duration>,
+    /// Pairs of runs, default and best by turns, after the search.
+    pub confirm: u32,
+    /// Configurations to begin with.
+    pub starts: Vec<Params>,
+    /// What is tuned, in words: for people and language models.
+    pub description: Option<String>,
+}
+
+/// Something that is worth showing while a study goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TuneNews {
+    /// A trial ended.
+    Ended {
+        /// What it came to.
+        trial: Box<TuneTrial>,
+        /// The best value so far.
+        best: Option<f64>,
+        /// Whether this trial is the best so far.
+        is_best: bool,
+    },
+    /// A trial of an earlier life of the study is taken up.
+    Resumed {
+        /// Trials that are done.
+        done: usize,
+    },
+    /// Default and best are compared.
+    Comparing,
+    /// Something should be known.
+    Warning(String),
+}
+
+/// Who answers a sampler's questions to a language model.
+pub trait Oracle: Send {
+    /// The answer; [`Answer::Unavailable`] with the cause when there is none.
+    fn answer(&mut self, query: &Query, study: &Study) -> Answer;
+}
+
+/// Answers nothing: for studies without a model.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nobody;
+
+impl Oracle for Nobody {
+    fn answer(&mut self, _: &Query, _: &Study) -> Answer {
+        Answer::Unavailable { cause: "no language model is configured".into() }
+    }
+}
+
+/// What a study needs from outside.
+pub struct Surroundings<'a> {
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// The user's wish to stop.
+    pub stop: &'a Stop,
+    /// Hears what happens.
+    pub news: &'a mut dyn FnMut(TuneNews),
+    /// Answers questions.
+    pub oracle: &'a mut dyn Oracle,
+}
+
+/// Searches until trials, time, space or the user's patience end.
+///
+/// # Errors
+/// When the request makes no sense, the command cannot be started or never gives a number, or the disk fails.
+pub fn tune(options: TuneOptions, surroundings: Surroundings<'_>) -> Result<TuneResult, RunError> {
+    check(&options)?;
+    take_folder(&options.out)?;
+    let text = serde_json::to_vec_pretty(&options)
+        .map_err(|error| RunError::failed(format!("writing JSON: {error}")))?;
+    crate::cells::write_durably(&options.out.join(REQUEST), &text)?;
+    Driver::begin(options, surroundings)?.run()
+}
+
+/// Goes on with an interrupted study; a finished one gives its result again.
+///
+/// # Errors
+/// As [`tune`]; when the folder holds no study.
+pub fn resume(out: &Path, surroundings: Surroundings<'_>) -> Result<TuneResult, RunError> {
+    let request = out.join(REQUEST);
+    let damaged = |path: &Path, error: &dyn std::fmt::Display| {
+        RunError::failed(format!("{} is damaged: {error}", path.display()))
+            .hint("it was written by another version or damaged; start the study anew with --out")
+    };
+    let text = std::fs::read(&request).map_err(|error| {
+        RunError::usage(format!("{}: {error}", request.display()))
+            .hint("give the folder of a study that `ansatz tune` has written")
+    })?;
+    let mut options: TuneOptions =
+        serde_json::from_slice(&text).map_err(|error| damaged(&request, &error))?;
+    options.out = out.to_path_buf();
+    let finished = out.join(RESULT);
+    if let Ok(text) = std::fs::read(&finished) {
+        let result: TuneResult = serde_json::from_slice(&text).map_err(|error| damaged(&finished, &error))?;
+        if result.end != TuneEnd::Interrupted {
+            return Ok(result);
+        }
+    }
+    Driver::go_on(options, surroundings)?.run()
+}
+
+/// Whether a folder holds a study.
+pub fn is_study(folder: &Path) -> bool {
+    folder.join(FILE_NAME).is_file() && folder.join(REQUEST).is_file()
+}
+
+fn check(options: &TuneOptions) -> Result<(), RunError> {
+    if options.command.is_empty() {
+        return Err(RunError::usage("there is no command to tune")
+            .hint("give it after two dashes: ansatz tune space.toml -- ./bench.sh {name}"));
+    }
+    if !options.folder.is_dir() {
+        return Err(RunError::usage(format!("{} is not a folder", options.folder.display())));
+    }
+    for params in &options.starts {
+        options.space.point(params).map_err(|error| {
+            RunError::usage(format!("a configuration to start with does not fit the space: {error}"))
+                .hint("name every parameter that counts, each with a value of its range")
+        })?;
+    }
+    Ok(())
+}
+
+fn take_folder(out: &Path) -> Result<(), RunError> {
+    if is_study(out) {
+        return Err(RunError::usage(format!("{} already holds a study", out.display()))
+            .hint("go on with it by `ansatz resume`, or give another folder with --out"));
+    }
+    let occupied = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied || out.is_file() {
+        return Err(RunError::usage(format!("{} exists and is not a folder of ours", out.display()))
+            .hint("give an empty or new folder with --out"));
+    }
+    std::fs::create_dir_all(out).map_err(|error| RunError::io("creating", out, &error))
+}
