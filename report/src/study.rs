@@ -230,7 +230,11 @@ mod tests {
             default: Some(2.0),
             ratio: Some((1.33, 1.2, 1.5, 3)),
             importances: vec![("x".into(), 0.75)],
-            trials: vec![line(0, Some(2.0), "complete"), line(1, None, "failed"), line(2, Some(1.5), "complete")],
+            trials: vec![
+                line(0, Some(2.0), "complete"),
+                line(1, None, "failed"),
+                line(2, Some(1.5), "complete"),
+            ],
             ..StudySheet::default()
         }
     }
@@ -241,7 +245,9 @@ mod tests {
         for expected in ["1.33 ×", "75 %", "best so far", "failed", "M14.0", "&lt;script&gt;"] {
             assert!(page.contains(expected), "{expected} is missing");
         }
-        assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("http-equiv=\"refresh\""));
+        assert!(
+            !page.contains("<script") && !page.contains("<b>") && !page.contains("http-equiv=\"refresh\"")
+        );
     }
 
     #[test]

@@ -183,8 +183,10 @@ impl TrustedCommand {
         };
         let command = self.command(output_end, complaints_end);
         let mut running = Running { child: { command }.spawn().doing(doing)? };
-        let mut output =
-            Output { streams: std::iter::once(Stream::new(output, false)).chain(complaints).collect(), tail: VecDeque::new() };
+        let mut output = Output {
+            streams: std::iter::once(Stream::new(output, false)).chain(complaints).collect(),
+            tail: VecDeque::new(),
+        };
         let mut ended: Option<(std::process::ExitStatus, Instant)> = None;
         loop {
             if begun.elapsed() > self.timeout {
@@ -321,7 +323,11 @@ impl Output {
             if poll(&mut watched, Some(&timespec(TICK))).unwrap_or(0) == 0 {
                 return watch(Progress::Tick);
             }
-            open.iter().zip(&watched).filter(|(_, fd)| !fd.revents().is_empty()).map(|(place, _)| *place).collect()
+            open.iter()
+                .zip(&watched)
+                .filter(|(_, fd)| !fd.revents().is_empty())
+                .map(|(place, _)| *place)
+                .collect()
         };
         for place in ready {
             let is_complaint = self.streams[place].is_complaint;
@@ -385,7 +391,8 @@ mod tests {
     fn a_command_of_the_user_sees_what_the_user_sees() {
         let (_, seen) = lines_of(&shell("env").inherit_environment());
         let all: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
-        let names: Vec<&str> = seen.iter().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        let names: Vec<&str> =
+            seen.iter().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         assert!(all.iter().all(|name| names.contains(&name.as_str())), "{names:?} lacks some of {all:?}");
     }
 

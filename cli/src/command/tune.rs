@@ -202,7 +202,9 @@ pub fn tell(news: &TuneNews, session: &Session) {
             };
             format!("trial {}  {value}  {best}  {}  {}", trial.number, trial.origin, params(&trial.params))
         }
-        TuneNews::Resumed { done } => format!("going on after {}", number::counted(*done as u64, "trial", "trials")),
+        TuneNews::Resumed { done } => {
+            format!("going on after {}", number::counted(*done as u64, "trial", "trials"))
+        }
         TuneNews::Comparing => "comparing default and best, by turns".into(),
         TuneNews::Warning(text) => format!("warning: {text}"),
     };
@@ -218,13 +220,19 @@ fn summary(result: &TuneResult, session: &Session) -> String {
     let paint = session.console.out;
     let mut lines = Vec::new();
     if let Some(best) = &result.best {
-        lines.push(paint.text(Style::Bold, &format!("best {}  (trial {})", number::score(best.value), best.number)));
+        lines.push(
+            paint.text(Style::Bold, &format!("best {}  (trial {})", number::score(best.value), best.number)),
+        );
         lines.extend(best.params.iter().map(|(name, value)| {
             format!("  {} = {}", visible(name, PARAMS_WIDTH), visible(&written(value), PARAMS_WIDTH))
         }));
     }
     if let Some((value, default)) = result.best.as_ref().zip(default_of(result)) {
-        lines.push(format!("  default gave {}, the best {}", number::score(default), number::score(value.value)));
+        lines.push(format!(
+            "  default gave {}, the best {}",
+            number::score(default),
+            number::score(value.value)
+        ));
     }
     if let Some(comparison) = &result.comparison {
         lines.push(match (comparison.ratio, comparison.low, comparison.high) {

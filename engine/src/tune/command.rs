@@ -72,7 +72,10 @@ impl Template {
             while let Some(open) = rest.find('{') {
                 filled.push_str(&rest[..open]);
                 let after = &rest[open + 1..];
-                let known = after.find('}').map(|close| &after[..close]).filter(|name| names.iter().any(|n| n == name));
+                let known = after
+                    .find('}')
+                    .map(|close| &after[..close])
+                    .filter(|name| names.iter().any(|n| n == name));
                 if let Some(name) = known {
                     filled.push_str(&params.get(name).map_or_else(String::new, written));
                     rest = &after[name.len() + 1..];
@@ -219,7 +222,8 @@ fn number(word: &str) -> Option<f64> {
         // Words such as `nan` and `infinity` are numbers to a parser: as results they are failures, and are told as such.
         return Some(number);
     }
-    let bare = word.trim_end_matches(|sign: char| sign.is_ascii_alphabetic() || matches!(sign, '%' | '.' | '!'));
+    let bare =
+        word.trim_end_matches(|sign: char| sign.is_ascii_alphabetic() || matches!(sign, '%' | '.' | '!'));
     let starts = bare.starts_with(|sign: char| sign.is_ascii_digit() || matches!(sign, '-' | '+' | '.'));
     if starts { bare.parse().ok() } else { None }
 }
@@ -251,10 +255,7 @@ mod tests {
     #[test]
     fn json_lines_are_results_or_reports() {
         assert_eq!(result(r#"{"value": 2, "other": 7}"#), Some((2.0, false)));
-        assert_eq!(
-            read(r#"{"step": 3, "value": 0.5}"#),
-            Some(Said::Report(Report { step: 3, value: 0.5 }))
-        );
+        assert_eq!(read(r#"{"step": 3, "value": 0.5}"#), Some(Said::Report(Report { step: 3, value: 0.5 })));
         assert_eq!(read(r#"{"other": 7}"#), None);
     }
 
@@ -277,7 +278,10 @@ mod tests {
     #[test]
     fn parameters_arrive_both_ways() {
         let params = Params::from([("a-b".into(), json!(4)), ("on".into(), json!(true))]);
-        let measured = run("test $ANSATZ_PARAM_ON = true && echo {a-b} >&2; echo $((ANSATZ_PARAM_A_B + {a-b}))", &params);
+        let measured = run(
+            "test $ANSATZ_PARAM_ON = true && echo {a-b} >&2; echo $((ANSATZ_PARAM_A_B + {a-b}))",
+            &params,
+        );
         assert!(matches!(measured, Measured::Value { value, .. } if value == 8.0), "{measured:?}");
     }
 
@@ -287,7 +291,10 @@ mod tests {
             Measured::Failed(reason) => reason,
             other => panic!("{other:?}"),
         };
-        assert_eq!(failed("echo 3; echo out of memory >&2; exit 4"), "exit code 4; its last line: out of memory");
+        assert_eq!(
+            failed("echo 3; echo out of memory >&2; exit 4"),
+            "exit code 4; its last line: out of memory"
+        );
         assert_eq!(failed("echo hello"), "it printed no number; its last line: hello");
         assert_eq!(failed("true"), "it printed no number; it printed nothing");
         assert_eq!(failed("echo inf"), "its result is inf");

@@ -91,7 +91,9 @@ impl Diary {
         let bytes = std::fs::read(&path).map_err(|error| RunError::io("reading", &path, &error))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let mut lines = Vec::new();
-        for (place, text) in bytes[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, t)| !t.is_empty()) {
+        for (place, text) in
+            bytes[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, t)| !t.is_empty())
+        {
             lines.push(serde_json::from_slice(text).map_err(|error| {
                 RunError::failed(format!("{}, line {}: {error}", path.display(), place + 1))
                     .hint("it was written by another version or damaged; start the study anew with --out")

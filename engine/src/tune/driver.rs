@@ -128,7 +128,8 @@ impl<'a> Driver<'a> {
             .collect();
         let written = operations.len();
         let study = Study::replay(operations, sampler(&options)?).map_err(|error| {
-            broken(error).hint("it was written by another version or damaged; start the study anew with --out")
+            broken(error)
+                .hint("it was written by another version or damaged; start the study anew with --out")
         })?;
         let before_s = lines.last().map_or(0.0, Line::at_s);
         let mut driver = Self::over(options, surroundings, study, diary, written, before_s);
@@ -303,7 +304,8 @@ impl<'a> Driver<'a> {
         if self.walls.len() < RUNS_KNOWN {
             return TIMEOUT_FIRST;
         }
-        Duration::from_secs_f64(noise::middle(&self.walls) * TIMEOUT_TIMES + TIMEOUT_MORE_S).min(TIMEOUT_FIRST)
+        Duration::from_secs_f64(noise::middle(&self.walls) * TIMEOUT_TIMES + TIMEOUT_MORE_S)
+            .min(TIMEOUT_FIRST)
     }
 
     /// A new trial from the study; none when the trials are used up, or the search waits for what runs.
@@ -351,7 +353,8 @@ impl<'a> Driver<'a> {
 
     fn take_report(&mut self, slot: usize, report: Report) -> Result<(), RunError> {
         let Some(running) = self.running.get_mut(&slot) else { return Ok(()) };
-        let advice = self.study.report(TrialNumber(running.trial), report.step, report.value).map_err(broken)?;
+        let advice =
+            self.study.report(TrialNumber(running.trial), report.step, report.value).map_err(broken)?;
         if let Advice::Stop { .. } = advice {
             running.pruned = true;
             running.off.store(true, Ordering::Relaxed);
@@ -368,7 +371,9 @@ impl<'a> Driver<'a> {
                 self.walls.push(wall_s);
                 self.measurements.entry(trial).or_default().push(value);
                 if is_ambiguous {
-                    self.warn("the line with the result holds several numbers: the last one was taken".into());
+                    self.warn(
+                        "the line with the result holds several numbers: the last one was taken".into(),
+                    );
                 }
                 if self.wants_more(trial) {
                     self.queue.push_front(trial);
@@ -400,7 +405,8 @@ impl<'a> Driver<'a> {
         if values.len() >= self.options.repeats as usize || self.end.is_some() {
             return false;
         }
-        let best = self.study.best().and_then(|best| self.measurements.get(&best.number.0)).map(Vec::as_slice);
+        let best =
+            self.study.best().and_then(|best| self.measurements.get(&best.number.0)).map(Vec::as_slice);
         noise::is_worth_repeating(values, best, self.noise(), self.options.direction)
     }
 
@@ -431,7 +437,10 @@ impl<'a> Driver<'a> {
             let how = if unused.is_empty() {
                 String::new()
             } else {
-                format!(" ({} appear in no argument; the environment has them as ANSATZ_PARAM_…)", unused.join(", "))
+                format!(
+                    " ({} appear in no argument; the environment has them as ANSATZ_PARAM_…)",
+                    unused.join(", ")
+                )
             };
             self.warn(format!(
                 "each of {CONSTANT_TOLD} trials gave {}: does the command use its parameters?{how}",
@@ -457,7 +466,9 @@ impl<'a> Driver<'a> {
                 reasons.len(),
                 reasons[reasons.len() - 1]
             ))
-            .hint("run it once by hand with one configuration; it must exit with 0 and print a number last"));
+            .hint(
+                "run it once by hand with one configuration; it must exit with 0 and print a number last",
+            ));
         }
         Ok(())
     }
@@ -537,7 +548,8 @@ impl<'a> Driver<'a> {
     /// Writes the page, so that a browser shows how the study stands.
     fn draw(&self, importances: Vec<(String, f64)>, end: &str) -> Result<(), RunError> {
         let line = |params: &Params| {
-            let all: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", written(value))).collect();
+            let all: Vec<String> =
+                params.iter().map(|(name, value)| format!("{name}={}", written(value))).collect();
             all.join(" ")
         };
         let trials = self.study.trials().iter().map(|trial| {

@@ -7,8 +7,8 @@ const BEHIND_MAX: f64 = 2.0;
 
 /// 97.5 % quantiles of Student's t distribution for 1 to 30 degrees of freedom; beyond, the normal one is close enough.
 const T_QUANTILES: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ];
 
 /// The value that stands for several measurements: their median, which one disturbed run does not move.
@@ -36,7 +36,12 @@ pub fn spread<'a>(all: impl Iterator<Item = &'a [f64]>) -> Option<f64> {
 }
 
 /// Whether another measurement of a configuration is worth its time: it is, unless the configuration is clearly behind.
-pub fn is_worth_repeating(values: &[f64], best: Option<&[f64]>, spread: Option<f64>, goal: Direction) -> bool {
+pub fn is_worth_repeating(
+    values: &[f64],
+    best: Option<&[f64]>,
+    spread: Option<f64>,
+    goal: Direction,
+) -> bool {
     let (Some(best), Some(spread)) = (best, spread) else { return true };
     let behind = goal.loss(middle(values)) - goal.loss(middle(best));
     let error = spread * (1.0 / values.len() as f64 + 1.0 / best.len() as f64).sqrt();

@@ -1,0 +1,195 @@
+//! `ansatz tune`: any command that prints a number, from outside.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+
+mod common;
+
+use common::{complaints, json, program};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+const SPACE: &str = r#"
+[[parameter]]
+name = "x"
+type = "float"
+low = -2.0
+high = 2.0
+default = 1.5
+
+[[parameter]]
+name = "kind"
+type = "categorical"
+values = ["round", "square"]
+default = "square"
+
+[[parameter]]
+name = "edge"
+type = "int"
+low = 1
+high = 9
+when = { kind = ["square"] }
+"#;
+
+/// A bowl with its bottom at x = 0.5 and `round`; `awk` is everywhere.
+const BOWL: &str = "echo thinking; test -z \"{edge}\" || test {kind} = square || exit 9; \
+                    awk -v x={x} -v k=$ANSATZ_PARAM_KIND 'BEGIN { print (x-0.5)^2 + (k == \"square\" ? 1 : 0) }'";
+
+fn study(folder: &Path, space: &str, flags: &[&str], script: &str) -> Output {
+    std::fs::write(folder.join("space.toml"), space).unwrap();
+    program()
+        .current_dir(folder)
+        .args(["tune", "space.toml", "--out", "study", "--json"])
+        .args(flags)
+        .args(["--", "sh", "-c", script])
+        .output()
+        .unwrap()
+}
+
+fn trials(result: &Value) -> &Vec<Value> {
+    result["trials"].as_array().unwrap()
+}
+
+#[test]
+fn the_bottom_of_a_bowl_is_found_and_the_default_is_tried_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = study(folder.path(), SPACE, &["--trials", "30", "--seed", "3", "--parallel", "2"], BOWL);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    assert_eq!(trials(&result).len(), 30);
+    assert_eq!(trials(&result)[0]["origin"], "default");
+    assert_eq!(trials(&result)[0]["value"], 2.0);
+    assert_eq!(result["best"]["params"]["kind"], "round", "{}", result["best"]);
+    assert!(result["best"]["value"].as_f64().unwrap() < 0.1, "{}", result["best"]);
+    assert!(result["best"]["params"].get("edge").is_none(), "edge does not count for round");
+    assert!(trials(&result).iter().all(|trial| trial["state"] == "complete"));
+    assert!(folder.path().join("study/report.html").is_file());
+    let kept: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("study/result.json")).unwrap()).unwrap();
+    assert_eq!(kept["best"], result["best"]);
+}
+
+#[test]
+fn equal_seeds_give_equal_studies() {
+    let values = |seed: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let output = study(folder.path(), SPACE, &["--trials", "12", "--seed", seed], BOWL);
+        trials(&json(&output)).iter().map(|trial| trial["params"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(values("5"), values("5"));
+    assert_ne!(values("5"), values("6"));
+}
+
+#[test]
+fn failed_runs_are_data_and_hanging_ones_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'n'\ntype = 'int'\nlow = 1\nhigh = 4\n";
+    let script = "case {n} in 1) echo 5;; 2) sleep 30;; 3) echo broken >&2; exit 3;; *) true;; esac";
+    let begun = Instant::now();
+    let output = study(folder.path(), space, &["--trials", "4", "--timeout", "1"], script);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let result = json(&output);
+    let mut notes: Vec<(i64, String)> = trials(&result)
+        .iter()
+        .map(|trial| {
+            (trial["params"]["n"].as_i64().unwrap(), trial["note"].as_str().unwrap_or_default().to_owned())
+        })
+        .collect();
+    notes.sort();
+    assert_eq!(notes.len(), 4, "each configuration once: {notes:?}");
+    assert!(notes[1].1.contains("no end after 1 s"), "{notes:?}");
+    assert!(notes[2].1.contains("exit code 3; its last line: broken"), "{notes:?}");
+    assert!(notes[3].1.contains("printed no number"), "{notes:?}");
+    assert_eq!(result["best"]["value"], 5.0);
+}
+
+#[test]
+fn what_cannot_work_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |space: &str, script: &str, code: i32, expected: &str| {
+        let output = study(folder.path(), space, &["--trials", "30"], script);
+        let words = complaints(&output);
+        assert_eq!(output.status.code(), Some(code), "{words}");
+        assert!(words.contains("error: ") && words.contains("hint: ") && words.contains(expected), "{words}");
+        let _ = std::fs::remove_dir_all(folder.path().join("study"));
+    };
+    said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 2\nhigh = 1\n", "echo 1", 2, "x");
+    said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\nlog = true\n", "echo 1", 2, "x");
+    said("[[parameter]]\nname = 'x'\ntype = 'categorical'\nvalues = []\n", "echo 1", 2, "x");
+    said(SPACE, "echo no licence >&2; exit 1", 1, "no licence");
+    let output = program()
+        .current_dir(folder.path())
+        .args(["tune", "space.toml", "--out", "other", "--", "/nowhere/bench", "{x}"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(complaints(&output).contains("/nowhere/bench"), "{}", complaints(&output));
+}
+
+#[test]
+fn noise_is_met_by_repeats_and_a_fair_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "awk -v x={x} -v s=$ANSATZ_SEED 'BEGIN { srand(s); print 3 + (x-0.5)^2 + rand() / 10 }'";
+    let space = "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = -2\nhigh = 2\ndefault = 2.0\n";
+    let output = study(folder.path(), space, &["--trials", "15", "--repeats", "3", "--confirm", "3"], script);
+    let result = json(&output);
+    let counts: Vec<usize> =
+        trials(&result).iter().map(|trial| trial["measurements"].as_array().unwrap().len()).collect();
+    assert!(
+        counts.contains(&3) && counts.iter().sum::<usize>() < 45,
+        "those far behind are not repeated: {counts:?}"
+    );
+    assert!(result["noise"].as_f64().is_some_and(|noise| noise > 0.0 && noise < 0.1), "{}", result["noise"]);
+    let comparison = &result["comparison"];
+    assert_eq!(comparison["best"].as_array().unwrap().len(), 3);
+    assert!(comparison["low"].as_f64().unwrap() > 1.2, "{comparison}");
+}
+
+#[test]
+fn a_killed_study_goes_on_without_repeating_what_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("space.toml"), SPACE).unwrap();
+    let script = format!("sleep 0.05; echo run >> runs; {BOWL}");
+    let mut child = program()
+        .current_dir(folder.path())
+        .args([
+            "tune",
+            "space.toml",
+            "--out",
+            "study",
+            "--trials",
+            "14",
+            "--seed",
+            "1",
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let runs = || std::fs::read_to_string(folder.path().join("runs")).unwrap_or_default().lines().count();
+    let begun = Instant::now();
+    while runs() < 5 && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = runs();
+    let output = program().current_dir(folder.path()).args(["resume", "study", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    assert_eq!(trials(&result).len(), 14);
+    assert!(
+        runs() <= 14 + 1,
+        "at most the run that was cut off is repeated: {} before, {} in all",
+        before,
+        runs()
+    );
+    let again = program().current_dir(folder.path()).args(["resume", "study", "--json"]).output().unwrap();
+    assert_eq!(json(&again)["best"], result["best"], "a finished study gives its result again");
+}
