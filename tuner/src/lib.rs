@@ -32,6 +32,7 @@
 //! Invariant: no call, no file, no clock, no chance but the seed's. Questions to a model go out as values and past
 //! studies come in as values.
 
+pub mod formula;
 pub mod front;
 pub mod importance;
 mod numeric;
