@@ -5,6 +5,7 @@
 use crate::number;
 use crate::text::visible;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page/style.css");
 /// Nothing may be loaded and nothing may run, whatever a parameter is called.
@@ -151,9 +152,9 @@ fn course(sheet: &StudySheet) -> Markup {
         let better = if sheet.is_minimized { f64::min } else { f64::max };
         let now = best.map_or(*value, |best| better(best, *value));
         if let Some(before) = best {
-            line += &format!(" L{:.1} {:.1}", x(*number), y(before));
+            let _ = write!(line, " L{:.1} {:.1}", x(*number), y(before));
         }
-        line += &format!("{}{:.1} {:.1}", if best.is_none() { "M" } else { " L" }, x(*number), y(now));
+        let _ = write!(line, "{}{:.1} {:.1}", if best.is_none() { "M" } else { " L" }, x(*number), y(now));
         best = Some(now);
     }
     html! {

@@ -204,9 +204,8 @@ fn dimension(value: &Expr) -> Option<String> {
     }
     match kind.value.to_str() {
         "float" | "int" => {
-            let (low, high) = match (field("low"), field("high")) {
-                (Some(low), Some(high)) => (low, high),
-                _ => return Some("has no \"low\" or no \"high\"".into()),
+            let (Some(low), Some(high)) = (field("low"), field("high")) else {
+                return Some("has no \"low\" or no \"high\"".into());
             };
             let [low, high, default] =
                 [Some(low), Some(high), field("default")].map(|at| at.and_then(number));

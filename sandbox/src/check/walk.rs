@@ -64,7 +64,9 @@ impl<'a> Visitor<'a> for Eye<'_> {
                         if full.is_empty() {
                             self.import(module.as_str(), at);
                         }
-                        full.iter().for_each(|name| self.import(name, at));
+                        for name in &full {
+                            self.import(name, at);
+                        }
                     }
                     None => {}
                 }

@@ -1,6 +1,6 @@
 //! Makes the component that runs Python, once per version of the program, and keeps it precompiled below the program's home.
 //!
-//! CPython for WebAssembly comes with componentize-py, a package of the Python package index that is pinned by hash. It is
+//! `CPython` for WebAssembly comes with componentize-py, a package of the Python package index that is pinned by hash. It is
 //! installed into an environment of its own, run once, and its output compiled to machine code, which later starts map.
 
 use super::error::{WasmError, WasmErrorKind};
@@ -168,7 +168,7 @@ fn hash_of(parts: &[&str]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    ansatz_core::ids::hex(&hasher.finalize()[..8])
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ fn looks_like_a_component(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err("it is a core module"),
-        [b'(', ..] | [b';', ..] => Err("it is WebAssembly text"),
+        [b'(' | b';', ..] => Err("it is WebAssembly text"),
         _ => Err("it does not begin like one"),
     }
 }

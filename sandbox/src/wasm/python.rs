@@ -163,7 +163,7 @@ impl Python {
         })?;
         let answer = |outcome| match outcome {
             guest::Outcome::Score(score) => Ok(score),
-            guest::Outcome::Missing(fault) => Err(told_fault(source, fault, limits)),
+            guest::Outcome::Missing(fault) => Err(told_fault(source, &fault, limits)),
         };
         Ok(told.into_iter().map(answer).collect())
     }
@@ -197,7 +197,7 @@ impl Python {
             let world = self.pre.instantiate(&mut *store)?;
             work(&world, store)
         })?;
-        answer.map_err(|fault| told_fault(source, fault, limits))
+        answer.map_err(|fault| told_fault(source, &fault, limits))
     }
 }
 
@@ -257,7 +257,7 @@ fn parsed<T: serde::de::DeserializeOwned>(source: &Source, told: &str) -> Result
     })
 }
 
-fn told_fault(source: &Source, fault: guest::Fault, limits: &CallLimits) -> WasmError {
+fn told_fault(source: &Source, fault: &guest::Fault, limits: &CallLimits) -> WasmError {
     if fault.kind == "MemoryError" {
         return WasmError::new(&source.file, WasmErrorKind::Memory(limits.memory_bytes));
     }

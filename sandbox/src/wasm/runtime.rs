@@ -100,7 +100,7 @@ pub(super) struct Guard {
     pub(super) refused: bool,
 }
 
-/// Elements of a table at most: far more than CPython needs for its function pointers.
+/// Elements of a table at most: far more than `CPython` needs for its function pointers.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 impl Guard {
