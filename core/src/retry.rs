@@ -29,7 +29,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { tries: 6, first: Duration::from_secs(1), cap: Duration::from_secs(60) }
+        Self { tries: 6, first: Duration::from_secs(1), cap: Duration::from_mins(1) }
     }
 }
 
