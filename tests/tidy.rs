@@ -47,6 +47,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("seccompiler", &["sandbox"]),
     ("rustix", &["sandbox", "cli"]),
     ("libc", &["sandbox"]),
+    ("miniz_oxide", &["sandbox"]),
     ("statrs", &["referee"]),
     ("maud", &["report"]),
     ("clap", &["cli"]),

@@ -29,6 +29,7 @@ mod policy;
 mod private;
 mod process;
 mod python;
+pub mod ray;
 mod report;
 mod slot;
 mod spawner;
