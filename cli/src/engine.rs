@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use crate::progress::Watcher;
 use crate::signals;
 use ansatz_core::clock::Clock;
-use ansatz_engine::{Options, Prediction, RunResult, Stop};
+use ansatz_engine::{Keys, Options, Prediction, RunResult, Stop};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When nothing usable comes out.
-pub fn run(options: Options, clock: SystemClock, watcher: Watcher) -> Result<RunResult, Failure> {
+pub fn run(options: Options, keys: Keys, clock: SystemClock, watcher: Watcher) -> Result<RunResult, Failure> {
     let stop = Arc::new(Stop::default());
     signals::listen(Arc::clone(&stop), watcher.announcer())?;
-    Ok(ansatz_engine::run(options, shared(clock), Box::new(watcher), stop)?)
+    Ok(ansatz_engine::run(options, keys, shared(clock), Box::new(watcher), stop)?)
 }
 
 /// Takes up a run that was interrupted; Ctrl-C stops it.
@@ -26,12 +26,13 @@ pub fn run(options: Options, clock: SystemClock, watcher: Watcher) -> Result<Run
 pub fn resume(
     folder: &Path,
     home: &Path,
+    keys: Keys,
     clock: SystemClock,
     watcher: Watcher,
 ) -> Result<RunResult, Failure> {
     let stop = Arc::new(Stop::default());
     signals::listen(Arc::clone(&stop), watcher.announcer())?;
-    Ok(ansatz_engine::resume(folder, home, shared(clock), Box::new(watcher), stop)?)
+    Ok(ansatz_engine::resume(folder, home, keys, shared(clock), Box::new(watcher), stop)?)
 }
 
 /// Predicts the rows of a file with a run's delivered model. `progress` hears about first-run set-up.

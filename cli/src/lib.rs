@@ -47,6 +47,11 @@ fn begin(arguments: Vec<OsString>) -> Exit {
         Ok(surroundings) => surroundings,
         Err(failure) => return refuse(&failure),
     };
+    // On a node of a cluster; for jobs that this program submits, not for people.
+    if arguments.get(1).is_some_and(|argument| argument == ansatz_engine::ray::SUBCOMMAND) {
+        return command::serve_batch(&arguments[2..], surroundings)
+            .unwrap_or_else(|failure| refuse(&failure));
+    }
     match command::parse(arguments) {
         Ok(cli) => command::execute(cli, surroundings).unwrap_or_else(|failure| refuse(&failure)),
         Err(exit) => exit,

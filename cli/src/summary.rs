@@ -62,6 +62,15 @@ pub fn of(result: &RunResult, folder: &Path, paint: Paint) -> String {
             &format!("level {}; `ansatz doctor` tells what is missing", visible(&result.sandbox.level, 10)),
         );
     }
+    if let Some(cluster) = &result.sandbox.cluster {
+        let nodes = counted(cluster.nodes.len() as u64, "node", "nodes");
+        let batches = counted(cluster.batches.into(), "batch", "batches");
+        let again = match cluster.batches_again {
+            0 => String::new(),
+            again => format!(", {again} given out twice"),
+        };
+        pair("trained on", &format!("{}: {nodes}, {batches}{again}", visible(&cluster.software, 40)));
+    }
     places(result, folder, &mut pair);
     lines.join("\n") + "\n"
 }
@@ -178,6 +187,7 @@ mod tests {
                 level: "L2".into(),
                 enforced: vec![],
                 missing: vec![],
+                cluster: None,
             },
             artifacts: BTreeMap::from([
                 ("model".to_owned(), "model".to_owned()),

@@ -147,6 +147,48 @@ pub struct SandboxSummary {
     pub enforced: Vec<String>,
     /// Barriers that this host cannot give, with the reason.
     pub missing: Vec<String>,
+    /// The cluster that trials ran on, where there was one; level and barriers are then those that hold on all its nodes
+    /// and here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterSummary>,
+}
+
+/// What was done on a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClusterSummary {
+    /// Its software and version.
+    pub software: String,
+    /// Nodes that ran trials.
+    pub nodes: Vec<NodeSummary>,
+    /// What makes the cells on this machine, and what ran in them.
+    pub here: String,
+    /// Batches that were carried through.
+    pub batches: u32,
+    /// Batches that had to be given out a second time.
+    pub batches_again: u32,
+    /// Packages that were sent; what the cluster had already is not counted.
+    pub packages: u32,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Bytes of logs that were read; a log is read several times as it grows.
+    pub read_bytes: u64,
+}
+
+/// A node of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeSummary {
+    /// The cluster's id of it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What makes its cells.
+    pub backend: String,
+    /// Their level.
+    pub level: String,
+    /// Batches that it took.
+    pub batches: u32,
+    /// Trials that it ended.
+    pub trials: u32,
 }
 
 /// What a GPU was used for.

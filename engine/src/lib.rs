@@ -26,6 +26,7 @@ mod pool;
 mod predict;
 mod predictions;
 mod protocol;
+pub mod ray;
 mod reader;
 mod record;
 mod remember;
@@ -40,8 +41,9 @@ mod worker;
 
 pub use error::{RunError, RunErrorKind};
 pub use observer::{Note, Observer, Silent};
-pub use options::{GpuAsk, Options, WALL_DEFAULT};
+pub use options::{GpuAsk, Keys, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
+pub use ray::RayOptions;
 pub use run::{resume, run};
 pub use stop::Stop;
 

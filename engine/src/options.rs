@@ -1,7 +1,9 @@
 //! What a run was asked to do, resolved: nobody further in reads a flag or the environment.
 
+use crate::ray::RayOptions;
 use ansatz_core::budget::Budget;
 use ansatz_core::ids::RunId;
+use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
 use ansatz_sandbox::{BackendChoice, LauncherOptions, Level};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,9 @@ pub struct Options {
     /// GPUs to use.
     #[serde(default)]
     pub gpus: GpuAsk,
+    /// A cluster for what trains.
+    #[serde(default)]
+    pub ray: Option<RayOptions>,
 }
 
 /// Which GPUs a run uses.
@@ -63,6 +68,13 @@ pub enum GpuAsk {
     Auto,
     /// So many, or no run.
     Count(u16),
+}
+
+/// Secrets that a run needs; never written down, so whoever resumes a run brings them again.
+#[derive(Clone, Default)]
+pub struct Keys {
+    /// Token of the Ray cluster.
+    pub ray: Option<Secret>,
 }
 
 /// Time after which a run without any limit ends.

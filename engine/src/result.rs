@@ -5,6 +5,7 @@ use crate::bundle;
 use crate::error::RunError;
 use crate::folder::Folder;
 use crate::options::Options;
+use crate::ray::Ray;
 use crate::record::Record;
 use crate::run::Finished;
 use crate::scoring::Scoring;
@@ -42,6 +43,8 @@ pub struct Ending<'a> {
     pub board: &'a Board,
     /// What the sandbox enforced.
     pub launcher: &'a Launcher,
+    /// The cluster, if there was one.
+    pub ray: Option<&'a Ray>,
     /// Versions of the worker's libraries.
     pub worker_versions: BTreeMap<String, String>,
     /// First-run set-up time.
@@ -125,6 +128,9 @@ pub fn compose(options: &Options, folder: &Folder, record: &Record, ending: &End
     result.best = Some(best(ending));
     result.leaderboard = leaderboard(ending);
     result.sandbox = sandbox(ending.launcher.effective());
+    if let Some(ray) = ending.ray {
+        result.sandbox = ray.summary(ending.launcher.effective());
+    }
     result.dropped.clone_from(&ending.prepared.setup.dropped);
     result.versions.extend(ending.worker_versions.clone());
     result.budget.setup_s = ending.setup_s;
@@ -157,6 +163,7 @@ fn sandbox(effective: &Effective) -> SandboxSummary {
         level: effective.level.to_string(),
         enforced: effective.enforced.clone(),
         missing: effective.missing.clone(),
+        cluster: None,
     }
 }
 

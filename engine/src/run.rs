@@ -10,10 +10,11 @@ use crate::folder::Folder;
 use crate::gpu::GpuWorkers;
 use crate::judge::{self, Outcome, Seal};
 use crate::observer::{Note, Observer};
-use crate::options::{Options, WALL_DEFAULT};
+use crate::options::{GpuAsk, Keys, Options, WALL_DEFAULT};
 use crate::pace::{Measured, Pace};
-use crate::pool::Pool;
+use crate::pool::{self, Pool};
 use crate::predictions;
+use crate::ray::Ray;
 use crate::record::Record;
 use crate::remember;
 use crate::result::{self, Ending};
@@ -62,6 +63,7 @@ const TRIAL_ROWS_MAX: usize = 250_000;
 /// [`RunError`] when nothing usable can come out; its kind decides the exit code.
 pub fn run(
     options: Options,
+    keys: Keys,
     clock: Arc<dyn Clock>,
     observer: Box<dyn Observer>,
     stop: Arc<Stop>,
@@ -78,7 +80,7 @@ pub fn run(
         versions: program_versions(),
         at: clock.unix_seconds(),
     })?;
-    Life { options, folder, record, stop, history: Vec::new(), clock }.live(None)
+    Life { options, keys, folder, record, stop, history: Vec::new(), clock, ray: None }.live(None)
 }
 
 /// Takes up a run that was interrupted. A run that is over gives its result again.
@@ -88,6 +90,7 @@ pub fn run(
 pub fn resume(
     root: &Path,
     home: &Path,
+    keys: Keys,
     clock: Arc<dyn Clock>,
     observer: Box<dyn Observer>,
     stop: Arc<Stop>,
@@ -122,17 +125,19 @@ pub fn resume(
     record.write(Event::Resumed { at: clock.unix_seconds(), torn_bytes: replay.torn_bytes })?;
     let adopted = events.iter().any(|event| matches!(event, Event::PlanAdopted { .. }));
     let past = adopted.then_some(events);
-    Life { options, folder, record, stop, history: Vec::new(), clock }.live(past)
+    Life { options, keys, folder, record, stop, history: Vec::new(), clock, ray: None }.live(past)
 }
 
 /// What a run or its resumption works with.
 struct Life {
     options: Options,
+    keys: Keys,
     folder: Folder,
     record: Record,
     stop: Arc<Stop>,
     history: Vec<(f64, f64)>,
     clock: Arc<dyn Clock>,
+    ray: Option<Ray>,
 }
 
 fn broken(error: &ansatz_journal::JournalError) -> RunError {
@@ -165,7 +170,9 @@ impl Life {
         let setup_started = Instant::now();
         let (record, options) = (&mut self.record, &self.options);
         // Before anything takes long: a GPU that is asked for and not there ends the run.
-        let mut gpus = GpuWorkers::lease(options.gpus)?;
+        // On a cluster the GPUs are those of the nodes.
+        let ask = if options.ray.is_some() { GpuAsk::None } else { options.gpus };
+        let mut gpus = GpuWorkers::lease(ask)?;
         let environment = environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
         let setup_s = setup_started.elapsed().as_secs_f64();
         let launcher = Launcher::with_options(cells::helper()?, &options.launcher())
@@ -175,13 +182,31 @@ impl Life {
             self.record.warn(warning)?;
         }
         gpus.start_with(&launcher, &environment, &self.folder.data(), &self.folder.models());
+        self.connect(past.is_some())?;
         self.record.restart_clock();
+        let batches = self.ray.as_ref().map_or(0, |ray| pool::batches(self.options.jobs, ray));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
-            .max_blocking_threads(options.jobs + 4)
+            .max_blocking_threads(self.options.jobs + batches + 4)
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
         runtime.block_on(self.carry_out(&launcher, &environment, past, setup_s, Arc::new(gpus)))
+    }
+
+    /// Takes up the use of a cluster, if one is wanted.
+    fn connect(&mut self, is_resumed: bool) -> Result<(), RunError> {
+        let Some(options) = &self.options.ray else { return Ok(()) };
+        let (run, data) = (self.options.run.as_str(), self.folder.data());
+        let (ray, checked) = Ray::connect(options, self.keys.ray.as_ref(), run, self.options.strict, &data)?;
+        self.record.note(&Note::Setup(format!("Ray {} at {}", checked.version, options.address)));
+        for warning in checked.warnings {
+            self.record.warn(warning)?;
+        }
+        if is_resumed {
+            ray.sweep()?;
+        }
+        self.ray = Some(ray);
+        Ok(())
     }
 
     async fn carry_out(
@@ -232,6 +257,9 @@ impl Life {
         let measured = Measured { cell_start_s, ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, Arc::clone(&gpus), jobs);
+        if let Some(ray) = &self.ray {
+            pool = pool.with_cluster(ray.clone());
+        }
         let judged_before = self.record.status() == Status::Finalising;
 
         self.record.note(&Note::Phase("searching"));
@@ -279,6 +307,12 @@ impl Life {
             &self.options,
         )
         .await?;
+        for warning in pool.take_warnings() {
+            self.record.warn(warning)?;
+        }
+        if let Some(ray) = &self.ray {
+            ray.leave();
+        }
         let ending = Ending {
             searched: &searched,
             finished: &finished,
@@ -286,6 +320,7 @@ impl Life {
             scoring: &scoring,
             board: &board,
             launcher,
+            ray: self.ray.as_ref(),
             worker_versions,
             setup_s,
             stopped: self.stop.asked(),

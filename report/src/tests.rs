@@ -105,6 +105,7 @@ fn result() -> RunResult {
             level: "L3".into(),
             enforced: vec!["no network".into(), "memory limit".into()],
             missing: vec!["Landlock: the kernel is older than 5.13".into()],
+            cluster: None,
         },
         artifacts: BTreeMap::from([
             ("submission".to_owned(), "/runs/r/submission.csv".to_owned()),

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod memory;
 mod predict;
+pub mod ray;
 mod resume;
 mod run;
 mod runs;
@@ -185,6 +186,16 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Cli, Exit> {
             Exit::Ok
         }
     })
+}
+
+/// Runs a batch of trials as a job on a node of a cluster; state lies where this node keeps it.
+///
+/// # Errors
+/// There is no place for state.
+pub fn serve_batch(arguments: &[OsString], surroundings: Surroundings) -> Result<Exit, Failure> {
+    let session = Session::new(Global { json: false, quiet: true, verbose: false }, surroundings)?;
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(ray::serve(&words, &session.home()?))
 }
 
 /// Carries out what was typed.

@@ -1,6 +1,7 @@
 //! `ansatz run DATA`: what was typed, what it means, and the result.
 
 use super::Session;
+use super::ray::{self, RayArgs};
 use crate::console;
 use crate::engine;
 use crate::exit::{Exit, Failure};
@@ -9,7 +10,7 @@ use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock as _;
 use ansatz_core::ids::RunId;
 use ansatz_core::seed::Seed;
-use ansatz_engine::{GpuAsk, Options, RunResult};
+use ansatz_engine::{GpuAsk, Keys, Options, RunResult};
 use ansatz_planner::Plan;
 use ansatz_report::number::date;
 use ansatz_sandbox::BackendChoice;
@@ -75,6 +76,8 @@ pub struct RunArgs {
     /// How solution code is locked in
     #[arg(long, value_enum, default_value_t = SandboxChoice::Auto, value_name = "KIND")]
     sandbox: SandboxChoice,
+    #[command(flatten)]
+    ray: RayArgs,
     /// Refuse anything below sandbox level L3
     #[arg(long)]
     strict: bool,
@@ -109,6 +112,8 @@ pub enum SandboxChoice {
     Bwrap,
     /// Containers of Docker or Podman
     Engine,
+    /// Cells of this program on the nodes of a Ray cluster
+    Ray,
     /// None: solution code runs with your rights
     Off,
 }
@@ -116,7 +121,8 @@ pub enum SandboxChoice {
 impl From<SandboxChoice> for BackendChoice {
     fn from(choice: SandboxChoice) -> Self {
         match choice {
-            SandboxChoice::Auto => Self::Auto,
+            // A cluster's nodes and this machine choose for themselves.
+            SandboxChoice::Auto | SandboxChoice::Ray => Self::Auto,
             SandboxChoice::Native => Self::Native,
             SandboxChoice::Bwrap => Self::Bwrap,
             SandboxChoice::Engine => Self::Engine,
@@ -165,7 +171,11 @@ pub fn execute(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
     look_at_inputs(&options)?;
     let (out, wall, is_dry) = (options.out.clone(), options.budget.wall, options.dry_run);
-    let result = engine::run(options, session.clock, session.watcher(args.json_stream))?;
+    let keys = match &options.ray {
+        Some(_) => ray::keys(&args.ray.token, session)?,
+        None => Keys::default(),
+    };
+    let result = engine::run(options, keys, session.clock, session.watcher(args.json_stream))?;
     show(&result, &out, args.json_stream, session)?;
     if is_dry && !session.is_json && !args.json_stream {
         show_plan(&out, wall, session)?;
@@ -259,6 +269,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         plan: args.plan.as_ref().map(absolute),
         dry_run: args.dry_run,
         gpus: args.gpus,
+        ray: args.ray.resolve(args.sandbox == SandboxChoice::Ray, args.gpus, session)?,
     })
 }
 

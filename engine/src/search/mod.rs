@@ -229,6 +229,7 @@ impl Dispatcher<'_, '_> {
                 () = tokio::time::sleep(until_end), if self.end.is_none() => {}
                 () = stop.wished(), if self.end.is_none() => self.finish_early(SearchEnd::Stopped),
             }
+            self.hear_of_the_cluster()?;
             if self.end.is_none() && self.seconds_left().is_some_and(|left| left <= 0.0) {
                 self.finish_early(SearchEnd::BudgetUsed);
             }
@@ -240,6 +241,21 @@ impl Dispatcher<'_, '_> {
             self.s.record.note(&load);
         }
         self.close_steps()
+    }
+
+    /// Without its cluster a run ends with what it has, if it has something.
+    fn hear_of_the_cluster(&mut self) -> Result<(), RunError> {
+        for warning in self.pool.take_warnings() {
+            self.s.record.warn(warning)?;
+        }
+        let Some(error) = self.pool.trouble().filter(|_| self.end.is_none()) else { return Ok(()) };
+        if self.s.board.ranking(self.s.scoring.direction()).is_empty() {
+            self.pool.stop();
+            return Err(error);
+        }
+        self.s.record.warn(format!("{error}; the run ends with what it has, on this machine"))?;
+        self.finish_early(SearchEnd::Exhausted(format!("the cluster was lost: {error}")));
+        Ok(())
     }
 
     fn finish_early(&mut self, end: SearchEnd) {

@@ -4,12 +4,12 @@
 //! command. Nothing is set up or changed, and no secret is shown.
 
 mod devices;
-mod finding;
+pub mod finding;
 mod machine;
 mod services;
 mod shown;
 
-use super::Session;
+use super::{Session, ray};
 use crate::console;
 use crate::exit::{Exit, Failure, chain};
 use ansatz_sandbox::{BackendChoice, Effective, Launcher, LauncherOptions, Level, SandboxError, doctor};
@@ -183,6 +183,7 @@ fn machine(session: &Session, trouble: Option<Failure>) -> Vec<Finding> {
         let python = scope.spawn(machine::python);
         let gpus = scope.spawn(devices::gpus);
         let endpoint = scope.spawn(|| services::endpoint(&session.surroundings));
+        let ray = scope.spawn(|| ray::finding(session));
         match session.home() {
             Ok(home) => {
                 let worker = scope.spawn({
@@ -202,6 +203,7 @@ fn machine(session: &Session, trouble: Option<Failure>) -> Vec<Finding> {
         findings.extend(endpoint.join());
         findings.push(services::kaggle(&session.surroundings));
         findings.extend(gpus.join().unwrap_or_default());
+        findings.extend(ray.join());
     });
     findings
 }
