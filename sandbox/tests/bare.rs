@@ -298,7 +298,16 @@ except BlockingIOError:
 
 #[test]
 fn a_zygote_serves_trials_and_each_is_held_to_its_own() {
-    let case = Case::locked("zygote", include_str!("attacks/mini_zygote.py"));
+    serve_trials(BackendChoice::Native);
+}
+
+#[test]
+fn without_walls_trials_are_held_to_their_own_all_the_same() {
+    serve_trials(BackendChoice::Off);
+}
+
+fn serve_trials(backend: BackendChoice) {
+    let case = Case::start("zygote", backend, include_str!("attacks/mini_zygote.py"), |_| ());
     let cell = &case.cell;
     assert_eq!(cell.recv(PATIENCE).unwrap().as_deref(), Some(&br#"{"event":"ready"}"#[..]));
     let fork = |trial: u32, limits: LeafLimits| {
