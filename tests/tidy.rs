@@ -30,6 +30,9 @@ const LAYERS: &[(&str, u8)] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("async-openai", &["llm"]),
     ("reqwest", &["llm", "fetch"]),
+    ("tower", &["llm"]),
+    ("http", &["llm"]),
+    ("schemars", &["prompts", "agents"]),
     ("handlebars", &["prompts"]),
     ("wasmtime", &["sandbox"]),
     ("bollard", &["sandbox"]),

@@ -217,6 +217,17 @@ impl Life {
         Ok(())
     }
 
+    /// Ends the use of a cluster, and passes on what there was to warn about.
+    fn leave_cluster<K: Send + 'static>(&mut self, pool: &mut Pool<K>) -> Result<(), RunError> {
+        for warning in pool.take_warnings() {
+            self.record.warn(warning)?;
+        }
+        if let Some(ray) = &self.ray {
+            ray.leave();
+        }
+        Ok(())
+    }
+
     async fn carry_out(
         &mut self,
         launcher: &Launcher,
@@ -323,12 +334,7 @@ impl Life {
         )
         .await?;
         let finished = with_complaints(finished, &mut finalise, &self.folder)?;
-        for warning in pool.take_warnings() {
-            self.record.warn(warning)?;
-        }
-        if let Some(ray) = &self.ray {
-            ray.leave();
-        }
+        self.leave_cluster(&mut pool)?;
         let ending = Ending {
             searched: &searched,
             finished: &finished,

@@ -1,6 +1,5 @@
 //! A server for tests that does exactly what it is told, faults included.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -78,10 +77,10 @@ impl Double {
 pub fn reply(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<Act> {
     let mut head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\n");
     if !headers.iter().any(|header| header.starts_with("content-length")) {
-        let _ = write!(head, "content-length: {}\r\n", body.as_ref().len());
+        head = head + "content-length: " + &body.as_ref().len().to_string() + "\r\n";
     }
     for header in headers {
-        let _ = write!(head, "{header}\r\n");
+        head = head + header + "\r\n";
     }
     let mut bytes = (head + "\r\n").into_bytes();
     bytes.extend_from_slice(body.as_ref());

@@ -95,7 +95,7 @@ fn leftovers(python: &Python) -> Result<(), WasmError> {
     let source = source(SQUARED);
     let prediction = Table { columns: 1, numbers: &rows };
     let question = Question { truth: &rows, prediction, labels: &[], are_labels: false };
-    let mut call = || python.score(&source, &question, &[Vec::new()], &PYTHON_LIMITS).map(drop);
+    let call = || python.score(&source, &question, &[Vec::new()], &PYTHON_LIMITS).map(drop);
     (0..100).try_for_each(|_| call())?;
     let (before, begun) = (resident(), Instant::now());
     (0..10_000).try_for_each(|_| call())?;

@@ -158,7 +158,9 @@ impl Local {
             groups = Err("not to be used, as asked".into());
         }
         let root = rustix::process::geteuid().is_root();
-        let slots = root.then(|| Slots::new(std::process::id(), &read("/proc/self/uid_map")));
+        // Without walls nobody becomes another user, so there is none to hand out.
+        let slots = (root && walls != Walls::Nothing)
+            .then(|| Slots::new(std::process::id(), &read("/proc/self/uid_map")));
         Ok(Self { helper, walls, groups, owner, slots, spawner: Spawner::new()?, started: AtomicU64::new(0) })
     }
 

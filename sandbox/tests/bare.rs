@@ -45,7 +45,8 @@ fn launcher(backend: BackendChoice) -> &'static Launcher {
     let (place, level_max) =
         if backend == BackendChoice::Off { (&NOTHING, Level::L2) } else { (&LANDLOCK, Level::L1) };
     place.get_or_init(|| {
-        let options = LauncherOptions { backend, level_max, level_min: Level::L1 };
+        let options =
+            LauncherOptions { backend, level_max, level_min: Level::L1, ..LauncherOptions::default() };
         Launcher::with_options(helper(), &options).unwrap_or_else(|error| panic!("{error}: {}", error.kind()))
     })
 }
@@ -298,7 +299,16 @@ except BlockingIOError:
 
 #[test]
 fn a_zygote_serves_trials_and_each_is_held_to_its_own() {
-    let case = Case::locked("zygote", include_str!("attacks/mini_zygote.py"));
+    serve_trials(BackendChoice::Native);
+}
+
+#[test]
+fn without_walls_trials_are_held_to_their_own_all_the_same() {
+    serve_trials(BackendChoice::Off);
+}
+
+fn serve_trials(backend: BackendChoice) {
+    let case = Case::start("zygote", backend, include_str!("attacks/mini_zygote.py"), |_| ());
     let cell = &case.cell;
     assert_eq!(cell.recv(PATIENCE).unwrap().as_deref(), Some(&br#"{"event":"ready"}"#[..]));
     let fork = |trial: u32, limits: LeafLimits| {

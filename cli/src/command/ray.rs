@@ -50,7 +50,7 @@ impl RayArgs {
     pub fn resolve(
         &self,
         is_wanted: bool,
-        gpus: u32,
+        gpus: GpuAsk,
         session: &Session,
     ) -> Result<Option<RayOptions>, Failure> {
         if !is_wanted {

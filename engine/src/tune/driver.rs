@@ -268,7 +268,8 @@ impl<'a> Driver<'a> {
             },
         };
         let params = self.trial(trial).params.clone();
-        let slot = (0..).find(|slot| !self.running.contains_key(slot)).unwrap_or(0);
+        let slot =
+            (0..self.options.parallel.max(1)).find(|slot| !self.running.contains_key(slot)).unwrap_or(0);
         let off = Arc::new(AtomicBool::new(false));
         let context = self.context(trial, self.measurements.get(&trial).map_or(0, Vec::len) as u32, slot);
         let (template, names) = (self.template.clone(), self.names.clone());

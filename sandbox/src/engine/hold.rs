@@ -8,7 +8,9 @@ use crate::slot::Slot;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A container in the engine's store. Dropped, it is removed with everything that runs in it.
 #[derive(Debug)]
@@ -41,6 +43,31 @@ impl Drop for Stored {
     }
 }
 
+/// Time for containers that are being cleared away to be gone before their launcher is.
+const LEAVING_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Containers of a launcher that have been killed and not been cleared away yet.
+///
+/// A program that ends right after it has killed its cells would leave them in the engine's store.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Leaving {
+    fn change(&self, change: impl FnOnce(&mut usize)) {
+        change(&mut self.count.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    /// Waits until none is left, within limits.
+    pub(super) fn wait(&self) {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_timeout_while(count, LEAVING_TIME_MAX, |count| *count > 0));
+    }
+}
+
 /// A container whose first process, our supervisor, has come in.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -49,6 +76,8 @@ pub(super) struct Container {
     tally: Option<Tally>,
     counted: Mutex<Counters>,
     left: Mutex<Left>,
+    leaving: Arc<Leaving>,
+    killed: AtomicBool,
 }
 
 /// What has to be cleared away at the end.
@@ -67,9 +96,18 @@ impl Container {
         tally: Option<Tally>,
         slot: Option<Slot>,
         door: Door,
+        leaving: Arc<Leaving>,
     ) -> Self {
         let left = Left { stored: Some(stored), slot, _door: door };
-        Self { init, uid, tally, counted: Mutex::default(), left: Mutex::new(left) }
+        Self {
+            init,
+            uid,
+            tally,
+            counted: Mutex::default(),
+            left: Mutex::new(left),
+            leaving,
+            killed: AtomicBool::new(false),
+        }
     }
 
     fn left(&self) -> MutexGuard<'_, Left> {
@@ -90,6 +128,9 @@ impl Hold for Container {
     fn kill(&self) {
         if self.is_over() {
             return;
+        }
+        if !self.killed.swap(true, Ordering::Relaxed) {
+            self.leaving.change(|count| *count += 1);
         }
         self.counters();
         // An ordinary user may not signal the users of its own containers; their engine may.
@@ -119,6 +160,9 @@ impl Hold for Container {
         let mut left = self.left();
         let removed = left.stored.take().is_none_or(|mut stored| stored.remove());
         let clean = removed && self.is_over();
+        if self.killed.swap(true, Ordering::Relaxed) {
+            self.leaving.change(|count| *count = count.saturating_sub(1));
+        }
         match left.slot.take() {
             // Its user is never given away again.
             Some(slot) if !clean => slot.quarantine(),

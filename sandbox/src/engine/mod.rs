@@ -33,7 +33,7 @@ use crate::policy::{CellSpec, Mount};
 use client::{Client, Nature};
 use container::{Plan, Profile, body, pids_limit};
 use door::Lodge;
-use hold::{Container, Stored};
+use hold::{Container, Leaving, Stored};
 use loader::Boarding;
 use people::{People, Person};
 use socket::Surroundings;
@@ -103,6 +103,13 @@ pub(crate) struct Engine {
     image: Image,
     /// Whether the last container's group held what the engine was asked for.
     groups_hold: AtomicBool,
+    leaving: Arc<Leaving>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.leaving.wait();
+    }
 }
 
 /// What containers start from.
@@ -135,6 +142,7 @@ impl Engine {
             hosts: lodge.file("hosts", "127.0.0.1 localhost\n::1 localhost\n")?,
             resolver: lodge.file("resolv.conf", "")?,
             groups_hold: AtomicBool::new(false),
+            leaving: Arc::default(),
             client,
             nature,
             owner,
@@ -268,7 +276,8 @@ impl Backend for Engine {
         // The cell's ends must be closed here, or its end would never be seen.
         drop((program_end, log_end));
         let ready = await_ready(&supervisor, &name)?;
-        let hold = Container::new(stored, ready.init, arrival.uid, tally, slot, door);
+        let hold =
+            Container::new(stored, ready.init, arrival.uid, tally, slot, door, Arc::clone(&self.leaving));
         Cell::watch(Parts {
             name,
             limits: order.limits,

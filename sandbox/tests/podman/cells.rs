@@ -300,6 +300,24 @@ fn a_host_that_is_killed_takes_its_containers_along() {
 }
 
 #[test]
+fn a_launcher_waits_for_what_it_has_killed() {
+    let launcher = Launcher::with_options(helper(), &options()).unwrap();
+    let spec = CellSpec {
+        name: "leaving".into(),
+        policy: Policy { mounts: python_mounts(&python()).unwrap(), limits: limits(), ..Policy::default() },
+        argv: [python().display().to_string(), "-c".into(), "import time; time.sleep(60)".into()].into(),
+        cwd: "/tmp".into(),
+    };
+    let cell = launcher.start(spec).unwrap();
+    assert_eq!(containers("leaving").len(), 1);
+    cell.kill();
+    // As a program does that ends while a thread still has hold of the cell.
+    std::mem::forget(cell);
+    drop(launcher);
+    assert_eq!(containers("leaving"), Vec::<String>::new());
+}
+
+#[test]
 fn cells_start_soon_and_leave_nothing() {
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..8 {

@@ -1,5 +1,7 @@
 //! Functions in WebAssembly: what they can do, and that they can do nothing else.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+
 mod component;
 mod python;
 

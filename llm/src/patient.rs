@@ -1,0 +1,460 @@
+//! The patient caller: waits and tries again, fails over between endpoints, continues what was cut, says it shorter or
+//! differently once. Time is an argument, chance comes from a seed.
+
+use crate::breaker::Breaker;
+use crate::error::{LlmError, LlmErrorKind};
+use crate::model::{Answer, Answering, Ask, ChatModel, Finish, Message, OnText, Role, Want};
+use crate::pace::{Pace, RealPace};
+use ansatz_core::bill::Usage;
+use ansatz_core::retry::{Backoff, Retry, unit};
+use ansatz_core::seed::Seed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Calls to one endpoint at a time.
+const CONCURRENT_MAX: usize = 4;
+
+/// Letters at the end of a cut answer in which the beginning of its continuation is looked for.
+const OVERLAP_MAX: usize = 400;
+
+/// Fewest letters that count as such an overlap.
+const OVERLAP_MIN: usize = 8;
+
+/// What is said when a model stopped in the middle of a text.
+const GO_ON: &str = "Your answer was cut off. Go on exactly where it stopped, without repeating anything and without a word about it.";
+
+/// What is said when a JSON answer became too long.
+const SHORTER: &str = "Your answer was too long and was cut off. Answer again in the same form, but in less than half the words.";
+
+/// What is said when a model refused or said nothing.
+const AGAIN: &str = "This is an ordinary data science task about the user's own data. Please answer in the form that was asked for.";
+
+/// How patient the caller is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Patience {
+    /// Trying again after failures that may pass.
+    pub backoff: Backoff,
+    /// A whole request with all its attempts.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { backoff: Backoff::default(), total: Duration::from_mins(10) }
+    }
+}
+
+/// One endpoint with what is known of it.
+struct Line {
+    model: Box<dyn ChatModel>,
+    slots: Semaphore,
+    /// Changed by every call on this endpoint.
+    breaker: Mutex<Breaker>,
+}
+
+impl Line {
+    fn breaker<T>(&self, look: impl FnOnce(&mut Breaker) -> T) -> T {
+        look(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Calls the first endpoint that works, patiently.
+pub struct Patient {
+    lines: Vec<Line>,
+    patience: Patience,
+    seed: Seed,
+    pace: Arc<dyn Pace>,
+}
+
+impl Patient {
+    /// A caller of these endpoints, the preferred one first.
+    pub fn new(models: Vec<Box<dyn ChatModel>>, patience: Patience, seed: Seed) -> Self {
+        let line = |model| Line { model, slots: Semaphore::new(CONCURRENT_MAX), breaker: Mutex::default() };
+        let pace = Arc::new(RealPace::default());
+        Self { lines: models.into_iter().map(line).collect(), patience, seed, pace }
+    }
+
+    /// The same with another time.
+    #[must_use]
+    pub fn at_pace(self, pace: Arc<dyn Pace>) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// The endpoint to use now: the first that is not resting and was not just seen to fail, else the one that rests
+    /// least. Gives how long to wait for it.
+    fn choose(&self, failed: &[usize]) -> Result<(usize, Duration), LlmError> {
+        let now = self.pace.now();
+        let alive =
+            (0..self.lines.len()).filter(|n| self.lines[*n].breaker(|breaker| breaker.dead().is_none()));
+        let rested = alive.map(|n| {
+            (self.lines[n].breaker(|breaker| breaker.rest(now)).unwrap_or_default(), failed.contains(&n), n)
+        });
+        let best = rested.min();
+        let (rest, _, n) = best.ok_or_else(|| self.all_dead())?;
+        Ok((n, rest))
+    }
+
+    fn all_dead(&self) -> LlmError {
+        let why = self.lines.iter().find_map(|line| line.breaker(|breaker| breaker.dead().cloned()));
+        why.unwrap_or_else(|| {
+            LlmError::new("no model", LlmErrorKind::Address("no endpoint is configured".into()))
+        })
+    }
+
+    async fn ask(&self, ask: &Ask, on_text: OnText<'_>) -> Result<Answer, LlmError> {
+        let mut spent = Usage::default();
+        let mut current = ask.clone();
+        let mut is_changed = false;
+        loop {
+            let error = match self.reach(&current, &mut *on_text).await {
+                Ok(answer) if answer.finish == Finish::Length => {
+                    return self.complete(&current, answer, spent, on_text).await;
+                }
+                Ok(answer) => return Ok(Answer { usage: add(spent, answer.usage), ..answer }),
+                Err(error) => error,
+            };
+            let changed = if is_changed || error.retry() != Retry::AfterChange {
+                None
+            } else {
+                change(&current, &error.kind)
+            };
+            let Some(changed) = changed else { return Err(error) };
+            // What a refused attempt used is not reported; its prompt was read at least.
+            if matches!(error.kind, LlmErrorKind::Refused(_) | LlmErrorKind::Filtered | LlmErrorKind::Empty) {
+                spent = add(
+                    spent,
+                    Usage { input: current.tokens_estimated(), estimated: true, ..Usage::default() },
+                );
+            }
+            (current, is_changed) = (changed, true);
+        }
+    }
+
+    /// Gets an answer from some endpoint.
+    async fn reach(&self, ask: &Ask, on_text: OnText<'_>) -> Result<Answer, LlmError> {
+        let mut failures = 0;
+        let mut failed = Vec::new();
+        loop {
+            let (n, rest) = self.choose(&failed)?;
+            let line = &self.lines[n];
+            if rest > self.patience.backoff.cap {
+                return Err(LlmError::new(line.model.name(), LlmErrorKind::Resting(rest)));
+            }
+            self.pace.sleep(rest).await;
+            let error = {
+                let Ok(_slot) = line.slots.acquire().await else { return Err(self.all_dead()) };
+                match line.model.answer(ask, &mut *on_text).await {
+                    Ok(answer) => {
+                        line.breaker(Breaker::succeeded);
+                        return Ok(answer);
+                    }
+                    Err(error) => error,
+                }
+            };
+            if !error.is_of_endpoint() {
+                return Err(error);
+            }
+            if error.is_final_for_endpoint() {
+                line.breaker(|breaker| breaker.died(error.clone()));
+                if self.lines.iter().all(|line| line.breaker(|breaker| breaker.dead().is_some())) {
+                    return Err(error);
+                }
+                continue;
+            }
+            let Retry::Later { after } = error.retry() else {
+                // The next endpoint may read longer prompts or know the parameter; each is asked once.
+                failed.push(n);
+                if (0..self.lines.len()).any(|n| {
+                    !failed.contains(&n) && self.lines[n].breaker(|breaker| breaker.dead().is_none())
+                }) {
+                    continue;
+                }
+                return Err(error);
+            };
+            line.breaker(|breaker| breaker.failed(self.pace.now()));
+            failures += 1;
+            failed.push(n);
+            let chance = unit(self.seed.derive(&format!("{:?}#{failures}", ask.key)).0);
+            let Some(wait) = self.patience.backoff.wait(failures, after, chance) else { return Err(error) };
+            // Another endpoint that has not failed yet needs no waiting for.
+            let is_fresh =
+                self.choose(&failed).is_ok_and(|(next, rest)| rest.is_zero() && !failed.contains(&next));
+            if !is_fresh {
+                self.pace.sleep(wait).await;
+                failed.clear();
+            }
+        }
+    }
+
+    /// What to do about an answer that was cut: a text is continued, JSON is asked for again in fewer words.
+    async fn complete(
+        &self,
+        ask: &Ask,
+        cut: Answer,
+        spent: Usage,
+        on_text: OnText<'_>,
+    ) -> Result<Answer, LlmError> {
+        let is_text = ask.want == Want::Text;
+        let mut next = ask.clone();
+        next.key.turn += 1;
+        if !cut.text.is_empty() {
+            next.messages.push(Message::new(Role::Assistant, cut.text.clone()));
+        }
+        next.messages.push(Message::new(Role::User, if is_text { GO_ON } else { SHORTER }));
+        let spent = add(spent, cut.usage);
+        let rest = self.reach(&next, on_text).await?;
+        if rest.finish == Finish::Length || (is_text && cut.text.is_empty()) {
+            return Err(LlmError::new(self.name(), LlmErrorKind::Truncated { tokens: ask.tokens_max }));
+        }
+        let text = if is_text { join(&cut.text, &rest.text) } else { rest.text };
+        Ok(Answer { text, usage: add(spent, rest.usage), took: cut.took + rest.took, ..rest })
+    }
+}
+
+impl ChatModel for Patient {
+    fn answer<'a>(&'a self, ask: &'a Ask, on_text: OnText<'a>) -> Answering<'a> {
+        Box::pin(async move {
+            timeout(self.patience.total, self.ask(ask, on_text)).await.unwrap_or_else(|_| {
+                let kind = LlmErrorKind::Timeout { what: "the whole request", limit: self.patience.total };
+                Err(LlmError::new(self.name(), kind))
+            })
+        })
+    }
+
+    fn name(&self) -> String {
+        self.lines.iter().map(|line| line.model.name()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The request as it may succeed after this failure; `None` when nothing can be changed.
+fn change(ask: &Ask, kind: &LlmErrorKind) -> Option<Ask> {
+    match kind {
+        LlmErrorKind::ContextOverflow(_) | LlmErrorKind::TooLarge { .. } => {
+            let messages = ask.shorter.clone()?;
+            Some(Ask { messages, shorter: None, ..ask.clone() })
+        }
+        LlmErrorKind::Refused(_) | LlmErrorKind::Filtered | LlmErrorKind::Empty => {
+            let mut changed = ask.clone();
+            changed.messages.push(Message::new(Role::User, AGAIN));
+            Some(changed)
+        }
+        _ => None,
+    }
+}
+
+/// A text and its continuation, what the continuation repeats left out.
+fn join(text: &str, rest: &str) -> String {
+    let ends = text.char_indices().map(|(at, _)| at).rev().take(OVERLAP_MAX);
+    let overlap = ends.filter(|at| text.len() - at >= OVERLAP_MIN && rest.starts_with(&text[*at..])).last();
+    let skip = overlap.map_or(0, |at| text.len() - at);
+    format!("{text}{}", &rest[skip..])
+}
+
+/// Usage of two calls together.
+pub fn add(a: Usage, b: Usage) -> Usage {
+    let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+    };
+    let is_nothing = a == Usage::default();
+    Usage {
+        input: a.input + b.input,
+        cached: sum(a.cached, b.cached),
+        output: a.output + b.output,
+        reasoning: sum(a.reasoning, b.reasoning),
+        usd: if is_nothing { b.usd } else { a.usd.zip(b.usd).map(|(a, b)| a + b) },
+        estimated: a.estimated || b.estimated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Key, silent};
+    use crate::pace::Leaps;
+    use crate::scripted::{Scripted, answered};
+
+    fn ask() -> Ask {
+        let key = Key { agent: "planner".into(), template: "planner/plans".into(), ..Key::default() };
+        Ask { key, messages: vec![Message::new(Role::User, "plan")], tokens_max: 100, ..Ask::default() }
+    }
+
+    fn kind(kind: LlmErrorKind) -> Result<Answer, LlmError> {
+        Err(LlmError::new("m", kind))
+    }
+
+    fn busy(after_s: Option<u64>) -> Result<Answer, LlmError> {
+        kind(LlmErrorKind::RateLimited { message: String::new(), after: after_s.map(Duration::from_secs) })
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "an entry of a script")]
+    fn text(text: &str) -> Result<Answer, LlmError> {
+        Ok(answered(text))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "an entry of a script")]
+    fn cut(text: &str) -> Result<Answer, LlmError> {
+        Ok(Answer { finish: Finish::Length, ..answered(text) })
+    }
+
+    struct Played {
+        result: Result<String, LlmErrorKind>,
+        asked: Vec<Vec<Ask>>,
+        took: Duration,
+    }
+
+    async fn play(ask: &Ask, scripts: Vec<Vec<Result<Answer, LlmError>>>) -> Played {
+        let models: Vec<Arc<Scripted>> =
+            scripts.into_iter().map(|script| Arc::new(Scripted::new(script))).collect();
+        let boxed = models.iter().map(|model| Box::new(Arc::clone(model)) as Box<dyn ChatModel>).collect();
+        let pace = Arc::new(Leaps::default());
+        let patient =
+            Patient::new(boxed, Patience::default(), Seed(7)).at_pace(Arc::clone(&pace) as Arc<dyn Pace>);
+        let result =
+            patient.answer(ask, &mut silent()).await.map(|answer| answer.text).map_err(|error| error.kind);
+        Played { result, asked: models.iter().map(|model| model.asked()).collect(), took: pace.now() }
+    }
+
+    #[tokio::test]
+    async fn it_waits_at_least_as_long_as_asked() {
+        let played = play(&ask(), vec![vec![busy(Some(7)), busy(Some(20)), text("ok")]]).await;
+        assert_eq!(played.result, Ok("ok".into()));
+        assert!((27.0..30.0).contains(&played.took.as_secs_f64()), "{:?}", played.took);
+    }
+
+    #[tokio::test]
+    async fn it_gives_up_after_six_tries_or_when_asked_to_wait_too_long() {
+        let server = || kind(LlmErrorKind::Server { status: 503, message: String::new(), after: None });
+        let played = play(&ask(), vec![(0..9).map(|_| server()).collect()]).await;
+        assert!(matches!(played.result, Err(LlmErrorKind::Server { status: 503, .. })));
+        assert_eq!(played.asked[0].len(), 6);
+        assert!(played.took < Duration::from_secs(31), "{:?}", played.took);
+        let played = play(&ask(), vec![vec![busy(Some(3600)), text("late")]]).await;
+        assert!(matches!(played.result, Err(LlmErrorKind::RateLimited { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_heal_is_not_tried_again() {
+        for fatal in [
+            LlmErrorKind::Quota(String::new()),
+            LlmErrorKind::Auth { status: 401, message: String::new() },
+            LlmErrorKind::UnknownModel(String::new()),
+            LlmErrorKind::Html(String::new()),
+            LlmErrorKind::Shape { problem: String::new(), sample: String::new() },
+            LlmErrorKind::Cap("the cap".into()),
+        ] {
+            let played = play(&ask(), vec![vec![kind(fatal.clone()), text("no")]]).await;
+            assert_eq!((played.result, played.asked[0].len()), (Err(fatal), 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn it_fails_over_at_once() {
+        let played = play(&ask(), vec![vec![busy(Some(30))], vec![text("second")]]).await;
+        assert_eq!((played.result, played.took), (Ok("second".into()), Duration::ZERO));
+        let quota = kind(LlmErrorKind::Quota(String::new()));
+        let played = play(&ask(), vec![vec![quota], vec![text("second")]]).await;
+        assert_eq!(played.result, Ok("second".into()));
+        let too_long = kind(LlmErrorKind::ContextOverflow(String::new()));
+        let played = play(&ask(), vec![vec![too_long], vec![text("longer memory")]]).await;
+        assert_eq!(played.result, Ok("longer memory".into()));
+    }
+
+    #[tokio::test]
+    async fn when_all_endpoints_are_busy_it_waits() {
+        let played = play(&ask(), vec![vec![busy(None), text("first")], vec![busy(None)]]).await;
+        assert_eq!(played.result, Ok("first".into()));
+        assert!(played.took > Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_without_account_is_never_called_again() {
+        let model = Arc::new(Scripted::new(vec![kind(LlmErrorKind::Quota("empty".into())), text("no")]));
+        let patient = Patient::new(vec![Box::new(Arc::clone(&model))], Patience::default(), Seed(0));
+        for _ in 0..3 {
+            let error = patient.answer(&ask(), &mut silent()).await.unwrap_err();
+            assert_eq!(error.kind, LlmErrorKind::Quota("empty".into()));
+        }
+        assert_eq!(model.asked().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn after_ten_failures_the_endpoint_rests() {
+        let failures = (0..30).map(|_| kind(LlmErrorKind::Connect(String::new()))).collect();
+        let model = Arc::new(Scripted::new(failures));
+        let pace = Arc::new(Leaps::default());
+        let patient = Patient::new(vec![Box::new(Arc::clone(&model))], Patience::default(), Seed(0))
+            .at_pace(Arc::clone(&pace) as Arc<dyn Pace>);
+        // Six failures, then the rest of ten; what follows must wait until the endpoint has rested.
+        patient.answer(&ask(), &mut silent()).await.unwrap_err();
+        let before = pace.now();
+        patient.answer(&ask(), &mut silent()).await.unwrap_err();
+        assert!(
+            pace.now().saturating_sub(before) >= Duration::from_secs(30),
+            "{:?} after {} calls",
+            pace.now().saturating_sub(before),
+            model.asked().len()
+        );
+    }
+
+    #[tokio::test]
+    async fn too_long_a_prompt_is_said_shorter_once() {
+        let overflow = || kind(LlmErrorKind::ContextOverflow(String::new()));
+        let shorter = Some(vec![Message::new(Role::User, "p")]);
+        let ask = Ask { shorter, ..ask() };
+        let played = play(&ask, vec![vec![overflow(), text("ok")]]).await;
+        assert_eq!((played.result, played.asked[0][1].messages[0].content.as_str()), (Ok("ok".into()), "p"));
+        let played = play(&ask, vec![vec![overflow(), overflow(), text("no")]]).await;
+        assert!(matches!(played.result, Err(LlmErrorKind::ContextOverflow(_))));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_asked_again_once() {
+        for no in [LlmErrorKind::Refused("no".into()), LlmErrorKind::Empty, LlmErrorKind::Filtered] {
+            let played = play(&ask(), vec![vec![kind(no.clone()), text("ok")]]).await;
+            assert_eq!((played.result, played.asked[0][1].messages.len()), (Ok("ok".into()), 2));
+            let played = play(&ask(), vec![vec![kind(no.clone()), kind(no.clone()), text("no")]]).await;
+            assert_eq!(played.result, Err(no));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_text_is_continued_once() {
+        let played =
+            play(&ask(), vec![vec![cut("def fit(X, y):\n    return mod"), text("return model.fit(X)")]])
+                .await;
+        assert_eq!(played.result, Ok("def fit(X, y):\n    return model.fit(X)".into()));
+        let played = play(&ask(), vec![vec![cut("one two three "), text("two three four")]]).await;
+        assert_eq!(played.result, Ok("one two three four".into()), "what is repeated is left out");
+        let played = play(&ask(), vec![vec![cut("a"), cut("b"), text("c")]]).await;
+        assert_eq!(played.result, Err(LlmErrorKind::Truncated { tokens: 100 }));
+    }
+
+    #[tokio::test]
+    async fn cut_json_is_asked_for_in_fewer_words() {
+        let want = Want::Json { name: "plan".into(), schema: serde_json::json!({}) };
+        let ask = Ask { want, ..ask() };
+        let played = play(&ask, vec![vec![cut("{\"a\": [1, 2"), text("{\"a\": []}")]]).await;
+        assert_eq!(played.result, Ok("{\"a\": []}".into()), "never put together from two halves");
+        assert_eq!(played.asked[0][1].messages.last().map(|message| message.content.as_str()), Some(SHORTER));
+    }
+
+    #[tokio::test]
+    async fn the_whole_request_has_a_limit() {
+        let slow = Scripted::new(vec![text("late")]).slow(Duration::from_mins(1));
+        let patience = Patience { total: Duration::from_millis(50), ..Patience::default() };
+        let patient = Patient::new(vec![Box::new(slow)], patience, Seed(0));
+        let error = patient.answer(&ask(), &mut silent()).await.unwrap_err();
+        assert!(matches!(error.kind, LlmErrorKind::Timeout { what: "the whole request", .. }));
+    }
+
+    #[tokio::test]
+    async fn usage_of_all_turns_adds_up() {
+        let model = Scripted::new(vec![cut("one "), text("two")]);
+        let patient = Patient::new(vec![Box::new(model)], Patience::default(), Seed(0));
+        let answer = patient.answer(&ask(), &mut silent()).await.unwrap();
+        assert_eq!(answer.usage.output, 2 * answered("x").usage.output);
+    }
+}
