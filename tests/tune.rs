@@ -10,27 +10,27 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-const SPACE: &str = r#"
+const SPACE: &str = r"
 [[parameter]]
-name = "x"
-type = "float"
+name = 'x'
+type = 'float'
 low = -2.0
 high = 2.0
 default = 1.5
 
 [[parameter]]
-name = "kind"
-type = "categorical"
-values = ["round", "square"]
-default = "square"
+name = 'kind'
+type = 'categorical'
+values = ['round', 'square']
+default = 'square'
 
 [[parameter]]
-name = "edge"
-type = "int"
+name = 'edge'
+type = 'int'
 low = 1
 high = 9
-when = { kind = ["square"] }
-"#;
+when = { kind = ['square'] }
+";
 
 /// A bowl with its bottom at x = 0.5 and `round`; `awk` is everywhere.
 const BOWL: &str = "echo thinking; test -z \"{edge}\" || test {kind} = square || exit 9; \
@@ -174,7 +174,7 @@ fn a_killed_study_goes_on_without_repeating_what_was_measured() {
         .unwrap();
     let runs = || std::fs::read_to_string(folder.path().join("runs")).unwrap_or_default().lines().count();
     let begun = Instant::now();
-    while runs() < 5 && begun.elapsed() < Duration::from_secs(60) {
+    while runs() < 5 && begun.elapsed() < Duration::from_mins(1) {
         std::thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
