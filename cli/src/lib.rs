@@ -15,6 +15,7 @@ mod csv;
 mod engine;
 mod exit;
 mod folders;
+mod llm;
 mod panics;
 mod progress;
 mod signals;

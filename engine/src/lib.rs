@@ -44,7 +44,7 @@ mod worker;
 pub use error::{RunError, RunErrorKind};
 pub use functions::FunctionFile;
 pub use observer::{Note, Observer, Silent};
-pub use options::{GpuAsk, Keys, Options, WALL_DEFAULT};
+pub use options::{GpuAsk, Keys, LlmOptions, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
 pub use ray::RayOptions;
 pub use run::{resume, run};

@@ -2,10 +2,12 @@
 
 use crate::functions::FunctionFile;
 use crate::ray::RayOptions;
+use ansatz_core::bill::PriceTable;
 use ansatz_core::budget::Budget;
 use ansatz_core::ids::RunId;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
+use ansatz_llm::Setup;
 use ansatz_sandbox::{BackendChoice, LauncherOptions, Level};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -62,6 +64,9 @@ pub struct Options {
     /// A cluster for what trains.
     #[serde(default)]
     pub ray: Option<RayOptions>,
+    /// The language model; `None` leaves all decisions to the playbook.
+    #[serde(default)]
+    pub llm: Option<LlmOptions>,
 }
 
 /// Which GPUs a run uses.
@@ -75,6 +80,23 @@ pub enum GpuAsk {
     Auto,
     /// So many, or no run.
     Count(u16),
+}
+
+/// A language model to think with. Its keys are not among this: they are handed over apart, for options are journalled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LlmOptions {
+    /// Its endpoints.
+    pub setup: Setup,
+    /// Whether the run stops when it cannot be used.
+    pub is_required: bool,
+    /// What its tokens cost.
+    pub prices: PriceTable,
+    /// The user's own wordings of prompts.
+    pub prompts: Option<PathBuf>,
+    /// Where its calls are recorded.
+    pub record: Option<PathBuf>,
+    /// A recording to play instead of calling it.
+    pub replay: Option<PathBuf>,
 }
 
 /// Secrets that a run needs; never written down, so whoever resumes a run brings them again.

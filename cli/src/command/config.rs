@@ -28,6 +28,8 @@ pub fn execute(command: &ConfigCommand, session: &Session) -> Result<Exit, Failu
                 (key.name.to_owned(), json!({"value": plain(value), "origin": origin.to_string()}))
             })
             .collect();
+        let mut values = values;
+        values.insert("llm_api_key".into(), json!({"value": key_state(session), "origin": "environment"}));
         console::json(&values)?;
         return Ok(Exit::Ok);
     }
@@ -39,8 +41,23 @@ pub fn execute(command: &ConfigCommand, session: &Session) -> Result<Exit, Failu
         };
         table.row([key.name.into(), value, origin, key.about.into()]);
     }
+    table.row([
+        "llm_api_key".into(),
+        key_state(session).into(),
+        "environment".into(),
+        "language model: its key, never shown".into(),
+    ]);
     console::result(&table.lines(session.console.out, session.console.width));
     Ok(Exit::Ok)
+}
+
+/// Whether a key for the configured language model is there; the key itself is never shown.
+fn key_state(session: &Session) -> &'static str {
+    match crate::llm::resolve(&crate::llm::LlmFlags::default(), &session.surroundings, &session.config) {
+        Ok(Some(choice)) if choice.keys(&session.surroundings).iter().any(Option::is_some) => "set",
+        Ok(Some(_)) => "not set",
+        _ => "not needed: no language model is configured",
+    }
 }
 
 fn plain(value: &Value) -> serde_json::Value {
@@ -49,5 +66,7 @@ fn plain(value: &Value) -> serde_json::Value {
         Value::Whole(number) => json!(number),
         Value::Truth(truth) => json!(truth),
         Value::Folder(path) => json!(path),
+        Value::Text(text) => json!(text),
+        Value::Prices(table) => json!(table),
     }
 }

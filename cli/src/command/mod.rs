@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod memory;
 mod predict;
+mod prompts;
 pub mod ray;
 mod resume;
 mod run;
@@ -82,6 +83,9 @@ enum Command {
     /// Show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look at the wordings that language models are asked with, to change them
+    #[command(subcommand)]
+    Prompts(prompts::PromptsCommand),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -223,6 +227,7 @@ pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
         Command::Memory(command) => memory::execute(&command, &session),
         Command::Doctor(args) => doctor::execute(args, &session, None),
         Command::Config(command) => config::execute(&command, &session),
+        Command::Prompts(command) => prompts::execute(&command, &session),
         Command::Completions(args) => Ok(completions::execute(&args)),
     }
 }

@@ -5,6 +5,7 @@ use super::ray::{self, RayArgs};
 use crate::console;
 use crate::engine;
 use crate::exit::{Exit, Failure};
+use crate::llm::{self, LlmFlags};
 use crate::summary;
 use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock as _;
@@ -102,6 +103,8 @@ pub struct RunArgs {
     /// Print every event as a line of JSON while running
     #[arg(long, conflicts_with = "json")]
     json_stream: bool,
+    #[command(flatten)]
+    llm: LlmFlags,
 }
 
 /// Kinds of sandbox that can be asked for.
@@ -173,6 +176,7 @@ fn time(text: &str, unit_s: f64) -> Result<f64, String> {
 pub fn execute(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
     look_at_inputs(&options)?;
+    look_at_model(&options, session)?;
     let (out, wall, is_dry) = (options.out.clone(), options.budget.wall, options.dry_run);
     let keys = match &options.ray {
         Some(_) => ray::keys(&args.ray.token, session)?,
@@ -228,6 +232,19 @@ fn look_at_inputs(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says what becomes of a language model that was asked for: the agents of this version do not think with one yet.
+fn look_at_model(options: &Options, session: &Session) -> Result<(), Failure> {
+    let Some(chosen) = &options.llm else { return Ok(()) };
+    if chosen.is_required || chosen.record.is_some() || chosen.replay.is_some() {
+        return Err(Failure::usage("the agents of this version do not ask a language model yet")
+            .hint("leave out --require-llm, --record and --replay"));
+    }
+    session
+        .console
+        .note("the agents of this version do not ask a language model yet: the playbook works alone");
+    Ok(())
+}
+
 fn missing(path: &Path, error: &std::io::Error) -> Failure {
     let why = match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
@@ -279,6 +296,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         dry_run: args.dry_run,
         gpus: args.gpus,
         ray: args.ray.resolve(args.sandbox == SandboxChoice::Ray, args.gpus, session)?,
+        llm: llm::resolve(&args.llm, &session.surroundings, config)?.map(|choice| choice.0),
     })
 }
 
@@ -293,7 +311,8 @@ fn budget(args: &RunArgs, session: &Session) -> Budget {
         (config.number("minutes"), config.number("seconds"), trials)
     };
     let wall_s = seconds.or(minutes.map(|minutes| minutes * 60.0)).map(|seconds| seconds.min(SECONDS_MAX));
-    Budget { wall: wall_s.map(Duration::from_secs_f64), trials, tokens: None, usd: None }
+    let (tokens, usd) = (llm::max_tokens(&args.llm, config), llm::max_usd(&args.llm, config));
+    Budget { wall: wall_s.map(Duration::from_secs_f64), trials, tokens, usd }
 }
 
 /// The user's words, or those in the file that `@` points to.

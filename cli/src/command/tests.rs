@@ -64,6 +64,10 @@ fn every_subcommand_is_understood() {
         "run data --gpus auto",
         "config show",
         "completions zsh",
+        "run d --llm http://127.0.0.1:1/v1 --model m --require-llm --max-tokens 9 --max-usd 0.5 --record r",
+        "run d --replay r",
+        "prompts export p",
+        "prompts check p --json",
     ] {
         assert!(parsed(line).is_ok(), "{line}");
     }
@@ -82,7 +86,9 @@ fn what_makes_no_sense_is_refused() {
     refused("run data --no-memory --memory m", "cannot be used with");
     refused("run data --json --json-stream", "cannot be used with");
     refused("run data -q -v", "cannot be used with");
-    refused("run data --llm http://x", "unexpected argument '--llm'");
+    refused("run data --record a --replay b", "cannot be used with");
+    refused("run data --max-usd -1", "-1");
+    refused("run data --max-usd much", "must be a number");
     refused("run data --minute 1", "similar argument exists: '--minutes'");
     refused("predict r", "required");
     refused("predict r f.csv --row a=1", "cannot be used with");
@@ -126,6 +132,48 @@ fn a_limit_by_flag_replaces_all_limits() {
     let timed = options("run d --seconds 1.5", &set).budget;
     assert_eq!((timed.wall, timed.trials), (Some(Duration::from_millis(1500)), None));
     assert_eq!(options("run d --minutes 0.5", &[]).budget.wall, Some(Duration::from_secs(30)));
+}
+
+fn model(line: &str, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
+    let Command::Run(args) = parsed(line).unwrap().command else { panic!("{line} is no run") };
+    let options = run::resolve(&args, &session(variables)).map_err(|failure| failure.message)?;
+    let text = serde_json::to_string(&options).unwrap();
+    assert!(!text.contains("sk-"), "no key is journalled: {text}");
+    let shown = |choice: &ansatz_llm::EndpointChoice| format!("{} {}", choice.base, choice.model);
+    Ok(options.llm.map(|llm| llm.setup.endpoints.iter().map(shown).collect::<Vec<_>>().join("; ")))
+}
+
+#[test]
+fn a_language_model_is_chosen_by_flag_environment_or_not_at_all() {
+    assert_eq!(model("run d", &[("OPENAI_API_KEY", "sk-1")]), Ok(None), "never because of a key alone");
+    assert_eq!(model("run d --llm http://a/v1 --model m", &[]), Ok(Some("http://a/v1 m".into())));
+    let set =
+        [("ANSATZ_LLM_BASE_URL", "http://b/v1"), ("ANSATZ_LLM_MODEL", "n"), ("ANSATZ_LLM_API_KEY", "sk-2")];
+    assert_eq!(model("run d", &set), Ok(Some("http://b/v1 n".into())));
+    assert_eq!(model("run d --model m", &set), Ok(Some("http://b/v1 m".into())));
+    assert_eq!(
+        model("run d --model gpt-x", &[("OPENAI_API_KEY", "sk-1")]),
+        Ok(Some("https://api.openai.com/v1 gpt-x".into()))
+    );
+    let own = [("OPENAI_BASE_URL", "http://c/v1"), ("OPENAI_API_KEY", "sk-1")];
+    assert_eq!(model("run d --model m", &own), Ok(Some("http://c/v1 m".into())));
+    assert_eq!(model("run d", &own), Ok(None));
+}
+
+#[test]
+fn a_language_model_that_cannot_be_used_is_said() {
+    assert_eq!(
+        model("run d --llm http://a/v1", &[]),
+        Err("a language model's endpoint is set, but no model".into())
+    );
+    assert_eq!(
+        model("run d --require-llm", &[]),
+        Err("a language model is required, but none is configured".into())
+    );
+    let unpriced = model("run d --llm http://a/v1 --model m --max-usd 1", &[]);
+    assert_eq!(unpriced, Err("no price is known for m, so --max-usd cannot be kept".into()));
+    let capped = options("run d --max-tokens 0", &[("ANSATZ_MAX_USD", "2")]).budget;
+    assert_eq!((capped.tokens, capped.usd), (Some(0), Some(2.0)));
 }
 
 #[test]

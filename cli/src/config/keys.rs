@@ -1,5 +1,6 @@
 //! The keys of the configuration: name, what it holds, who may set it.
 
+use ansatz_core::bill::PriceTable;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -14,6 +15,10 @@ pub enum Value {
     Truth(bool),
     /// A folder.
     Folder(PathBuf),
+    /// A text on one line.
+    Text(String),
+    /// Prices of language models.
+    Prices(PriceTable),
 }
 
 impl fmt::Display for Value {
@@ -23,6 +28,11 @@ impl fmt::Display for Value {
             Self::Whole(number) => write!(f, "{number}"),
             Self::Truth(truth) => write!(f, "{truth}"),
             Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Text(text) => f.write_str(text),
+            Self::Prices(table) => {
+                let as_of = table.as_of.as_deref().unwrap_or("a day not given");
+                write!(f, "{} models, as of {as_of}", table.models.len())
+            }
         }
     }
 }
@@ -40,6 +50,12 @@ pub enum Holds {
     Truth,
     /// A folder.
     Folder,
+    /// A number from 0.
+    Amount,
+    /// A text on one line.
+    Text,
+    /// A table of prices.
+    Prices,
 }
 
 impl Holds {
@@ -51,6 +67,11 @@ impl Holds {
             Self::Whole => "a whole number from 0",
             Self::Truth => "true or false",
             Self::Folder => "a folder in quotes",
+            Self::Amount => "a number from 0",
+            Self::Text => "a text in quotes",
+            Self::Prices => {
+                "a table with as_of and, below models, input, output and perhaps cached for each model"
+            }
         }
     }
 
@@ -65,6 +86,10 @@ impl Holds {
             (Self::Whole, toml::Value::Integer(number)) => u64::try_from(*number).ok().map(Value::Whole),
             (Self::Truth, toml::Value::Boolean(truth)) => Some(Value::Truth(*truth)),
             (Self::Folder, toml::Value::String(text)) if !text.is_empty() => Some(Value::Folder(text.into())),
+            (Self::Amount, toml::Value::Integer(number)) => amount(*number as f64),
+            (Self::Amount, toml::Value::Float(number)) => amount(*number),
+            (Self::Text, toml::Value::String(text)) => line(text),
+            (Self::Prices, toml::Value::Table(table)) => prices(table.clone()),
             _ => None,
         }
     }
@@ -81,8 +106,29 @@ impl Holds {
                 _ => None,
             },
             Self::Folder => Some(Value::Folder(text.into())),
+            Self::Amount => text.parse().ok().and_then(amount),
+            Self::Text => line(text),
+            // A table has no place in a variable.
+            Self::Prices => None,
         }
     }
+}
+
+fn amount(number: f64) -> Option<Value> {
+    (number.is_finite() && number >= 0.0).then_some(Value::Number(number))
+}
+
+fn line(text: &str) -> Option<Value> {
+    let text = text.trim();
+    (!text.is_empty() && !text.contains(char::is_control)).then(|| Value::Text(text.into()))
+}
+
+fn prices(table: toml::Table) -> Option<Value> {
+    let table: PriceTable = table.try_into().ok()?;
+    let is_sound = |number: f64| number.is_finite() && number >= 0.0;
+    let mut numbers =
+        table.models.values().flat_map(|price| [Some(price.input), price.cached, Some(price.output)]);
+    numbers.all(|number| number.is_none_or(is_sound)).then_some(Value::Prices(table))
 }
 
 fn positive(number: f64) -> Option<Value> {
@@ -107,7 +153,7 @@ const fn key(name: &'static str, holds: Holds, in_project: bool, about: &'static
 }
 
 /// All keys.
-pub const KEYS: [Key; 9] = [
+pub const KEYS: [Key; 17] = [
     key("home", Holds::Folder, false, "state of the program: worker environment, memory"),
     key("runs", Holds::Folder, false, "where runs go"),
     key("minutes", Holds::Number, true, "time of a run, in minutes"),
@@ -122,6 +168,19 @@ pub const KEYS: [Key; 9] = [
         "refuse anything below sandbox level L3; a project can only switch it on",
     ),
     key("memory", Holds::Truth, true, "learn from earlier runs and for later ones"),
+    key("llm_base_url", Holds::Text, false, "language model: base URL, or several with commas to fail over"),
+    key("llm_model", Holds::Text, false, "language model: its name, or one for each base URL"),
+    key("llm_wait", Holds::Number, false, "language model: seconds of silence before its first word"),
+    key("require_llm", Holds::Truth, true, "stop when the language model cannot be used"),
+    key("max_tokens", Holds::Whole, true, "most tokens that a run may use, in both directions"),
+    key("max_usd", Holds::Amount, true, "most USD that a run may spend on language models"),
+    key(
+        "prompts",
+        Holds::Folder,
+        false,
+        "folder of your own wordings, as `ansatz prompts export` writes them",
+    ),
+    key("prices", Holds::Prices, false, "USD per million tokens by model"),
 ];
 
 /// The key of that name.

@@ -9,6 +9,7 @@ pub use keys::{KEYS, Value, distance};
 
 use crate::exit::Failure;
 use crate::surroundings::Surroundings;
+use ansatz_core::bill::PriceTable;
 use ansatz_report::text;
 use keys::{Key, find, nearest};
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ const USER_FILE: &str = "config.toml";
 
 /// Largest configuration file that is read, in bytes.
 const FILE_MAX: u64 = 1 << 20;
+
+/// Seconds of silence before a language model's first word: reading a long prompt and thinking take time.
+const LLM_WAIT_S: f64 = 60.0;
 
 /// Keys that together say how long a run may take: the highest layer that names one of them decides alone.
 const BUDGET_KEYS: [&str; 3] = ["minutes", "seconds", "trials"];
@@ -105,6 +109,8 @@ impl Config {
             ("seed", Value::Whole(0)),
             ("strict", Value::Truth(false)),
             ("memory", Value::Truth(true)),
+            ("llm_wait", Value::Number(LLM_WAIT_S)),
+            ("require_llm", Value::Truth(false)),
         ]);
         if let Some(home) = surroundings.data_folder() {
             values.insert("home", Value::Folder(home));
@@ -118,11 +124,27 @@ impl Config {
         }
         for (name, value) in layer.values {
             let origin = (layer.origin)(&layer.path, name);
-            let loosens =
-                name == "strict" && value == Value::Truth(false) && matches!(origin, Origin::Project(_));
+            let loosens = matches!(origin, Origin::Project(_)) && self.loosened_by(name, &value);
             if !loosens {
                 self.values.insert(name, (value, origin));
             }
+        }
+    }
+
+    /// Whether a value would lift what the layers below hold: a project may tighten, never loosen.
+    fn loosened_by(&self, name: &str, value: &Value) -> bool {
+        match (name, value) {
+            ("strict" | "require_llm", Value::Truth(truth)) => !truth,
+            ("max_tokens" | "max_usd", _) => {
+                let number = |value: &Value| match value {
+                    Value::Number(number) => Some(*number),
+                    Value::Whole(number) => Some(*number as f64),
+                    _ => None,
+                };
+                let known = self.values.get(name).and_then(|(known, _)| number(known));
+                known.zip(number(value)).is_some_and(|(known, new)| new > known)
+            }
+            _ => false,
         }
     }
 
@@ -143,6 +165,19 @@ impl Config {
     /// A whole number.
     pub fn whole(&self, name: &str) -> Option<u64> {
         if let Value::Whole(number) = self.values.get(name)?.0 { Some(number) } else { None }
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        if let (Value::Text(text), _) = self.values.get(name)? { Some(text) } else { None }
+    }
+
+    /// Prices of language models.
+    pub fn prices(&self) -> PriceTable {
+        match self.values.get("prices") {
+            Some((Value::Prices(table), _)) => table.clone(),
+            _ => PriceTable::default(),
+        }
     }
 
     /// Whether something is switched on.
@@ -198,6 +233,10 @@ fn values(content: &str, is_users: bool) -> Result<BTreeMap<&'static str, Value>
     })?;
     let mut values = BTreeMap::new();
     for (name, value) in &table {
+        if name.contains("api_key") {
+            return Err(Failure::usage(format!("{} is not taken from a file", text::name(name)))
+                .hint("files are copied and shown: set ANSATZ_LLM_API_KEY, or the provider's own variable"));
+        }
         let key = find(name).ok_or_else(|| {
             let meant = nearest(name).map_or_else(String::new, |known| format!("did you mean `{known}`? "));
             Failure::usage(format!("unknown key {}", text::name(name)))
@@ -284,6 +323,45 @@ mod tests {
             HERE/ansatz.toml: `home` is not taken from a project's file
             such a file may come with data from elsewhere; set it in your own configuration or by flag"#]],
         );
+    }
+
+    #[test]
+    fn a_project_chooses_no_language_model_and_lifts_no_cap() {
+        for line in
+            ["llm_base_url = 'http://evil'", "llm_model = 'm'", "prompts = 'p'", "[prices]\nas_of = 'x'"]
+        {
+            assert!(
+                read("", line, &[]).unwrap_err().message.contains("is not taken from a project's file"),
+                "{line}"
+            );
+        }
+        assert_eq!(number("max_tokens = 10", "max_tokens = 99", &[], "max_tokens"), Some(10.0));
+        assert_eq!(number("max_usd = 1", "max_usd = 0.5", &[], "max_usd"), Some(0.5));
+        assert_eq!(number("max_usd = 1", "", &[("ANSATZ_MAX_USD", "0")], "max_usd"), Some(0.0));
+    }
+
+    #[test]
+    fn keys_are_not_taken_from_files() {
+        let failure = read("llm_api_key = 'sk-secret-1'", "", &[]).unwrap_err();
+        assert!(failure.message.ends_with("`llm_api_key` is not taken from a file"), "{}", failure.message);
+        assert!(
+            !failure.message.contains("sk-")
+                && failure.hint.is_some_and(|hint| hint.contains("ANSATZ_LLM_API_KEY"))
+        );
+    }
+
+    #[test]
+    fn prices_come_as_a_table() {
+        let table = "[prices]\nas_of = '2026-03-01'\n[prices.models.'big']\ninput = 2\noutput = 8.0\n";
+        let prices = read(table, "", &[]).unwrap().prices();
+        assert_eq!(
+            (prices.as_of.as_deref(), prices.price("big").map(|price| price.output)),
+            (Some("2026-03-01"), Some(8.0))
+        );
+        for bad in ["prices = 3", "[prices.models.m]\ninput = -1\noutput = 1", "[prices.models.m]\ninput = 1"]
+        {
+            assert!(read(bad, "", &[]).unwrap_err().message.contains("`prices` must be a table"), "{bad}");
+        }
     }
 
     #[test]

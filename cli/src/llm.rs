@@ -1,0 +1,111 @@
+//! The language model of a run, from flags, environment and configuration: what was typed becomes what the engine takes.
+//! Keys stay apart: they are read here and handed over, and neither journalled nor shown.
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::surroundings::Surroundings;
+use ansatz_core::secret::Secret;
+use ansatz_engine::LlmOptions;
+use ansatz_llm::Setup;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags about language models.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct LlmFlags {
+    /// Base URL of a language model's endpoint (any OpenAI-compatible one), or several with commas to fail over
+    #[arg(long, value_name = "BASE_URL")]
+    pub llm: Option<String>,
+    /// Name of the model
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Stop when the language model cannot be used, instead of going on with the playbook alone
+    #[arg(long)]
+    pub require_llm: bool,
+    /// Most tokens to use, in both directions
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<u64>,
+    /// Most USD to spend on language models
+    #[arg(long, value_name = "X", value_parser = usd)]
+    pub max_usd: Option<f64>,
+    /// Record all calls of language models here
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Play a recording instead of calling language models
+    #[arg(long, value_name = "DIR")]
+    pub replay: Option<PathBuf>,
+}
+
+fn usd(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("it must be at least 0".into()) }
+}
+
+/// A language model was chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LlmChoice(pub LlmOptions);
+
+impl LlmChoice {
+    /// The key of each endpoint.
+    pub fn keys(&self, surroundings: &Surroundings) -> Vec<Option<Secret>> {
+        self.0.setup.keys(&|name| surroundings.text(name))
+    }
+}
+
+/// The language model to use; `None` when none is configured.
+///
+/// # Errors
+/// An endpoint without a model, a cap in USD without a price, `--require-llm` without an endpoint.
+pub fn resolve(
+    flags: &LlmFlags,
+    surroundings: &Surroundings,
+    config: &Config,
+) -> Result<Option<LlmChoice>, Failure> {
+    let base = flags.llm.as_deref().or_else(|| config.text("llm_base_url"));
+    // A provider's own variable counts where a model was asked for by name.
+    let model = flags.model.as_deref().or_else(|| config.text("llm_model"));
+    let lookup = |name: &str| surroundings.text(name);
+    let openai = lookup("OPENAI_BASE_URL").filter(|_| base.is_none() && model.is_some());
+    let wait_s = config.number("llm_wait").unwrap_or(60.0);
+    let setup = Setup::resolve(base.or(openai.as_deref()), model, wait_s, &lookup)
+        .map_err(|(message, hint)| Failure::usage(message).hint(hint))?;
+    let is_required = flags.require_llm || config.truth("require_llm");
+    let replay = flags.replay.as_ref().map(|path| surroundings.absolute(path));
+    let setup = match setup {
+        Some(setup) => setup,
+        None if replay.is_some() => Setup { endpoints: Vec::new(), wait_s },
+        None if is_required => {
+            return Err(Failure::usage("a language model is required, but none is configured").hint(
+                "give --llm BASE_URL and --model NAME, or set ANSATZ_LLM_BASE_URL and ANSATZ_LLM_MODEL",
+            ));
+        }
+        None => return Ok(None),
+    };
+    let (prices, max_usd) = (config.prices(), max_usd(flags, config));
+    let unpriced = setup.endpoints.iter().find(|choice| prices.price(&choice.model).is_none());
+    if let (Some(choice), Some(_)) = (unpriced, max_usd) {
+        return Err(Failure::usage(format!(
+            "no price is known for {}, so --max-usd cannot be kept",
+            choice.model
+        ))
+        .hint("add it below [prices.models] in your configuration, or use --max-tokens"));
+    }
+    Ok(Some(LlmChoice(LlmOptions {
+        setup,
+        is_required,
+        prices,
+        prompts: config.folder("prompts").map(|path| surroundings.absolute(path)),
+        record: flags.record.as_ref().map(|path| surroundings.absolute(path)),
+        replay,
+    })))
+}
+
+/// The cap in tokens.
+pub fn max_tokens(flags: &LlmFlags, config: &Config) -> Option<u64> {
+    flags.max_tokens.or_else(|| config.whole("max_tokens"))
+}
+
+/// The cap in USD.
+pub fn max_usd(flags: &LlmFlags, config: &Config) -> Option<f64> {
+    flags.max_usd.or_else(|| config.number("max_usd"))
+}
