@@ -3,6 +3,7 @@
 //! A hostile candidate is made by changing the built-in solutions in a copy of the program's home, so that everything
 //! else is what a user runs. The table in `sandbox/tests/attacks/rows.rs` says which row of attacks each test tries.
 
+#![allow(clippy::needless_raw_string_hashes, reason = "the scripts are Python, which quotes as it likes")]
 #![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 mod common;

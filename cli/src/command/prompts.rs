@@ -29,7 +29,7 @@ pub enum PromptsCommand {
 pub fn execute(command: &PromptsCommand, session: &Session) -> Result<Exit, Failure> {
     match command {
         PromptsCommand::Export { dir } => {
-            let written = Prompts::export(&session.surroundings.absolute(dir)).map_err(refused)?;
+            let written = Prompts::export(&session.surroundings.absolute(dir)).map_err(|error| refused(&error))?;
             if session.is_json {
                 console::json(&json!({ "written": written }))?;
             } else {
@@ -41,7 +41,7 @@ pub fn execute(command: &PromptsCommand, session: &Session) -> Result<Exit, Fail
             }
         }
         PromptsCommand::Check { dir } => {
-            let prompts = Prompts::with_overrides(&session.surroundings.absolute(dir)).map_err(refused)?;
+            let prompts = Prompts::with_overrides(&session.surroundings.absolute(dir)).map_err(|error| refused(&error))?;
             if session.is_json {
                 console::json(prompts.hashes())?;
             } else {
@@ -52,7 +52,7 @@ pub fn execute(command: &PromptsCommand, session: &Session) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-fn refused(error: PromptError) -> Failure {
+fn refused(error: &PromptError) -> Failure {
     let hint = error.hint();
     Failure::usage(error.to_string()).hint(hint)
 }
