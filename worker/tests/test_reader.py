@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from ansatz_worker.errors import Refused
-from ansatz_worker.reader import serve
+from ansatz_worker.reader import separated, serve, table
 
 ROWS = "".join(f"{i},{i / 3:.3f},{'abc'[i % 3]}\n" for i in range(30))
 PLAIN = "n,x,c\n" + ROWS
@@ -80,6 +80,29 @@ def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"0" * 50_000_000)[:])
     with pytest.raises(Refused):
         serve.read_table(tmp_path / "bomb.csv.gz")
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_huge_fields_are_refused(tmp_path: Path, header: bool, quote: str) -> None:
+    field = quote + "x" * (separated.FIELD_CHARACTERS_MAX + 10) + quote
+    content = f"{field},b\n1,2\n" if header else f"a,b\n1,2\n{field},2\n"
+    with pytest.raises(Refused) as refused:
+        card(tmp_path, content)
+    assert refused.value.code == "unreadable" and "field" in refused.value.event()["message"]
+    assert len(refused.value.event()["message"]) < 300
+
+
+def test_more_rows_than_can_be_held_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow.parquet.write_table(pa.table({"n": [1] * 31, "x": [2] * 31}), tmp_path / "long.parquet")
+    (tmp_path / "long.csv").write_text(PLAIN)
+    for name in ("long.parquet", "long.csv"):
+        monkeypatch.setattr(table, "ROWS_MAX", 30)
+        with pytest.raises(Refused) as refused:
+            serve.read_table(tmp_path / name)
+        assert refused.value.code == "too_long" and "31 rows" in refused.value.event()["message"]
+        monkeypatch.setattr(table, "ROWS_MAX", 31)
+        assert serve.read_table(tmp_path / name)[0].rows in (30, 31)
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";", "|"])

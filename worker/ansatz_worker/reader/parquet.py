@@ -9,13 +9,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pa_parquet
 
 from ansatz_worker.errors import Refused, one_line
-from ansatz_worker.reader.table import RawTable, unique_names
+from ansatz_worker.reader.table import RawTable, check_rows, unique_names
 
 
 def parse(data: bytes, file: str) -> RawTable:
     """The table of a Parquet file; raises `Refused` when it is damaged or has no rows."""
     try:
-        table = pa_parquet.ParquetFile(pa.BufferReader(data)).read()
+        stored = pa_parquet.ParquetFile(pa.BufferReader(data))
+        # Equal values take no room in a file, but do in memory.
+        check_rows(stored.metadata.num_rows, file)
+        table = stored.read()
     except (pa.ArrowException, OSError) as error:
         reason = one_line(str(error))[:120]
         raise Refused(

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from ansatz_worker.errors import Refused
-from ansatz_worker.reader.table import Notice, RawTable, some, unique_names
+from ansatz_worker.reader.table import Notice, RawTable, check_rows, some, unique_names
 
 SEPARATORS = (",", "\t", ";", "|")
 PROBE_CHARACTERS = 256 * 1024
@@ -29,8 +29,9 @@ COLUMNS_MAX = 100_000
 def parse(body: bytes, file: str) -> RawTable:
     """The table in UTF-8 text; raises `Refused` when it has no rows."""
     csv.field_size_limit(FIELD_CHARACTERS_MAX)
+    check_rows(body.count(b"\n"), file)
     separator = separator_of(body, file)
-    header = first_record(body, separator)
+    header = first_record(body, separator, file)
     if len(header) > COLUMNS_MAX:
         raise Refused(
             "too_wide", f"{file} has {len(header):,} columns", f"at most {COLUMNS_MAX:,} are read", file
@@ -79,13 +80,13 @@ def probe_widths(probe: str, separator: str, complete: bool) -> list[int]:
     return widths if complete or len(widths) < 2 else widths[:-1]
 
 
-def first_record(body: bytes, separator: str) -> list[str]:
-    """The header's cells."""
+def first_record(body: bytes, separator: str, file: str) -> list[str]:
+    """The header's cells; raises `Refused` when one of them never ends."""
     text = io.TextIOWrapper(io.BytesIO(body), "utf-8", errors="replace", newline="")
-    for record in csv.reader(text, delimiter=separator):
-        if record:
-            return record
-    return []
+    try:
+        return next((record for record in csv.reader(text, delimiter=separator) if record), [])
+    except csv.Error as error:
+        raise Refused("unreadable", f"{file} has no header: {error}", "check its quotes", file) from error
 
 
 def quick(body: bytes, separator: str, width: int) -> list[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansatz_worker.errors import Refused
+
 
 @dataclass
 class Notice:
@@ -32,6 +34,9 @@ class RawTable:
         place = self._places.get(name)
         return None if place is None else self.columns[place]
 
+
+ROWS_MAX = 100_000_000
+"""Most rows of a file."""
 
 NAMED_MAX = 5
 """Rows, columns or values that a notice names before it says how many more there are."""
@@ -65,6 +70,14 @@ def unique_names(names: list[str], file: str) -> tuple[list[str], list[Notice]]:
             Notice("duplicate_columns", f"{file}: column name {quoted} stands more than once; renamed")
         )
     return result, notices
+
+
+def check_rows(rows: int, file: str) -> None:
+    """Raises `Refused` when a file has more rows than can be held."""
+    if rows > ROWS_MAX:
+        raise Refused(
+            "too_long", f"{file} has {rows:,} rows", f"at most {ROWS_MAX:,} are read; give a sample", file
+        )
 
 
 def some(things: list[Any]) -> str:
