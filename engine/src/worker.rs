@@ -29,6 +29,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 const OBITUARY_MAX: Duration = Duration::from_millis(500);
 /// Most numbers that one prediction array may hold.
 const PREDICTION_VALUES_MAX: usize = 400_000_000;
+/// Most stages of one solution: the best of very many guesses looks good by luck.
+const STAGES_MAX: usize = 256;
 /// Largest model file that is kept.
 const MODEL_BYTES_MAX: u64 = 256 << 20;
 
@@ -252,6 +254,9 @@ impl Worker {
                     array.shape
                 )));
             };
+            if count > STAGES_MAX {
+                return Err(unacceptable(format!("{count} stages; at most {STAGES_MAX} are compared")));
+            }
             if outputs != order.task.outputs || count == 0 {
                 return Err(unacceptable(format!("predictions have shape {:?}", array.shape)));
             }
