@@ -1,37 +1,84 @@
-//! What all cases share: a launcher, a Python, a way to run a script in a cell and to look for what is left.
+//! Where a suite runs: whose cells they are and who makes them.
 
-use ansatz_sandbox::{Cell, CellReport, CellSpec, Launcher, Level, Limits, Mount, Policy, python_mounts};
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use ansatz_sandbox::{BackendChoice, Launcher, LauncherOptions, Level};
+use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-pub const MIB: u64 = 1 << 20;
-/// A cell that is still there after this has hung.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Names the world of this process.
+pub const WORLD: &str = "ANSATZ_TEST_WORLD";
 
-/// Prints `name: ok` or `name: ERRNO` for one attempt.
-const PRELUDE: &str = "
-import ctypes, errno, os, socket, struct, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
-def tried(name, action):
-    try:
-        action()
-        print(f'{name}: ok')
-    except OSError as error:
-        print(f'{name}: {errno.errorcode.get(error.errno, error)}')
-def call(name, number, *arguments):
-    got = libc.syscall(number, *[ctypes.c_long(each) for each in arguments])
-    print(f'{name}: ' + ('ok' if got >= 0 else errno.errorcode[ctypes.get_errno()]))
-";
+/// A kind of cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// Cells of the program itself, started by root.
+    Native,
+    /// The same without any privilege.
+    User,
+    /// The same on a host that allows no name spaces: Landlock alone.
+    UserL1,
+    /// Cells that bubblewrap walls in, started by root.
+    Bwrap,
+    /// The same without any privilege.
+    BwrapUser,
+}
+
+impl World {
+    pub const ALL: [Self; 5] = [Self::Native, Self::User, Self::UserL1, Self::Bwrap, Self::BwrapUser];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::User => "user",
+            Self::UserL1 => "user-l1",
+            Self::Bwrap => "bwrap",
+            Self::BwrapUser => "bwrap-user",
+        }
+    }
+
+    /// The world of this process; without a name it follows from who runs the suite.
+    pub fn current() -> Self {
+        static WORLD_HERE: OnceLock<World> = OnceLock::new();
+        *WORLD_HERE.get_or_init(|| match std::env::var(WORLD) {
+            Err(_) if is_root() => Self::Native,
+            Err(_) => Self::User,
+            Ok(name) => Self::ALL
+                .into_iter()
+                .find(|world| world.name() == name)
+                .unwrap_or_else(|| panic!("{WORLD}={name}: the worlds are {:?}", Self::ALL)),
+        })
+    }
+
+    /// Whether this process was started for one world by the one that runs all of them.
+    pub fn is_named() -> bool {
+        std::env::var_os(WORLD).is_some()
+    }
+
+    /// Whether an ordinary user runs this world.
+    pub fn is_ordinary(self) -> bool {
+        matches!(self, Self::User | Self::UserL1 | Self::BwrapUser)
+    }
+
+    /// What a launcher of this world is asked for.
+    pub fn options(self) -> LauncherOptions {
+        let native = LauncherOptions { backend: BackendChoice::Native, ..LauncherOptions::default() };
+        match self {
+            Self::Native | Self::User => native,
+            Self::UserL1 => LauncherOptions { level_max: Level::L1, level_min: Level::L1, ..native },
+            Self::Bwrap | Self::BwrapUser => LauncherOptions { backend: BackendChoice::Bwrap, ..native },
+        }
+    }
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 pub fn launcher() -> &'static Launcher {
     static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
-    LAUNCHER
-        .get_or_init(|| Launcher::new(helper()).unwrap_or_else(|error| panic!("{error}: {}", error.kind())))
+    LAUNCHER.get_or_init(|| {
+        Launcher::with_options(helper(), &World::current().options())
+            .unwrap_or_else(|error| panic!("{error}: {}", error.kind()))
+    })
 }
 
 /// The helper executable: another path when the suite runs as a user who cannot reach the build folder.
@@ -40,10 +87,12 @@ pub fn helper() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_ansatz-cell").into(), PathBuf::from)
 }
 
+/// Whether control groups hold the cells of this world to their limits.
 pub fn has_groups() -> bool {
     launcher().effective().level == Level::L3
 }
 
+<<<<<<< HEAD
 /// A Python that every user may run.
 pub fn python() -> PathBuf {
     let chosen = std::env::var_os("ANSATZ_TEST_PYTHON").map(PathBuf::from);
@@ -173,12 +222,20 @@ pub fn shared_folder() -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("ansatz-attack-").tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     folder
+=======
+/// Whether the launcher says that it enforces something.
+pub fn enforces(barrier: &str) -> bool {
+    launcher().effective().enforced.iter().any(|name| name == barrier)
+>>>>>>> bce5654 (sandbox: every row of the attack table has a case, held complete by a test)
 }
 
 /// Whether a case that cannot run here may be left out. It may not, unless the user says so by name.
 pub fn may_skip(case: &str, why: &str) -> bool {
     let allowed = std::env::var("ANSATZ_ALLOW_SKIP").unwrap_or_default();
-    assert!(allowed.split(',').any(|name| name == case), "case {case} cannot run: {why}");
+    assert!(
+        allowed.split(',').any(|name| name == case),
+        "case {case} cannot run: {why}. Leave it out by ANSATZ_ALLOW_SKIP={case}"
+    );
     println!("skipped {case}: {why}");
     true
 }
