@@ -283,7 +283,7 @@ pub fn shared_folder() -> tempfile::TempDir {
 pub fn hidden() -> &'static [&'static str] {
     match World::current() {
         World::Native | World::User | World::Bwrap | World::BwrapUser => &["ENOENT"],
-        World::UserL1 => &["ENOENT", "EACCES"],
+        World::UserL1 | World::Engine => &["ENOENT", "EACCES"],
     }
 }
 

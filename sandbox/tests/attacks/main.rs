@@ -21,6 +21,8 @@ mod record;
 mod resources;
 mod results;
 mod rows;
+#[path = "../podman/service.rs"]
+mod service;
 mod world;
 mod worlds;
 mod zygote;

@@ -20,10 +20,13 @@ pub enum World {
     Bwrap,
     /// The same without any privilege.
     BwrapUser,
+    /// Containers of a real engine.
+    Engine,
 }
 
 impl World {
-    pub const ALL: [Self; 5] = [Self::Native, Self::User, Self::UserL1, Self::Bwrap, Self::BwrapUser];
+    pub const ALL: [Self; 6] =
+        [Self::Native, Self::User, Self::UserL1, Self::Bwrap, Self::BwrapUser, Self::Engine];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -32,6 +35,7 @@ impl World {
             Self::UserL1 => "user-l1",
             Self::Bwrap => "bwrap",
             Self::BwrapUser => "bwrap-user",
+            Self::Engine => "engine",
         }
     }
 
@@ -60,11 +64,16 @@ impl World {
 
     /// What a launcher of this world is asked for.
     pub fn options(self) -> LauncherOptions {
-        let native = LauncherOptions { backend: BackendChoice::Native, ..LauncherOptions::default() };
+        let native = LauncherOptions {
+            backend: BackendChoice::Native,
+            level_min: Level::L2,
+            ..LauncherOptions::default()
+        };
         match self {
             Self::Native | Self::User => native,
             Self::UserL1 => LauncherOptions { level_max: Level::L1, level_min: Level::L1, ..native },
             Self::Bwrap | Self::BwrapUser => LauncherOptions { backend: BackendChoice::Bwrap, ..native },
+            Self::Engine => LauncherOptions { backend: BackendChoice::Engine, ..native },
         }
     }
 }
