@@ -143,7 +143,9 @@ fn landlock_alone_protects_too() {
 #[test]
 fn containers_of_an_engine_protect_too() {
     let found = Command::new("podman").arg("--version").output().is_ok();
-    if runs_worlds() && (found || !may_skip("engine", "podman is not installed (scripts/setup-tests does it)")) {
+    if runs_worlds()
+        && (found || !may_skip("engine", "podman is not installed (scripts/setup-tests does it)"))
+    {
         run(World::Engine, &Stage::new(), if is_soak() { &[] } else { WITH_CONTAINERS });
     }
 }
