@@ -114,6 +114,7 @@ impl Kernel for Linux {
                 self.landlock = given.map_err(io::Error::other)?;
                 Ok(())
             }
+            Step::NoMemoryFiles => install(linux::seccomp::no_memory_files()),
             Step::NoAddresses => install(linux::seccomp::no_addresses()),
             Step::OwnSignals if landlock::keeps_signals() => Ok(()),
             Step::OwnSignals => install(linux::seccomp::own_signals(std::process::id())),

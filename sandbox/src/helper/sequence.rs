@@ -125,6 +125,8 @@ pub(crate) enum Step {
     Undumpable,
     ProgramDescriptors,
     Landlock,
+    /// Keep memory out of files that belong to no folder, where nobody counts it.
+    NoMemoryFiles,
     /// Sockets with an address are refused: there is no network name space around them.
     NoAddresses,
     /// Signals to others are refused where Landlock does not keep them inside.
@@ -293,6 +295,9 @@ pub(crate) fn lock(order: &Order) -> Vec<Step> {
     // A GPU's driver reserves far more than it uses: there the watch stands alone.
     if order.watched.memory == WatchedMemory::Everybodys && !order.gpu {
         steps.push(Step::Limit(Rlimit::Data, order.limits.memory_bytes));
+        if order.walls != Walls::Nothing {
+            steps.push(Step::NoMemoryFiles);
+        }
     }
     if order.walls.are_bare() {
         // There is no name space that ends with the supervisor, and none that counts processes.

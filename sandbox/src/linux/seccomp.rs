@@ -507,6 +507,13 @@ pub(crate) fn no_addresses() -> Result<Vec<BpfProgram>, seccompiler::Error> {
     Ok(vec![program(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?])
 }
 
+/// The filter of a program whose memory is looked at and not counted: memory in files that belong to no folder is seen by
+/// nobody who looks.
+pub(crate) fn no_memory_files() -> Result<Vec<BpfProgram>, seccompiler::Error> {
+    let refused = BTreeMap::from([(libc::SYS_memfd_create, Vec::new())]);
+    Ok(vec![program(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?])
+}
+
 /// The filter of a program that shares the host's processes on a kernel whose Landlock lets signals out: it may signal itself
 /// and its own group, nobody else.
 pub(crate) fn own_signals(pid: u32) -> Result<Vec<BpfProgram>, seccompiler::Error> {

@@ -257,7 +257,6 @@ tried('temporary', lambda: tempfile.TemporaryFile().close())
             "pipe",
             "epoll",
             "eventfd",
-            "memfd",
             "rename",
             "affinity",
             "temporary",
