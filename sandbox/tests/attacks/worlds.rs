@@ -142,12 +142,14 @@ fn landlock_alone_protects_too() {
 
 #[test]
 fn containers_of_an_engine_protect_too() {
-    let found = Command::new("podman").arg("--version").output().is_ok();
-    if runs_worlds()
-        && (found || !may_skip("engine", "podman is not installed (scripts/setup-tests does it)"))
-    {
+    if runs_worlds() && has_podman() {
         run(World::Engine, &Stage::new(), if is_soak() { &[] } else { WITH_CONTAINERS });
     }
+}
+
+fn has_podman() -> bool {
+    let found = Command::new("podman").arg("--version").output().is_ok();
+    found || !may_skip("engine", "podman is not installed (scripts/setup-tests does it)")
 }
 
 /// Two implementations of one policy: every case ends alike, and what one refuses the other refuses.
