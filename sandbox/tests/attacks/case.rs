@@ -106,7 +106,8 @@ impl Case {
         mounts.extend(self.mounts.clone());
         let mut argv = vec![python().to_str().unwrap().to_owned()];
         argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let policy = Policy { mounts, env: self.env.clone(), limits: self.limits.clone() };
+        let policy =
+            Policy { mounts, env: self.env.clone(), limits: self.limits.clone(), ..Policy::default() };
         CellSpec { name: self.name.clone(), policy, argv, cwd: "/tmp".into() }
     }
 
