@@ -29,7 +29,8 @@ pub enum PromptsCommand {
 pub fn execute(command: &PromptsCommand, session: &Session) -> Result<Exit, Failure> {
     match command {
         PromptsCommand::Export { dir } => {
-            let written = Prompts::export(&session.surroundings.absolute(dir)).map_err(|error| refused(&error))?;
+            let written =
+                Prompts::export(&session.surroundings.absolute(dir)).map_err(|error| refused(&error))?;
             if session.is_json {
                 console::json(&json!({ "written": written }))?;
             } else {
@@ -41,7 +42,8 @@ pub fn execute(command: &PromptsCommand, session: &Session) -> Result<Exit, Fail
             }
         }
         PromptsCommand::Check { dir } => {
-            let prompts = Prompts::with_overrides(&session.surroundings.absolute(dir)).map_err(|error| refused(&error))?;
+            let prompts = Prompts::with_overrides(&session.surroundings.absolute(dir))
+                .map_err(|error| refused(&error))?;
             if session.is_json {
                 console::json(prompts.hashes())?;
             } else {
