@@ -21,9 +21,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("report", 2),
     ("agents", 3),
     ("engine", 4),
-    ("session", 5),
-    ("server", 6),
-    ("cli", 7),
+    ("cli", 6),
 ];
 
 /// Outside technologies and the only crates that may know them.
@@ -40,8 +38,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde-saphyr", &["sandbox"]),
     ("ruff_python_ast", &["sandbox"]),
     ("ruff_python_parser", &["sandbox"]),
-    ("axum", &["server"]),
-    ("reedline", &["cli"]),
     ("petgraph", &["planner", "trace"]),
     ("sled", &["memory"]),
     ("landlock", &["sandbox"]),

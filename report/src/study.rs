@@ -219,7 +219,7 @@ mod tests {
             value,
             state: state.into(),
             origin: "tpe".into(),
-            params: "x=<b>".into(),
+            params: "x=<i>".into(),
             note: String::new(),
         };
         StudySheet {
@@ -247,7 +247,7 @@ mod tests {
             assert!(page.contains(expected), "{expected} is missing");
         }
         assert!(
-            !page.contains("<script") && !page.contains("<b>") && !page.contains("http-equiv=\"refresh\"")
+            !page.contains("<script") && !page.contains("<i>") && !page.contains("http-equiv=\"refresh\"")
         );
     }
 

@@ -251,6 +251,15 @@ fn summary(result: &TuneResult, session: &Session) -> String {
         number::seconds(result.seconds),
         visible(&result.sampler, 200)
     ));
+    if !result.importances.is_empty() {
+        let mut shares: Vec<(&String, &f64)> = result.importances.iter().collect();
+        shares.sort_by(|a, b| b.1.total_cmp(a.1));
+        let told = shares.iter().take(SHOWN).map(|(name, share)| format!("{name} {:.0} %", 100.0 * *share));
+        lines.push(format!(
+            "what mattered: {}",
+            visible(&told.collect::<Vec<_>>().join(", "), 2 * PARAMS_WIDTH)
+        ));
+    }
     lines.push(String::new());
     let mut table = Table::new(&["trial", "value", "whose idea", "parameters"], 30);
     for trial in best_trials(result) {

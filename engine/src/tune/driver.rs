@@ -11,6 +11,7 @@ use crate::stop::Stop;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
 use ansatz_report::{StudyLine, StudySheet, study_page};
+use ansatz_tuner::importance::importances;
 use ansatz_tuner::operation::Operation;
 use ansatz_tuner::pruner::Advice;
 use ansatz_tuner::sampler::Sampler;
@@ -619,7 +620,11 @@ impl<'a> Driver<'a> {
             TuneEnd::Exhausted => "every configuration was tried",
             TuneEnd::Interrupted => "interrupted",
         };
-        self.draw(Vec::new(), words)?;
+        let importances: Vec<(String, f64)> = importances(&self.study.history())
+            .into_iter()
+            .map(|importance| (importance.parameter, importance.share))
+            .collect();
+        self.draw(importances.clone(), words)?;
         let result = TuneResult {
             best,
             trials,
@@ -630,6 +635,7 @@ impl<'a> Driver<'a> {
             seed: self.options.seed.0,
             comparison,
             noise: self.noise(),
+            importances: importances.into_iter().collect(),
             warnings: self.warnings,
             out: self.options.out.clone(),
         };

@@ -3,6 +3,7 @@
 use ansatz_core::candidate::Params;
 use ansatz_tuner::trial::Direction;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What came out of a study.
@@ -26,6 +27,9 @@ pub struct TuneResult {
     pub comparison: Option<Comparison>,
     /// Spread (standard deviation) of single measurements, where some were repeated.
     pub noise: Option<f64>,
+    /// Share of the variation that each parameter explains, 0 to 1 (PED-ANOVA, arXiv 2304.10255); empty where too little is known.
+    #[serde(default)]
+    pub importances: BTreeMap<String, f64>,
     /// What should be known.
     pub warnings: Vec<String>,
     /// Where the study lies.

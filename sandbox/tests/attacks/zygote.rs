@@ -1,7 +1,7 @@
 //! Trials inside one cell: each in a leaf of its own, none able to harm the zygote or a neighbour.
 
 use crate::case::{Case, MIB, PATIENCE, shared_folder};
-use crate::world::{enforces, has_groups, may_skip};
+use crate::world::{World, enforces, has_groups, may_skip};
 use ansatz_sandbox::{Cell, Leaf, LeafLimits, Verdict};
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,8 @@ fn a_trial_gets_its_data_answers_and_leaves_a_file() {
     assert_eq!(text(&leaf), r#"{"event": "done", "result": "labels"}"#);
     let report = leaf.finish();
     assert_eq!((report.verdict, report.survivors), (Verdict::Ok, 0));
-    assert!(!has_groups() || report.memory_peak_bytes > 0);
+    // In a container trials have no groups of their own.
+    assert!(!has_groups() || World::current() == World::Engine || report.memory_peak_bytes > 0);
     assert_eq!(zygote.cell.collect("t1/pred", 100).unwrap(), b"labels");
     zygote.cell.remove("t1").unwrap();
     assert!(zygote.cell.collect("t1/pred", 100).is_err());

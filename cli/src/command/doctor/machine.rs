@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_interpreter_that_fails_says_its_last_line() {
-        let code = "import sys; print('first'); sys.exit('no such thing')";
+        let code = "import sys; print('first', flush=True); sys.exit('no such thing')";
         assert_eq!(run("python3", &[], code, PYTHON_TIME_MAX), Err("no such thing".into()));
         assert!(run("no-such-python", &[], code, PYTHON_TIME_MAX).is_err());
     }

@@ -177,8 +177,8 @@ mod tests {
             false,
             &expect![[r#"
                 sandbox native, level L2, used by runs
-                  ✓ network          refused: connect to an address outside, connect to a
-                                     port of the host
+                  ✓ network          refused: connect to an address outside, connect to
+                                     a port of the host
                   – processor group  not delegated; cells share the processors freely
                                      → run as root, or have control groups delegated,
                                        on a kernel that has it

@@ -1,1 +1,0 @@
-//! The conversation that chat, HTTP and other fronts drive.
