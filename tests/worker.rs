@@ -4,15 +4,9 @@
 
 mod common;
 
-use common::{alone, complaints, home, root};
+use common::{alone, home, root, succeed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn run(command: &mut Command) {
-    let output = command.output().expect("the command starts");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), complaints(&output));
-    assert!(output.status.success(), "{command:?}:\n{text}");
-}
 
 /// Python with the worker's packages and its test tools.
 fn tools() -> PathBuf {
@@ -30,14 +24,14 @@ fn tools() -> PathBuf {
         .into_iter()
         .find(|name| Command::new(name).arg("--version").output().is_ok())
         .expect("Python 3.11 on PATH");
-    run(Command::new(base).args(["-m", "venv"]).arg(&folder));
+    succeed(Command::new(base).args(["-m", "venv"]).arg(&folder));
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
     install.args(["--require-hashes", "--only-binary", ":all:"]);
     for lock in &locks {
         install.arg("-r").arg(lock);
     }
-    run(&mut install);
+    succeed(&mut install);
     std::fs::write(&stamp, wanted).expect("written");
     python
 }
@@ -48,5 +42,5 @@ fn the_workers_own_tests_pass() {
     let worker: &Path = &root().join("worker");
     let mut pytest = Command::new(tools());
     pytest.args(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]).current_dir(worker);
-    run(&mut pytest);
+    succeed(&mut pytest);
 }

@@ -29,6 +29,7 @@ mod setup;
 mod wire;
 
 #[cfg(test)]
+#[path = "../../fetch/src/double.rs"]
 mod double;
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,13 @@ pub fn complaints(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Runs a command that must succeed.
+pub fn succeed(command: &mut Command) {
+    let output = command.output().expect("the command starts");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), complaints(&output));
+    assert!(output.status.success(), "{command:?}:\n{text}");
+}
+
 /// The JSON object on standard output.
 pub fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {

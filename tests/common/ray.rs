@@ -1,6 +1,6 @@
 //! A real Ray cluster for tests: made from its package, in a network of its own where that is possible, gone afterwards.
 
-use super::{complaints, home, root};
+use super::{home, root, succeed};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -21,12 +21,6 @@ pub struct Cluster {
     ports: [u16; 3],
 }
 
-fn run(command: &mut Command) {
-    let output = command.output().expect("the command starts");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), complaints(&output));
-    assert!(output.status.success(), "{command:?}:\n{text}");
-}
-
 /// Ray's own Python, made from the lock file on first need.
 fn python() -> PathBuf {
     let folder = home().join("ray-for-tests");
@@ -42,10 +36,10 @@ fn python() -> PathBuf {
         .into_iter()
         .find(|name| Command::new(name).arg("--version").output().is_ok())
         .expect("Python 3.11 on PATH");
-    run(Command::new(base).args(["-m", "venv"]).arg(&folder));
+    succeed(Command::new(base).args(["-m", "venv"]).arg(&folder));
     let install =
         ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"];
-    run(Command::new(&python).args(install).arg("-r").arg(&lock));
+    succeed(Command::new(&python).args(install).arg("-r").arg(&lock));
     // Without byte code every start of a node compiles everything anew.
     let _ =
         Command::new(&python).args(["-m", "compileall", "-q", "-j", "0"]).arg(folder.join("lib")).output();
