@@ -84,7 +84,7 @@ pub enum TuneNews {
         /// Whether this trial is the best so far.
         is_best: bool,
     },
-    /// A trial of an earlier life of the study is taken up.
+    /// The study goes on where an earlier life of it ended.
     Resumed {
         /// Trials that are done.
         done: usize,
