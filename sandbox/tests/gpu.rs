@@ -1,7 +1,7 @@
 //! A real GPU from end to end: lease, cell, computing, memory report, and nothing left for the next lease.
 //!
-//! A GPU is a thing that a machine has or has not, not something to install: where there is none this says so and passes.
-//! `ANSATZ_NEED_GPU=1` makes that a failure, for machines that ought to have one. Python's own library is enough for the
+//! A GPU is a thing that a machine has or has not, not something to install: `.cargo/config.toml` lets this be left out, and
+//! `ANSATZ_ALLOW_SKIP=` takes that back on machines that ought to have one. Python's own library is enough for the
 //! driver's part; CatBoost and XGBoost take part where the interpreter `ANSATZ_GPU_PYTHON` (default: `python3`) has them.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
@@ -129,7 +129,9 @@ fn a_leased_gpu_computes_in_a_cell_and_comes_back_clean() {
     let gpus = match gpus() {
         Ok(gpus) => gpus,
         Err(why) => {
-            assert!(std::env::var_os("ANSATZ_NEED_GPU").is_none(), "no GPU: {why}");
+            let allowed = std::env::var("ANSATZ_ALLOW_SKIP").unwrap_or_default();
+            let may_skip = allowed.split(',').any(|name| name == "gpu");
+            assert!(may_skip, "no GPU: {why}. Leave it out by ANSATZ_ALLOW_SKIP=gpu");
             eprintln!("skipped: no GPU here ({why})");
             return;
         }

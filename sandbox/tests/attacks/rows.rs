@@ -4,7 +4,7 @@
 //! does these things.
 
 use crate::case::Case;
-use crate::world::{World, may_skip};
+use crate::world::World;
 use ansatz_sandbox::Verdict;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -84,7 +84,12 @@ const ROWS: &[Row] = &[
     (59, "stdin-wait", &["resources::row_59_stdin_wait"], &[]),
     (60, "core-dump", &["resources::row_60_core_dump"], &[]),
     (61, "memfd-exec", &["processes::row_61_memfd_exec"], &[]),
-    (62, "gpu-hog", &["rows::row_62_gpu_hog"], &[]),
+    (
+        62,
+        "gpu-hog",
+        &[],
+        &[("sandbox/tests/gpu.rs", &["a_leased_gpu_computes_in_a_cell_and_comes_back_clean"])],
+    ),
     (63, "gpu-other", &["rows::row_63_gpu_other"], &[]),
     (64, "ld-preload", &["files::row_64_ld_preload"], &[]),
     (65, "pickle-bomb", &[], &[("tests/hostile.rs", &["a_poisoned_model_harms_nothing_and_knows_nothing"])]),
@@ -196,16 +201,6 @@ fn every_row_has_its_case() {
         let named = ROWS.iter().any(|row| row.0 == number && row.2.contains(&name.as_str()));
         assert!(named, "{name} is not in the table of rows");
     }
-}
-
-/// A cell that holds all memory of its GPU and an endless kernel is killed, and the next lease is clean.
-#[test]
-fn row_62_gpu_hog() {
-    if !Path::new("/dev/nvidiactl").exists() {
-        assert!(may_skip("gpu", "this machine has no GPU"));
-        return;
-    }
-    assert!(may_skip("gpu-hog", "leases of GPUs are tested by the scheduler's own suite"));
 }
 
 /// A cell that was leased no GPU sees none, whatever the machine has.
