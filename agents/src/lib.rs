@@ -8,8 +8,14 @@
 //! only closed patterns are read from it, never an instruction.
 
 pub mod allocate;
+pub mod code;
+pub mod data;
 pub mod mind;
+pub mod model;
 pub mod outlook;
+pub mod planner;
 pub mod playbook;
 pub mod search;
+pub mod thought;
 pub mod understand;
+pub mod verifier;

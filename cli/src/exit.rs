@@ -21,8 +21,12 @@ pub enum Exit {
     Usage = 2,
     /// A limit cut a mandatory stage; a usable result was written.
     Partial = 3,
+    /// A key was refused.
+    Auth = 4,
     /// The data cannot be used.
     Data = 5,
+    /// A language model that was required cannot be had.
+    Provider = 6,
     /// There is no safe place to run code.
     Sandbox = 7,
     /// The user stopped it; what there is was finalised.
@@ -52,6 +56,8 @@ impl From<RunErrorKind> for Exit {
             RunErrorKind::Usage => Self::Usage,
             RunErrorKind::Data => Self::Data,
             RunErrorKind::Sandbox => Self::Sandbox,
+            RunErrorKind::Auth => Self::Auth,
+            RunErrorKind::Provider => Self::Provider,
             RunErrorKind::Failed => Self::Failed,
         }
     }

@@ -41,15 +41,9 @@ fn usd(text: &str) -> Result<f64, String> {
     if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("it must be at least 0".into()) }
 }
 
-/// A language model was chosen.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LlmChoice(pub LlmOptions);
-
-impl LlmChoice {
-    /// The key of each endpoint.
-    pub fn keys(&self, surroundings: &Surroundings) -> Vec<Option<Secret>> {
-        self.0.setup.keys(&|name| surroundings.text(name))
-    }
+/// The key of each endpoint of a language model.
+pub fn keys(options: Option<&LlmOptions>, surroundings: &Surroundings) -> Vec<Option<Secret>> {
+    options.map(|options| options.setup.keys(&|name| surroundings.text(name))).unwrap_or_default()
 }
 
 /// The language model to use; `None` when none is configured.
@@ -60,7 +54,7 @@ pub fn resolve(
     flags: &LlmFlags,
     surroundings: &Surroundings,
     config: &Config,
-) -> Result<Option<LlmChoice>, Failure> {
+) -> Result<Option<LlmOptions>, Failure> {
     let base = flags.llm.as_deref().or_else(|| config.text("llm_base_url"));
     // A provider's own variable counts where a model was asked for by name.
     let model = flags.model.as_deref().or_else(|| config.text("llm_model"));
@@ -90,14 +84,14 @@ pub fn resolve(
         ))
         .hint("add it below [prices.models] in your configuration, or use --max-tokens"));
     }
-    Ok(Some(LlmChoice(LlmOptions {
+    Ok(Some(LlmOptions {
         setup,
         is_required,
         prices,
         prompts: config.folder("prompts").map(|path| surroundings.absolute(path)),
         record: flags.record.as_ref().map(|path| surroundings.absolute(path)),
         replay,
-    })))
+    }))
 }
 
 /// The cap in tokens.

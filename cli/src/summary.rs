@@ -203,6 +203,8 @@ mod tests {
             }],
             gpus: Vec::new(),
             worth_continuing: Some("10 more minutes: +0.002 ± 0.003".into()),
+            llm: None,
+            quote: None,
         }
     }
 

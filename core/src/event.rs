@@ -2,6 +2,7 @@
 //!
 //! Events name what went in and what came out as artifact ids, so that the trace is a fold over them.
 
+use crate::bill::Usage;
 use crate::budget::{Budget, Spent};
 use crate::candidate::Candidate;
 use crate::ids::{ArtifactId, CandidateId, RunId, StepId, TrialId};
@@ -45,6 +46,24 @@ pub enum FailureKind {
     Predictions,
     /// The run was stopped while it ran.
     Cancelled,
+}
+
+/// A call of a language model, by the names under which its cost is booked and its answer is found again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ModelCall {
+    /// The agent that asks.
+    pub agent: String,
+    /// Name of the prompt's template, `role/purpose`.
+    pub template: String,
+    /// Content hash of the template.
+    pub hash: String,
+    /// The plan's step that it belongs to.
+    pub step: String,
+    /// How many requests of this template the step has made before, from 0.
+    pub ordinal: u32,
+    /// Turns of repair before this one, from 0.
+    #[serde(default)]
+    pub turn: u32,
 }
 
 /// Something that happened in a run.
@@ -225,6 +244,28 @@ pub enum Event {
     SealOpened {
         /// What is judged, as a name.
         subject: String,
+    },
+    /// A language model is about to be asked.
+    ModelAsked {
+        /// For whom and what for.
+        call: ModelCall,
+    },
+    /// A language model answered, or the call failed.
+    ModelAnswered {
+        /// For whom and what for.
+        call: ModelCall,
+        /// The answer, as a blob; `None` when the call failed.
+        answer: Option<ArtifactId>,
+        /// Why it failed.
+        error: Option<String>,
+        /// The model that answered or was asked.
+        model: String,
+        /// Tokens.
+        usage: Usage,
+        /// USD; `None` when the price is unknown.
+        usd: Option<f64>,
+        /// Time of the call in seconds.
+        seconds: f64,
     },
     /// Something was checked.
     Checked {

@@ -1,5 +1,6 @@
 //! What a run hands to its user: the object written as `result.json`.
 
+use crate::bill::{Bill, Quote, QuoteLine};
 use crate::candidate::Origin;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -211,6 +212,36 @@ pub struct GpuSummary {
     pub lost: Option<String>,
 }
 
+/// What a language model contributed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LlmSummary {
+    /// The model.
+    pub model: String,
+    /// What was spent, by agent and step.
+    pub bill: Bill,
+    /// What was quoted before the start, beside what it came to.
+    pub quote: Vec<QuoteLine>,
+    /// Its ideas, with what it predicted and what was measured.
+    pub ideas: Vec<IdeaOutcome>,
+}
+
+/// An idea of a language model and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IdeaOutcome {
+    /// Its name.
+    pub name: String,
+    /// What was to be done.
+    pub what: String,
+    /// The predicted validation score.
+    pub predicted: Option<f64>,
+    /// The best measured validation score.
+    pub measured: Option<f64>,
+    /// Why nothing came of it.
+    pub lost: Option<String>,
+    /// Whether it is part of what was delivered.
+    pub delivered: bool,
+}
+
 /// The object written as `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -257,6 +288,12 @@ pub struct RunResult {
     /// Whether going on would be worth it.
     #[serde(default)]
     pub worth_continuing: Option<String>,
+    /// What a language model contributed, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub llm: Option<LlmSummary>,
+    /// What a run will probably take, told by a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
 }
 
 /// A column that was not used, and why.

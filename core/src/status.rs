@@ -46,7 +46,13 @@ pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
         (_, E::Finished { .. }) => Ok(S::Finished),
         (
             _,
-            E::Resumed { .. } | E::Warned { .. } | E::Ticked { .. } | E::Checked { .. } | E::CancelRequested,
+            E::Resumed { .. }
+            | E::Warned { .. }
+            | E::Ticked { .. }
+            | E::Checked { .. }
+            | E::ModelAsked { .. }
+            | E::ModelAnswered { .. }
+            | E::CancelRequested,
         ) => Ok(status),
         (
             S::Understanding,
@@ -103,6 +109,8 @@ pub fn name(event: &Event) -> &'static str {
         Event::IncumbentChanged { .. } => "incumbent_changed",
         Event::EnsembleBuilt { .. } => "ensemble_built",
         Event::SealOpened { .. } => "seal_opened",
+        Event::ModelAsked { .. } => "model_asked",
+        Event::ModelAnswered { .. } => "model_answered",
         Event::Checked { .. } => "checked",
         Event::Warned { .. } => "warned",
         Event::Ticked { .. } => "ticked",

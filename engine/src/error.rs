@@ -9,6 +9,10 @@ pub enum RunErrorKind {
     Data,
     /// No safe place to run code.
     Sandbox,
+    /// A key was refused.
+    Auth,
+    /// A language model that was required cannot be had.
+    Provider,
     /// Something of ours, or of the machine, broke.
     Failed,
 }

@@ -20,6 +20,7 @@ mod functions;
 mod gpu;
 mod intake;
 mod judge;
+mod minds;
 mod observer;
 mod options;
 mod pace;

@@ -104,6 +104,8 @@ pub struct LlmOptions {
 pub struct Keys {
     /// Token of the Ray cluster.
     pub ray: Option<Secret>,
+    /// Keys of the language model's endpoints, in their order.
+    pub llm: Vec<Option<Secret>>,
 }
 
 /// Time after which a run without any limit ends.

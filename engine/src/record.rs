@@ -4,6 +4,7 @@
 
 use crate::error::RunError;
 use crate::observer::{Note, Observer};
+use ansatz_core::bill::Usage;
 use ansatz_core::budget::Spent;
 use ansatz_core::event::Event;
 use ansatz_core::ids::ArtifactId;
@@ -177,6 +178,15 @@ impl Record {
     /// Counts processor time of cells.
     pub fn count_cpu(&mut self, seconds: f64) {
         self.spent.worker_cpu_s += seconds;
+    }
+
+    /// Counts a call of a language model; one of unknown price makes the total unknown.
+    pub fn count_call(&mut self, usage: &Usage, usd: Option<f64>) {
+        let before = if self.spent.llm_calls == 0 { Some(0.0) } else { self.spent.usd };
+        self.spent.llm_calls += 1;
+        self.spent.tokens_in += usage.input;
+        self.spent.tokens_out += usage.output;
+        self.spent.usd = before.zip(usd).map(|(before, usd)| before + usd);
     }
 
     /// Where the run stands.

@@ -6,8 +6,12 @@ use crate::options::Options;
 use crate::record::Record;
 use crate::scoring::Scoring;
 use crate::setup::Prepared;
+use ansatz_core::candidate::Solution;
 use ansatz_core::clock::Clock;
-use ansatz_memory::{Appended, Experience, Look, Memory, MetaFeatures, Snapshot, TaskFacts, TrialFact};
+use ansatz_memory::{
+    Appended, Experience, Lesson, Look, Memory, MetaFeatures, Snapshot, TaskFacts, TrialFact,
+};
+use ansatz_prompts::planner::Source;
 use std::sync::Arc;
 
 pub use ansatz_memory::WarmStart;
@@ -16,6 +20,8 @@ pub use ansatz_memory::WarmStart;
 const WARM_STARTS_MAX: usize = 4;
 /// Scored configurations that are remembered of one run, best first.
 const TRIALS_MAX: usize = 50;
+/// Lessons that a language model is told, the latest ones.
+const LESSONS_TOLD: usize = 6;
 
 /// Memory as it was when the run began.
 pub struct Remembered {
@@ -50,6 +56,33 @@ impl Remembered {
             Some(memory) => memory.looks(data_hash).unwrap_or_else(|_| self.snapshot.looks(data_hash)),
             None => 0,
         }
+    }
+
+    /// What a language model is told of earlier runs: the nearest tasks with what won there, and lessons.
+    pub fn sources(&self, prepared: &Prepared) -> Vec<Source> {
+        let mut sources: Vec<Source> = self
+            .warm_starts(prepared)
+            .into_iter()
+            .map(|start| Source {
+                name: format!("past-{}", start.solution),
+                kind: "past task".into(),
+                text: format!(
+                    "{} with {} was {}",
+                    start.solution,
+                    serde_json::to_string(&start.params).unwrap_or_default(),
+                    start.why
+                ),
+            })
+            .collect();
+        let mut lessons: Vec<&Lesson> = self.snapshot.lessons().collect();
+        lessons.sort_by_key(|lesson| std::cmp::Reverse(lesson.at));
+        let lessons = lessons.into_iter().take(LESSONS_TOLD);
+        sources.extend(lessons.map(|lesson| Source {
+            name: format!("lesson-{}", lesson.id),
+            kind: "lesson".into(),
+            text: format!("{} ({})", lesson.text, lesson.evidence),
+        }));
+        sources
     }
 
     /// Counts the look of this run.
@@ -116,6 +149,8 @@ fn experience(
         .ranking(scoring.direction())
         .into_iter()
         .filter(|entry| entry.candidate.origin != ansatz_core::candidate::Origin::Baseline)
+        // Generated code lives in its run; a later one knows only what is built in.
+        .filter(|entry| matches!(entry.candidate.solution, Solution::Builtin(_)))
         .filter_map(|entry| {
             let scored = entry.score()?;
             Some(TrialFact {

@@ -87,6 +87,8 @@ fn blank(options: &Options, record: &Record) -> RunResult {
         dropped: Vec::new(),
         gpus: Vec::new(),
         worth_continuing: None,
+        llm: None,
+        quote: None,
     }
 }
 

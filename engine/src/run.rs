@@ -10,6 +10,7 @@ use crate::folder::Folder;
 use crate::functions::{Check, Functions, LoadedFunctions};
 use crate::gpu::GpuWorkers;
 use crate::judge::{self, Outcome, Seal};
+use crate::minds::{self, Cases, Council};
 use crate::observer::{Note, Observer};
 use crate::options::{GpuAsk, Keys, Options, WALL_DEFAULT};
 use crate::pace::{Measured, Pace};
@@ -20,12 +21,13 @@ use crate::record::Record;
 use crate::remember;
 use crate::result::{self, Ending};
 use crate::scoring::Scoring;
-use crate::search::{self, Job, Progress, Search, SearchEnd, Searched};
+use crate::search::{self, Ideas, Job, Known, Progress, Search, SearchEnd, Searched};
 use crate::setup::{self, Prepared};
 use crate::stop::Stop;
 use crate::submission;
 use crate::worker::Worker;
 use ansatz_agents::playbook;
+use ansatz_core::bill::Quote;
 use ansatz_core::budget::Spent;
 use ansatz_core::clock::Clock;
 use ansatz_core::event::{Event, FailureKind};
@@ -194,7 +196,7 @@ impl Life {
         self.record.restart_clock();
         let batches = self.ray.as_ref().map_or(0, |ray| pool::batches(self.options.jobs, ray));
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .max_blocking_threads(self.options.jobs + batches + 4)
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
@@ -262,6 +264,8 @@ impl Life {
             self.prior_submission(&prepared, &board, &scoring, &functions.checks)?;
         }
         let warm = memory.warm_starts(&prepared);
+        let cases = minds::cases(&self.options, &prepared, &self.folder, &self.options.budget);
+        let quote = self.quote(&prepared, &cases)?;
         let plan = self.plan(&prepared)?;
         // A run that was interrupted while it was finalising keeps the plan that it had.
         if self.record.status() != Status::Finalising {
@@ -269,8 +273,9 @@ impl Life {
             self.record.write(Event::PlanAdopted { plan: blob, steps: plan.order() })?;
         }
         if self.options.dry_run {
-            return self.show_plan(&prepared, &plan, launcher, setup_s);
+            return self.show_plan(&prepared, &plan, launcher, setup_s, quote);
         }
+        let ideas = self.ideas(&prepared, cases, &memory, past.as_deref().unwrap_or_default())?;
         let progress =
             past.as_deref().map(|past| restore(past, &mut board, &self.record)).unwrap_or_default();
 
@@ -298,11 +303,13 @@ impl Life {
                 progress,
                 (pace, measured),
                 warm,
+                ideas,
                 judged_before,
                 launcher,
                 environment,
             )
             .await?;
+        let plan = searched.plan.clone();
         self.history.clone_from(&searched.history);
         self.record.note(&Note::Phase("finalising"));
         pool.resume();
@@ -351,10 +358,45 @@ impl Life {
             self.record.warn(warning)?;
         }
         let mut result = result::compose(&self.options, &self.folder, &self.record, &ending);
+        result.llm = minds::summary(&ending, &plan, &quote, self.record.elapsed_s());
+        for call in searched.ideas.iter().flat_map(|ideas| ideas.council.unplayed()) {
+            self.record.warn(format!("the recording holds a call that was not asked for: {call}"))?;
+        }
         result.gpus = gpus.summaries();
         let at = self.clock.unix_seconds();
         memory.store(&self.options, &prepared, &board, &scoring, at, &mut self.record)?;
         result::deliver(&self.folder, &mut self.record, &plan, result)
+    }
+
+    /// What the run will probably take.
+    fn quote(&self, prepared: &Prepared, cases: &Cases) -> Result<Quote, RunError> {
+        let prompts = minds::wordings(self.options.llm.as_ref())?;
+        Ok(minds::quote(&self.options, prepared, cases, &prompts))
+    }
+
+    /// The language model, if one is configured, with what it is told.
+    fn ideas(
+        &self,
+        prepared: &Prepared,
+        cases: Cases,
+        memory: &remember::Remembered,
+        past: &[Event],
+    ) -> Result<Option<Ideas>, RunError> {
+        let Some(llm) = &self.options.llm else { return Ok(None) };
+        let subject = minds::Subject {
+            data_hash: prepared.setup.profile.data_hash.clone(),
+            seed: self.options.seed,
+            trials: self.options.budget.trials,
+        };
+        let (budget, blobs) = (&self.options.budget, &self.record.blobs);
+        let council = Council::connect(llm, budget, &self.keys.llm, &subject, &self.clock, past, blobs)?;
+        let known = Known {
+            evidence: prepared.setup.evidence.clone(),
+            cards: Vec::new(),
+            sources: memory.sources(prepared),
+            demands: Vec::new(),
+        };
+        Ok(Some(Ideas::new(council, cases, known)))
     }
 
     /// What the flags did not say, the words or the default say.
@@ -444,8 +486,10 @@ impl Life {
         plan: &Plan,
         launcher: &Launcher,
         setup_s: f64,
+        quote: Quote,
     ) -> Result<RunResult, RunError> {
-        let result = result::dry(&self.options, &self.folder, &self.record, prepared, launcher, setup_s);
+        let mut result = result::dry(&self.options, &self.folder, &self.record, prepared, launcher, setup_s);
+        result.quote = Some(quote);
         result::deliver(&self.folder, &mut self.record, plan, result)
     }
 
@@ -460,6 +504,7 @@ impl Life {
         progress: Progress,
         (pace, measured): (Pace, Measured),
         warm: Vec<remember::WarmStart>,
+        ideas: Option<Ideas>,
         judged_before: bool,
         launcher: &Launcher,
         environment: &Environment,
@@ -478,12 +523,18 @@ impl Life {
         let mut new_worker = || {
             Worker::launch(launcher, environment, &folder.data(), &folder.models())?.load(jobs).map(Arc::new)
         };
+        let mut adopt = |plan: &Plan, record: &mut Record| {
+            let text = plan.to_json();
+            folder.write("plan.json", text.as_bytes())?;
+            let blob = record.blob(text.as_bytes())?;
+            record.write(Event::PlanAdopted { plan: blob, steps: plan.order() })
+        };
         let open = board.rows.open.len();
         let permille = if open > TRIAL_ROWS_MAX { (TRIAL_ROWS_MAX * 1000 / open) as u32 } else { 1000 };
         let mut search = Search {
             task,
             profile: &prepared.setup.profile,
-            plan,
+            plan: plan.clone(),
             board,
             record: &mut self.record,
             scoring,
@@ -497,12 +548,15 @@ impl Life {
             measured,
             stop,
             early: &mut early,
+            adopt: &mut adopt,
+            ideas,
             new_worker: &mut new_worker,
         };
         if judged_before {
             // The seal was opened in an earlier life: nothing may be searched any more.
             let end = SearchEnd::BudgetUsed;
-            return Ok((Searched { lost: BTreeMap::new(), end, history: Vec::new() }, measured));
+            let (lost, history) = (BTreeMap::new(), Vec::new());
+            return Ok((Searched { lost, end, history, plan: plan.clone(), ideas: None }, measured));
         }
         let searched = search::search(&mut search, pool, progress).await?;
         let measured = search.measured;

@@ -14,6 +14,7 @@ use crate::record::Record;
 use crate::submission::Ids;
 use ansatz_agents::understand::{self, Flags, Request, Understood};
 use ansatz_core::event::Event;
+use ansatz_core::evidence::LeakEvidence;
 use ansatz_core::ids::ArtifactId;
 use ansatz_core::npy;
 use ansatz_core::outcome::DroppedColumn;
@@ -65,6 +66,9 @@ pub struct Setup {
     pub dropped: Vec<DroppedColumn>,
     /// Columns that are in the arrays but that solutions do not get.
     pub leaks: Vec<String>,
+    /// What was measured about leaks.
+    #[serde(default)]
+    pub evidence: Option<LeakEvidence>,
 }
 
 impl Setup {
@@ -154,7 +158,8 @@ pub fn prepare(
         looks_before: looks(&profile.data_hash),
     })?;
 
-    let (leaked, mut dropped) = find_leaks(&reader, record, &profile, &understood.task, &holdout, &table)?;
+    let evidence = reader.evidence(holdout.train())?;
+    let (leaked, mut dropped) = find_leaks(&evidence, record, &profile, &understood.task, &table)?;
     reader.stop();
     dropped.extend(understood.excluded.iter().cloned());
     for column in &dropped {
@@ -162,13 +167,13 @@ pub fn prepare(
     }
     let leaks = dropped.iter().filter(|column| column.reason == "leak");
     let names: Vec<&str> = leaks.map(|column| column.column.as_str()).collect();
-    let evidence = if names.is_empty() { "no column gives the target away".into() } else { names.join(", ") };
-    record.check(Stage::Data, "leaks", true, evidence)?;
+    let found = if names.is_empty() { "no column gives the target away".into() } else { names.join(", ") };
+    record.check(Stage::Data, "leaks", true, found)?;
     if table.columns.len() == leaked.len() {
         return Err(RunError::data("no usable feature column is left")
             .hint("the file needs at least one column beside the target and the id that is not constant"));
     }
-    let setup = Setup { understood, profile, holdout, dropped, leaks: leaked };
+    let setup = Setup { understood, profile, holdout, dropped, leaks: leaked, evidence: Some(evidence) };
     folder.write("setup.json", &json(&setup)?)?;
     Ok(Prepared { setup, truth, table, ids, times, groups })
 }
@@ -264,17 +269,15 @@ fn check_target(task: &Task, truth: &[f64]) -> Result<(), RunError> {
 }
 
 fn find_leaks(
-    reader: &Reader,
+    evidence: &LeakEvidence,
     record: &mut Record,
     profile: &Profile,
     task: &Task,
-    holdout: &HoldoutPlan,
     table: &Table,
 ) -> Result<(Vec<String>, Vec<DroppedColumn>), RunError> {
-    let evidence = reader.evidence(holdout.train())?;
     let mut leaked = Vec::new();
     let mut dropped = Vec::new();
-    for decision in leaks::decide(&evidence, profile, task) {
+    for decision in leaks::decide(evidence, profile, task) {
         if !table.columns.iter().any(|column| column.name == decision.column) {
             continue;
         }
@@ -286,7 +289,7 @@ fn find_leaks(
             Action::Warn => record.warn(format!("column {}: {}", decision.column, decision.evidence))?,
         }
     }
-    if let Some(warning) = leaks::warn_of_duplicates(&evidence) {
+    if let Some(warning) = leaks::warn_of_duplicates(evidence) {
         record.warn(warning)?;
     }
     Ok((leaked, dropped))
@@ -310,7 +313,7 @@ fn group_columns(folder: &Folder, table: &Table, name: Option<&str>) -> Option<(
 }
 
 /// One column of the arrays that our own reader wrote: in Fortran order, hence one stretch of the file.
-fn column_of(folder: &Folder, table: &Table, column: &StoredColumn) -> Option<Vec<f64>> {
+pub fn column_of(folder: &Folder, table: &Table, column: &StoredColumn) -> Option<Vec<f64>> {
     use std::io::{Read, Seek, SeekFrom};
     let (name, descr, size) =
         if column.store == "numeric" { ("numeric.npy", "'<f8'", 8) } else { ("codes.npy", "'<i4'", 4) };

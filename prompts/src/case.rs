@@ -348,7 +348,7 @@ fn note(column: &Column) -> String {
 }
 
 /// A date from seconds since 1970.
-fn day(seconds: i64) -> String {
+pub fn day(seconds: i64) -> String {
     // Civil date from days, by the calendar's 400-year cycle.
     let days = seconds.div_euclid(86_400) + 719_468;
     let era = days.div_euclid(146_097);

@@ -187,7 +187,11 @@ impl Live {
             Event::Warned { message } if self.warnings.len() < KEPT_MAX => {
                 self.warnings.push(message.clone());
             }
-            Event::Checked { .. } | Event::Warned { .. } | Event::Profiled { .. } => {}
+            Event::Checked { .. }
+            | Event::Warned { .. }
+            | Event::Profiled { .. }
+            | Event::ModelAsked { .. }
+            | Event::ModelAnswered { .. } => {}
             Event::Ticked { spent } => self.spent = spent.clone(),
             Event::CancelRequested => self.cancelled = true,
             Event::Finished { result } => {

@@ -117,6 +117,8 @@ fn result() -> RunResult {
         dropped: vec![leak("ExitReason")],
         gpus: Vec::new(),
         worth_continuing: Some("10 more minutes: +0.002 ± 0.003".into()),
+        llm: None,
+        quote: None,
     }
 }
 

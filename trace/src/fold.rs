@@ -3,7 +3,7 @@
 use crate::graph::Graph;
 use crate::node::{Node, NodeKind};
 use ansatz_core::candidate::{Candidate, Solution};
-use ansatz_core::event::{Event, FailureKind, Fold};
+use ansatz_core::event::{Event, FailureKind, Fold, ModelCall};
 use ansatz_core::ids::{ArtifactId, CandidateId, StepId, TrialId};
 use ansatz_core::outcome::RunResult;
 use ansatz_core::task::Task;
@@ -93,11 +93,16 @@ impl Folding {
             }
             Event::EnsembleBuilt { members, score, inputs } => self.combined(members, *score, inputs),
             Event::SealOpened { subject } => self.judged(subject),
+            Event::ModelAnswered { call, answer: Some(answer), model, .. } => {
+                self.answered(call, answer, model)
+            }
             Event::Checked { verdict } => self.checked(verdict),
             Event::Finished { result } => self.finished(result),
             Event::RunStarted { .. }
             | Event::Resumed { .. }
             | Event::TrialStarted { .. }
+            | Event::ModelAsked { .. }
+            | Event::ModelAnswered { .. }
             | Event::Warned { .. }
             | Event::Ticked { .. }
             | Event::CancelRequested => {}
@@ -146,8 +151,20 @@ impl Folding {
         causes.extend(["profile", "task", "seal"].iter().filter_map(|cause| self.graph.index(cause)));
         let plan = self.graph.add(Node::new("plan", NodeKind::Plan, text).artifacts([plan]), causes);
         for step in steps {
-            self.graph.add(step_node(step), [plan]);
+            // A plan that was merged with more keeps the steps that it had.
+            if self.graph.index(&format!("step:{step}")).is_none() {
+                self.graph.add(step_node(step), [plan]);
+            }
         }
+    }
+
+    fn answered(&mut self, call: &ModelCall, answer: &ArtifactId, model: &str) {
+        let known = self.graph.index(&format!("step:{}", call.step));
+        let causes: Vec<NodeIndex> = known.or_else(|| self.graph.index("task")).into_iter().collect();
+        let name = format!("answer:{}:{}:{}.{}", call.template, call.step, call.ordinal, call.turn);
+        let text = format!("{model} answered {} for {} (wording {})", call.template, call.step, call.hash);
+        let node = Node::new(name, NodeKind::Answer, text).by(format!("agent {}", call.agent));
+        self.graph.add(node.artifacts([answer]), causes);
     }
 
     fn proposed(&mut self, candidate: &Candidate, step: &StepId, inputs: &[ArtifactId]) {

@@ -37,6 +37,8 @@ pub enum NodeKind {
     Ensemble,
     /// The one look at the sealed rows.
     Judgement,
+    /// What a language model said.
+    Answer,
     /// How a step ended.
     Outcome,
     /// Anything else that an event names.

@@ -117,6 +117,8 @@ fn finished(best: Option<&str>) -> Event {
         dropped: vec![],
         gpus: Vec::new(),
         worth_continuing: None,
+        llm: None,
+        quote: None,
     };
     Event::Finished { result: Box::new(result) }
 }

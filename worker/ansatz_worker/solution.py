@@ -19,6 +19,10 @@ from ansatz_worker.errors import ContractError, OrderError
 
 FUNCTIONS = ("fit_features", "features", "fit", "predict")
 DEVICES = ("cpu", "cuda")
+FIELDS = (
+    *("problem", "metric", "outputs", "classes", "higher_is_better", "device"),
+    *("numeric", "categorical", "text", "datetime"),
+)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 
@@ -59,6 +63,16 @@ class TaskView:
         if view.device not in DEVICES:
             raise OrderError(f"no device is called {view.device!r}")
         return view
+
+    def __getitem__(self, name: str) -> Any:
+        """The field of that name: a task may be read as an object or as a dictionary."""
+        if name in FIELDS:
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field of that name, or `default`."""
+        return getattr(self, name) if name in FIELDS else default
 
     @property
     def numeric(self) -> tuple[str, ...]:

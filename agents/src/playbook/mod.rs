@@ -7,13 +7,28 @@ mod portfolio;
 mod proposals;
 mod shape;
 
+pub(crate) use plans::{features_step, finish, profile_step, recipe_of};
 pub use plans::{plans, solution_of};
 pub use portfolio::{Configuration, Need, Portfolio, PortfolioError, SolutionEntry, When};
 pub use proposals::{Proposal, proposals};
 pub use shape::DataShape;
 
+/// Names of the built-in solutions that fit a task, in the order in which the playbook tries them.
+pub fn solutions(task: &Task, profile: &Profile) -> Vec<String> {
+    let shape = DataShape::of(task, profile);
+    let found = Portfolio::built_in();
+    let mut names = found.solutions_for(task.problem, &shape);
+    if task.constraints.interpretable {
+        names.retain(|name| *name == "linear");
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
 /// The solution that lift is measured against: a default booster on plain columns.
 pub const BASELINE: &str = "reference";
 
+use ansatz_core::profile::Profile;
+use ansatz_core::task::Task;
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -49,18 +49,11 @@ struct Branch {
     fixed: Value,
     tuned: bool,
     why: &'static str,
-    why_features: &'static str,
 }
 
 impl Branch {
     fn new(solution: &'static str, recipe: &'static str, why: &'static str) -> Self {
-        let why_features = match recipe {
-            "encoded" => "categories become statistics of the target, computed out of fold",
-            "native" => "categories stay what they are; the model makes its own statistics",
-            "design" => "one-hot categories and bent numbers, as linear models need them",
-            _ => "numbers and parts of dates as they are",
-        };
-        Self { name: solution, solution, recipe, fixed: json!({}), tuned: false, why, why_features }
+        Self { name: solution, solution, recipe, fixed: json!({}), tuned: false, why }
     }
 
     fn tuned(self) -> Self {
@@ -142,8 +135,7 @@ const TUNE_WEIGHT: f64 = 3.0;
 /// A plan of these branches: profile, features, models, tuning, ensemble, verify, package, report.
 fn draft(branches: &[Branch], cpus: u32) -> Result<Plan, PlanError> {
     let ask = Resources { cpus, ..Resources::default() };
-    let read = Step::new("profile", StepKind::Profile).share(PROFILE_SHARE).mandatory();
-    let mut plan = PlanBuilder::new().step(read.why("know the data before the first guess"));
+    let mut plan = PlanBuilder::new().step(profile_step());
     let mut recipes: Vec<&Branch> = Vec::new();
     for branch in branches {
         if !recipes.iter().any(|known| known.recipe == branch.recipe) {
@@ -151,13 +143,7 @@ fn draft(branches: &[Branch], cpus: u32) -> Result<Plan, PlanError> {
         }
     }
     for branch in &recipes {
-        plan = plan.step(
-            Step::new(format!("features:{}", branch.recipe), StepKind::Features)
-                .after("profile")
-                .param("recipe", branch.recipe)
-                .share(FEATURES_SHARE / recipes.len() as f64)
-                .why(branch.why_features),
-        );
+        plan = plan.step(features_step(branch.recipe).share(FEATURES_SHARE / recipes.len() as f64));
     }
     let part = part_of_search(branches);
     let mut ends: Vec<String> = Vec::new();
@@ -170,7 +156,42 @@ fn draft(branches: &[Branch], cpus: u32) -> Result<Plan, PlanError> {
             ends.push(tune);
         }
     }
-    finish(plan, ends).build()
+    let combines = ends.iter().filter(|end| end.starts_with("model:")).count() > 1;
+    finish(plan, ends, combines).build()
+}
+
+/// The step that reads the data: every plan begins with it.
+pub(crate) fn profile_step() -> Step {
+    let read = Step::new("profile", StepKind::Profile).share(PROFILE_SHARE).mandatory();
+    read.why("know the data before the first guess")
+}
+
+/// The step that makes features by one of the built-in recipes.
+pub(crate) fn features_step(recipe: &str) -> Step {
+    Step::new(format!("features:{recipe}"), StepKind::Features)
+        .after("profile")
+        .param("recipe", recipe)
+        .share(FEATURES_SHARE)
+        .why(about_recipe(recipe))
+}
+
+fn about_recipe(recipe: &str) -> &'static str {
+    match recipe {
+        "encoded" => "categories become statistics of the target, computed out of fold",
+        "native" => "categories stay what they are; the model makes its own statistics",
+        "design" => "one-hot categories and bent numbers, as linear models need them",
+        _ => "numbers and parts of dates as they are",
+    }
+}
+
+/// The recipe that a built-in solution gets its features by.
+pub(crate) fn recipe_of(solution: &str, shape: &DataShape) -> &'static str {
+    let branches = three(shape).into_iter().flatten().chain(readable());
+    branches
+        .filter(|branch| branch.solution == solution)
+        .map(|branch| branch.recipe)
+        .next()
+        .unwrap_or("plain")
 }
 
 /// The share of one model step.
@@ -201,9 +222,8 @@ fn is_free(branch: &Branch) -> bool {
     branch.fixed.as_object().is_none_or(serde_json::Map::is_empty)
 }
 
-/// The steps after the search. One end alone needs no ensemble.
-fn finish(plan: PlanBuilder, ends: Vec<String>) -> PlanBuilder {
-    let combines = ends.iter().filter(|end| end.starts_with("model:")).count() > 1;
+/// The steps after the search: what the branches end in is combined, or judged as it is.
+pub(crate) fn finish(plan: PlanBuilder, ends: Vec<String>, combines: bool) -> PlanBuilder {
     let (plan, judged) = if combines {
         let ensemble = Step::new("ensemble", StepKind::Ensemble)
             .after_all(ends)

@@ -17,7 +17,7 @@ fn column(name: &str, kind: ColumnKind) -> Column {
     serde_json::from_str(&text).unwrap()
 }
 
-fn profile(rows: u64, kinds: &[ColumnKind]) -> Profile {
+pub(crate) fn profile(rows: u64, kinds: &[ColumnKind]) -> Profile {
     let mut columns: Vec<Column> =
         kinds.iter().enumerate().map(|(i, kind)| column(&format!("x{i}"), *kind)).collect();
     columns.push(column("y", ColumnKind::Numeric));
@@ -31,7 +31,7 @@ fn profile(rows: u64, kinds: &[ColumnKind]) -> Profile {
     }
 }
 
-fn task(problem: Problem) -> Task {
+pub(crate) fn task(problem: Problem) -> Task {
     let classes: &[&str] = match problem {
         Problem::Binary => &["0", "1"],
         Problem::Multiclass => &["a", "b", "c"],
@@ -53,7 +53,7 @@ fn task(problem: Problem) -> Task {
 
 const PROBLEMS: [Problem; 3] = [Problem::Binary, Problem::Multiclass, Problem::Regression];
 const NUMBERS: &[ColumnKind] = &[ColumnKind::Numeric, ColumnKind::Numeric];
-const MIXED: &[ColumnKind] =
+pub(crate) const MIXED: &[ColumnKind] =
     &[ColumnKind::Numeric, ColumnKind::Categorical, ColumnKind::Text, ColumnKind::Datetime];
 
 fn ids(plan: &Plan) -> Vec<&str> {

@@ -54,7 +54,11 @@ pub fn execute(command: &ConfigCommand, session: &Session) -> Result<Exit, Failu
 /// Whether a key for the configured language model is there; the key itself is never shown.
 fn key_state(session: &Session) -> &'static str {
     match crate::llm::resolve(&crate::llm::LlmFlags::default(), &session.surroundings, &session.config) {
-        Ok(Some(choice)) if choice.keys(&session.surroundings).iter().any(Option::is_some) => "set",
+        Ok(Some(choice))
+            if crate::llm::keys(Some(&choice), &session.surroundings).iter().any(Option::is_some) =>
+        {
+            "set"
+        }
         Ok(Some(_)) => "not set",
         _ => "not needed: no language model is configured",
     }

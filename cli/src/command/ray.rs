@@ -93,16 +93,17 @@ pub fn is_named(session: &Session) -> bool {
 pub fn keys(args: &TokenArgs, session: &Session) -> Result<Keys, Failure> {
     let surroundings = &session.surroundings;
     if let Some(file) = &args.ray_token_file {
-        return Ok(Keys { ray: Some(read(&surroundings.absolute(file))?) });
+        return Ok(Keys { ray: Some(read(&surroundings.absolute(file))?), ..Keys::default() });
     }
     if let Some(token) = surroundings.text("RAY_AUTH_TOKEN").and_then(|token| Secret::new(&token)) {
-        return Ok(Keys { ray: Some(token) });
+        return Ok(Keys { ray: Some(token), ..Keys::default() });
     }
     if let Some(file) = surroundings.path("RAY_AUTH_TOKEN_PATH") {
-        return Ok(Keys { ray: Some(read(&file)?) });
+        return Ok(Keys { ray: Some(read(&file)?), ..Keys::default() });
     }
     let usual = surroundings.path("HOME").map(|home| home.join(".ray/auth_token"));
-    Ok(Keys { ray: usual.filter(|file| file.is_file()).and_then(|file| read(&file).ok()) })
+    let ray = usual.filter(|file| file.is_file()).and_then(|file| read(&file).ok());
+    Ok(Keys { ray, ..Keys::default() })
 }
 
 fn read(file: &Path) -> Result<Secret, Failure> {

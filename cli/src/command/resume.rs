@@ -5,6 +5,8 @@ use super::{Session, run, tune};
 use crate::engine;
 use crate::exit::{Exit, Failure};
 use crate::folders::{self, Run};
+use crate::llm;
+use ansatz_engine::LlmOptions;
 use clap::Args;
 
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -33,12 +35,16 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
         return tune::show(&result, session);
     }
     session.console.note(&format!("taking up {}", session.shown(&folder).display()));
-    let watcher = session.watcher(args.json_stream).knowing(Run::read(&folder)?.live);
+    let live = Run::read(&folder)?.live;
+    let llm: Option<LlmOptions> =
+        live.options.get("llm").and_then(|llm| serde_json::from_value(llm.clone()).ok());
+    let watcher = session.watcher(args.json_stream).knowing(live);
     // Most runs need no token; one that was named must be there.
-    let keys = match ray::keys(&args.token, session) {
+    let mut keys = match ray::keys(&args.token, session) {
         Err(failure) if args.token != TokenArgs::default() => return Err(failure),
         keys => keys.unwrap_or_default(),
     };
+    keys.llm = llm::keys(llm.as_ref(), &session.surroundings);
     let result = engine::resume(&folder, &session.home()?, keys, session.clock, watcher)?;
     run::show(&result, &folder, args.json_stream, session)?;
     Ok(result.status.into())

@@ -176,12 +176,12 @@ fn time(text: &str, unit_s: f64) -> Result<f64, String> {
 pub fn execute(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
     look_at_inputs(&options)?;
-    look_at_model(&options, session)?;
     let (out, wall, is_dry) = (options.out.clone(), options.budget.wall, options.dry_run);
-    let keys = match &options.ray {
+    let mut keys = match &options.ray {
         Some(_) => ray::keys(&args.ray.token, session)?,
         None => Keys::default(),
     };
+    keys.llm = llm::keys(options.llm.as_ref(), &session.surroundings);
     let result = engine::run(options, keys, session.clock, session.watcher(args.json_stream))?;
     show(&result, &out, args.json_stream, session)?;
     if is_dry && !session.is_json && !args.json_stream {
@@ -229,19 +229,6 @@ fn look_at_inputs(options: &Options) -> Result<(), Failure> {
     for path in [&options.test, &options.sample, &options.plan].into_iter().flatten() {
         path.metadata().map_err(|error| missing(path, &error).hint("look at the path for a misspelling"))?;
     }
-    Ok(())
-}
-
-/// Says what becomes of a language model that was asked for: the agents of this version do not think with one yet.
-fn look_at_model(options: &Options, session: &Session) -> Result<(), Failure> {
-    let Some(chosen) = &options.llm else { return Ok(()) };
-    if chosen.is_required || chosen.record.is_some() || chosen.replay.is_some() {
-        return Err(Failure::usage("the agents of this version do not ask a language model yet")
-            .hint("leave out --require-llm, --record and --replay"));
-    }
-    session
-        .console
-        .note("the agents of this version do not ask a language model yet: the playbook works alone");
     Ok(())
 }
 
@@ -296,7 +283,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         dry_run: args.dry_run,
         gpus: args.gpus,
         ray: args.ray.resolve(args.sandbox == SandboxChoice::Ray, args.gpus, session)?,
-        llm: llm::resolve(&args.llm, &session.surroundings, config)?.map(|choice| choice.0),
+        llm: llm::resolve(&args.llm, &session.surroundings, config)?,
     })
 }
 

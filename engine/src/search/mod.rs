@@ -3,9 +3,14 @@
 //! One loop owns all state. Trials run in the pool; their ends, the clock and the user's stop come in through one
 //! `select!`. Every decision is journalled before its effect.
 
+mod drafts;
+mod ideas;
 mod next;
+mod refining;
 mod returned;
 mod steps;
+
+pub use ideas::{Ideas, Known};
 
 use crate::board::{Board, State};
 use crate::error::RunError;
@@ -16,7 +21,7 @@ use crate::record::Record;
 use crate::remember::WarmStart;
 use crate::scoring::Scoring;
 use crate::stop::Stop;
-use ansatz_agents::playbook::Proposal;
+use ansatz_agents::playbook::{self, Proposal};
 use ansatz_agents::search::Searcher;
 use ansatz_core::event::Fold;
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
@@ -52,6 +57,8 @@ pub enum Job {
     Check(StepId, String),
     /// The question for a search space.
     Space(StepId, String),
+    /// The same, for a language model that is to know the space.
+    Menu(String),
 }
 
 /// What the dispatcher works on.
@@ -60,8 +67,8 @@ pub struct Search<'a> {
     pub task: &'a Task,
     /// The data card.
     pub profile: &'a Profile,
-    /// The plan.
-    pub plan: &'a Plan,
+    /// The plan; it grows when a language model has ideas.
+    pub plan: Plan,
     /// Candidates and scores.
     pub board: &'a mut Board,
     /// Journal and watcher.
@@ -88,6 +95,10 @@ pub struct Search<'a> {
     pub stop: &'a Stop,
     /// Called when the baseline is in: writes an early submission.
     pub early: &'a mut dyn FnMut(&Board, &mut Record) -> Result<(), RunError>,
+    /// Called when the plan changed: journals and writes it.
+    pub adopt: &'a mut dyn FnMut(&Plan, &mut Record) -> Result<(), RunError>,
+    /// The language model's ideas, where there is one.
+    pub ideas: Option<Ideas>,
     /// Makes a new worker when one was lost.
     pub new_worker: &'a mut dyn FnMut() -> Result<std::sync::Arc<crate::worker::Worker>, RunError>,
 }
@@ -116,6 +127,11 @@ struct Dispatcher<'a, 'b> {
     lost: BTreeMap<StepId, String>,
     queue: VecDeque<(CandidateId, Fold)>,
     in_flight: BTreeMap<TrialId, (CandidateId, Fold)>,
+    ideas: Option<Ideas>,
+    /// Sources of generated solutions by name.
+    sources: BTreeMap<String, String>,
+    /// Revisions that wait for their check, by name.
+    revisions_due: BTreeMap<String, (StepId, Proposal)>,
     proposals: BTreeMap<StepId, VecDeque<Proposal>>,
     checks_due: BTreeMap<StepId, BTreeSet<String>>,
     checks_running: BTreeSet<StepId>,
@@ -145,6 +161,10 @@ pub struct Searched {
     pub end: SearchEnd,
     /// (seconds, best score) whenever the best changed.
     pub history: Vec<(f64, f64)>,
+    /// The plan as it was in the end.
+    pub plan: Plan,
+    /// The language model and its ideas.
+    pub ideas: Option<Ideas>,
 }
 
 /// What a resumed run already knows about its search.
@@ -169,7 +189,11 @@ pub async fn search(
 ) -> Result<Searched, RunError> {
     let states = search.plan.steps().iter().map(|step| (step.id.clone(), StepState::Waiting)).collect();
     let search_started_s = search.record.elapsed_s();
+    let ideas = search.ideas.take();
     let mut dispatcher = Dispatcher {
+        ideas,
+        sources: BTreeMap::new(),
+        revisions_due: BTreeMap::new(),
         s: search,
         pool,
         states,
@@ -197,10 +221,16 @@ pub async fn search(
     for score in dispatcher.fold_scores.values_mut() {
         *score = dispatcher.s.scoring.gain(*score);
     }
+    dispatcher.recall_sources();
     dispatcher.adopt_board()?;
+    dispatcher.get_acquainted();
     dispatcher.run().await?;
     let end = dispatcher.end.clone().unwrap_or(SearchEnd::BudgetUsed);
-    Ok(Searched { lost: dispatcher.lost, end, history: dispatcher.history })
+    let Dispatcher { s: search, lost, history, mut ideas, .. } = dispatcher;
+    if let Some(ideas) = &mut ideas {
+        ideas.council.dismiss();
+    }
+    Ok(Searched { lost, end, history, plan: search.plan.clone(), ideas })
 }
 
 impl Dispatcher<'_, '_> {
@@ -215,7 +245,7 @@ impl Dispatcher<'_, '_> {
                     break;
                 }
             }
-            if self.pool.running() == 0 {
+            if self.pool.running() == 0 && !self.is_thinking() {
                 if self.end.is_none() {
                     self.end = Some(self.why_nothing_is_left());
                 }
@@ -223,8 +253,10 @@ impl Dispatcher<'_, '_> {
             }
             let until_end =
                 self.seconds_left().map_or(TICK, |left| Duration::from_secs_f64(left.clamp(0.0, 1.0)));
+            let is_thinking = self.is_thinking();
             tokio::select! {
                 ended = self.pool.ended() => self.take(ended)?,
+                news = Self::news(&mut self.ideas), if is_thinking => self.hear(news)?,
                 _ = tick.tick() => self.s.record.tick()?,
                 () = tokio::time::sleep(until_end), if self.end.is_none() => {}
                 () = stop.wished(), if self.end.is_none() => self.finish_early(SearchEnd::Stopped),
@@ -284,6 +316,17 @@ impl Dispatcher<'_, '_> {
             SearchEnd::Exhausted("every configuration worth trying was tried".into())
         } else {
             SearchEnd::BudgetUsed
+        }
+    }
+
+    /// A language model is to know the spaces of the built-in solutions that fit the data.
+    fn get_acquainted(&mut self) {
+        let Some(ideas) = &mut self.ideas else { return };
+        ideas.recall(&self.s.plan);
+        ideas.wants_spaces_of(playbook::solutions(self.s.task, self.s.profile));
+        let scored = self.s.board.entries.values().filter(|entry| entry.score().is_some());
+        for id in scored.map(|entry| entry.candidate.id).collect::<Vec<_>>() {
+            self.welcome(id);
         }
     }
 

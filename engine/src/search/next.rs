@@ -1,5 +1,6 @@
 //! What runs next: the reference model, questions to solutions, proposals, repeats, tuning; and what it may cost.
 
+use super::ideas::Conferred;
 use super::{Dispatcher, Job, StepState, Tuner};
 use crate::board::{Entry, State};
 use crate::error::RunError;
@@ -36,11 +37,16 @@ impl Dispatcher<'_, '_> {
         if self.s.board.baseline().is_none() && self.trials_left() {
             self.propose_baseline()?;
         }
-        if self.baseline_is_under_way() && self.start_question() {
+        if self.baseline_is_under_way() && (self.start_question() || self.ask_for_spaces()) {
             return Ok(true);
         }
         if !self.trials_left() {
             return Ok(false);
+        }
+        match self.confer()? {
+            Conferred::Done => {}
+            Conferred::Waits => return Ok(false),
+            Conferred::Changed => return Ok(true),
         }
         loop {
             if let Some((candidate, fold)) = self.pop_affordable()? {
@@ -68,7 +74,7 @@ impl Dispatcher<'_, '_> {
             .find_map(|(step, solutions)| solutions.pop_first().map(|solution| (step.clone(), solution)));
         if let Some((step, solution)) = due {
             self.checks_running.insert(step.clone());
-            let params = self.default_params(&solution);
+            let params = self.params_to_check(&step, &solution);
             self.ask(OrderKind::Check, Job::Check(step, solution.clone()), &solution, params);
             return true;
         }
@@ -81,11 +87,22 @@ impl Dispatcher<'_, '_> {
         if let Some((step, solution)) =
             unasked.and_then(|step| Some((step.id.clone(), playbook::solution_of(step)?)))
         {
+            let solution = self.current_name(solution);
             self.spaces_asked.insert(step.clone());
             self.ask(OrderKind::Space, Job::Space(step, solution.clone()), &solution, Params::new());
             return true;
         }
         false
+    }
+
+    /// Parameters of a check: generated code is checked as it will be tried first.
+    fn params_to_check(&self, step: &StepId, solution: &str) -> Params {
+        let draft = self.ideas.as_ref().and_then(|ideas| ideas.drafts.get(step));
+        match draft {
+            Some(draft) => self.base_params(&draft.idea),
+            None if self.sources.contains_key(solution) => Params::new(),
+            None => self.default_params(solution),
+        }
     }
 
     pub(super) fn default_params(&self, solution: &str) -> Params {
@@ -109,7 +126,7 @@ impl Dispatcher<'_, '_> {
         let order = Order {
             order: kind,
             trial: number,
-            solution: Some(Solution::Builtin(solution.to_owned())),
+            solution: Some(self.solution(solution)),
             params,
             seed: self.s.seed.derive("check").for_python(),
             threads: 1,
@@ -187,6 +204,12 @@ impl Dispatcher<'_, '_> {
             self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
             return Ok(true);
         }
+        while let Some((step, proposal)) = self.next_extra() {
+            if !self.s.board.knows(&proposal.solution, &proposal.params) {
+                self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
+                return Ok(true);
+            }
+        }
         if self.queue_repeat() {
             return Ok(true);
         }
@@ -226,7 +249,7 @@ impl Dispatcher<'_, '_> {
         origin: Origin,
     ) -> Result<(), RunError> {
         let id = self.s.board.next_id();
-        let candidate = Candidate { id, solution: Solution::Builtin(solution.to_owned()), params, origin };
+        let candidate = Candidate { id, solution: self.solution(solution), params, origin };
         let event = Event::CandidateProposed {
             candidate: Box::new(candidate.clone()),
             step: step.clone(),
@@ -258,6 +281,7 @@ impl Dispatcher<'_, '_> {
                 self.s.board.close(id, State::Failed(reason.clone()));
                 self.s.record.warn(format!("{}: {reason}", self.name(id)))?;
                 self.tell(id, None);
+                self.mend_candidate(id, &reason)?;
             }
             return Ok(());
         }
@@ -470,7 +494,10 @@ impl Dispatcher<'_, '_> {
         if candidate.origin == Origin::Baseline {
             predict.extend(&self.s.test_rows);
         }
-        let left = self.seconds_left().map_or(TRIAL_SECONDS_MAX, |left| left + 1.0);
+        let mut left = self.seconds_left().map_or(TRIAL_SECONDS_MAX, |left| left + 1.0);
+        if matches!(candidate.solution, Solution::Source { .. }) {
+            left = left.min(self.generated_seconds());
+        }
         let order = Order {
             order: OrderKind::Fit,
             trial: trial.0,

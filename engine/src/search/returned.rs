@@ -7,6 +7,7 @@ use crate::finalise::INCUMBENT_GATE;
 use crate::pool::Ended;
 use crate::predictions::encode;
 use crate::worker::{TrialFailure, TrialOutput};
+use ansatz_agents::model::Failure;
 use ansatz_agents::search::{Search as _, Searcher};
 use ansatz_core::candidate::{Origin, Params};
 use ansatz_core::event::{Event, FailureKind, Fold};
@@ -49,6 +50,7 @@ impl Dispatcher<'_, '_> {
                 self.take_check(&step, &solution, ended.result)?;
             }
             Job::Space(step, solution) => self.take_space(&step, solution, ended.result)?,
+            Job::Menu(solution) => self.take_menu(&solution, ended.result),
         }
         Ok(())
     }
@@ -86,6 +88,17 @@ impl Dispatcher<'_, '_> {
             Err(failure) => (false, failure.message),
         };
         self.s.record.check(Stage::Code, format!("features of {solution}"), passed, evidence.clone())?;
+        if self.revision_checked(solution, passed) {
+            return Ok(());
+        }
+        if self.draft_of(solution).is_some() {
+            if passed {
+                self.draft_passed(step);
+                return Ok(());
+            }
+            let failure = Failure { stage: "features".into(), kind: "error".into(), error: evidence };
+            return self.mend(step, &failure);
+        }
         if !passed {
             self.refused.insert(solution.to_owned());
             self.s.record.warn(format!("solution {solution} is not used: {evidence}"))?;
@@ -93,8 +106,14 @@ impl Dispatcher<'_, '_> {
                 due.retain(|proposal| proposal.solution != solution);
             }
         }
-        let _ = step;
         Ok(())
+    }
+
+    /// A space that a language model is to know.
+    fn take_menu(&mut self, solution: &str, result: Result<TrialOutput, TrialFailure>) {
+        if let Some(ideas) = &mut self.ideas {
+            ideas.learn_space(solution, result.ok().and_then(|output| output.space));
+        }
     }
 
     pub(super) fn take_space(
@@ -108,6 +127,9 @@ impl Dispatcher<'_, '_> {
             Err(failure) if failure.kind == FailureKind::Cancelled => return Ok(()),
             Err(failure) => return self.lose_step(step, &failure.message),
         };
+        if let Some(ideas) = &mut self.ideas {
+            ideas.learn_space(&solution, Some(space.clone()));
+        }
         let seed = self.s.seed.derive(&format!("tune {solution}"));
         let mut search = Searcher::new(space, Params::new(), seed);
         let known: Vec<(CandidateId, Params)> = self
@@ -255,6 +277,7 @@ impl Dispatcher<'_, '_> {
         if is_baseline {
             (self.s.early)(self.s.board, self.s.record)?;
         }
+        self.welcome(id);
         self.challenge(id, score)?;
         self.measure();
         self.prune()

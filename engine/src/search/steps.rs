@@ -3,6 +3,7 @@
 use super::{Dispatcher, StepState};
 use crate::board::State;
 use crate::error::RunError;
+use ansatz_agents::planner;
 use ansatz_agents::playbook::{self, Proposal};
 use ansatz_core::event::Event;
 use ansatz_core::ids::{ArtifactId, StepId};
@@ -54,12 +55,15 @@ impl Dispatcher<'_, '_> {
         self.set(&step.id, StepState::Running);
         match step.kind {
             StepKind::Profile => self.finish_step(&step.id, Vec::new())?,
-            StepKind::Features => {
-                let solutions = self.solutions_after(&step.id);
-                self.checks_due.insert(step.id.clone(), solutions);
-            }
+            StepKind::Features => match planner::idea_of(step) {
+                Some(idea) => self.begin_draft(&step.id, idea)?,
+                None => {
+                    let solutions = self.solutions_after(&step.id);
+                    self.checks_due.insert(step.id.clone(), solutions);
+                }
+            },
             StepKind::Model => {
-                let proposals = playbook::proposals(step, self.s.task, self.s.profile, &self.s.warm);
+                let proposals = self.proposals_of(step);
                 let known: VecDeque<Proposal> = proposals
                     .into_iter()
                     .filter(|proposal| !self.refused.contains(&proposal.solution))
@@ -70,6 +74,17 @@ impl Dispatcher<'_, '_> {
             _ => {}
         }
         Ok(true)
+    }
+
+    /// What a model step tries: an idea of a language model, or what the playbook knows of the solution.
+    fn proposals_of(&self, step: &Step) -> Vec<Proposal> {
+        if planner::idea_of(step).is_some() {
+            return self.builtin_idea(step).into_iter().collect();
+        }
+        match self.drafted_proposal(&step.id) {
+            Some(drafted) => vec![drafted],
+            None => playbook::proposals(step, self.s.task, self.s.profile, &self.s.warm),
+        }
     }
 
     /// Solutions of the model steps that build on a features step.
@@ -98,9 +113,11 @@ impl Dispatcher<'_, '_> {
                 StepKind::Features => {
                     self.checks_due.get(&step.id).is_none_or(BTreeSet::is_empty)
                         && !self.check_in_flight(&step.id)
+                        && !self.waits_for_code(&step.id)
                 }
                 StepKind::Model => {
                     self.proposals.get(&step.id).is_none_or(VecDeque::is_empty)
+                        && !self.waits_for_code(&step.id)
                         && !self
                             .s
                             .board

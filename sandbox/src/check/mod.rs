@@ -12,10 +12,11 @@ mod policy;
 mod walk;
 
 use ansatz_core::verdict::{Stage, Verdict};
-use ruff_python_ast::{ModModule, PythonVersion};
+use ruff_python_ast::{ModModule, PythonVersion, Stmt};
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 /// Longest source that is read.
 pub const SOURCE_BYTES_MAX: usize = 256 * 1024;
@@ -134,6 +135,24 @@ pub fn metric(source: &str) -> Result<FunctionFacts, Vec<Finding>> {
 /// As [`solution`].
 pub fn submission_check(source: &str) -> Result<FunctionFacts, Vec<Finding>> {
     functions(source, &policy::Rules::of_functions(), &contract::submission_check)
+}
+
+/// The functions at the top level of a module: names, and where they stand in bytes, decorators included.
+///
+/// # Errors
+/// When it cannot be parsed.
+pub fn outline(source: &str) -> Result<Vec<(String, Range<usize>)>, Vec<Finding>> {
+    read(source, |module, _| {
+        let functions = module.body.iter().filter_map(|stmt| match stmt {
+            Stmt::FunctionDef(function) => {
+                let start = function.decorator_list.iter().map(|one| one.range.start()).min();
+                let start = start.unwrap_or(function.range.start()).to_usize();
+                Some((function.name.to_string(), start..function.range.end().to_usize()))
+            }
+            _ => None,
+        });
+        (functions.collect(), Vec::new())
+    })
 }
 
 /// The findings, or what was seen instead, as a verdict of the code stage.

@@ -1,0 +1,392 @@
+//! Language models in a run: who is asked, with which wordings, what it costs, and what comes back.
+//!
+//! Questions are tasks of the runtime, so that the dispatcher goes on while a model thinks. What comes back is news: raw
+//! answers, which are journalled before anything is built upon them, and conclusions. A resumed run finds its answers in the
+//! journal and does not pay for them again.
+//!
+//! Invariant: nothing here decides anything; keys leave in headers alone.
+
+mod kept;
+mod quote;
+mod sight;
+mod summary;
+
+pub use quote::quote;
+pub use sight::{Cases, cases};
+pub use summary::{ideas_of, summary};
+
+use crate::error::{RunError, RunErrorKind};
+use crate::options::LlmOptions;
+use ansatz_agents::mind::{Mind, MindError, Purpose};
+use ansatz_agents::thought::{Conclusion, Grounds, Thought};
+use ansatz_core::bill::{Bill, PriceTable, Usage};
+use ansatz_core::budget::Budget;
+use ansatz_core::clock::Clock;
+use ansatz_core::event::{Event, ModelCall};
+use ansatz_core::ids::ArtifactId;
+use ansatz_core::secret::Secret;
+use ansatz_core::seed::Seed;
+use ansatz_journal::Blobs;
+use ansatz_llm::{
+    Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, Ledger, LlmError, LlmErrorKind, Patience, Player,
+    Recorder, Tape, silent,
+};
+use ansatz_prompts::Prompts;
+use kept::Kept;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Tokens of a run whose user set no cap, in both directions.
+pub const TOKENS_DEFAULT: u64 = 75_000;
+/// Questions of one run.
+pub const THOUGHTS_MAX: u32 = 16;
+/// Name of the recorded decision that says what a recording is of.
+const SUBJECT: &str = "subject";
+
+/// Something that came back.
+pub enum News {
+    /// One call ended.
+    Called(Box<Called>),
+    /// A question is settled.
+    Concluded {
+        /// Its number.
+        thought: u32,
+        /// What came of it.
+        result: Result<Conclusion, MindError>,
+    },
+}
+
+/// One call that ended.
+pub struct Called {
+    /// What it was about.
+    pub key: Key,
+    /// The answer, or why there is none.
+    pub result: Result<Answer, String>,
+    /// Time from asking to the end, in seconds.
+    pub seconds: f64,
+}
+
+/// The language model of a run.
+pub struct Council {
+    model: Arc<dyn ChatModel>,
+    name: String,
+    prompts: Arc<Prompts>,
+    ledger: Arc<Ledger>,
+    prices: PriceTable,
+    is_required: bool,
+    player: Option<Arc<Player>>,
+    sender: mpsc::UnboundedSender<News>,
+    receiver: mpsc::UnboundedReceiver<News>,
+    grounds: Option<Arc<Grounds>>,
+    ordinals: BTreeMap<(String, String), u32>,
+    open: BTreeMap<u32, AbortHandle>,
+    asked: u32,
+    answered: u32,
+}
+
+/// What a recording is of: a run is replayed on the same data with the same seed and limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Hash of the training data.
+    pub data_hash: String,
+    /// The seed.
+    pub seed: Seed,
+    /// Trials of a run that counts them.
+    pub trials: Option<u32>,
+}
+
+impl Council {
+    /// Makes the caller from what was configured. `past` holds the journal of an earlier life of the run.
+    ///
+    /// # Errors
+    /// Of kind `Usage`: an address that makes no sense, wordings that fail their checks, a recording that cannot be read or
+    /// is of something else.
+    pub fn connect(
+        options: &LlmOptions,
+        budget: &Budget,
+        keys: &[Option<Secret>],
+        subject: &Subject,
+        clock: &Arc<dyn Clock>,
+        past: &[Event],
+        blobs: &Blobs,
+    ) -> Result<Self, RunError> {
+        let prompts = wordings(Some(options))?;
+        let caps = Caps {
+            tokens: Some(budget.tokens.unwrap_or(TOKENS_DEFAULT)),
+            usd: budget.usd,
+            ..Caps::default()
+        };
+        let ledger = Arc::new(Ledger::new(caps, options.prices.clone()));
+        let name = options
+            .setup
+            .endpoints
+            .first()
+            .map_or_else(|| "recording".to_owned(), |choice| choice.model.clone());
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let known = known(past, blobs);
+        for charge in charges(past) {
+            ledger.carry_over(charge);
+        }
+        let kept = |model: Box<dyn ChatModel>| Kept::new(model, known, sender.clone());
+        let mut player = None;
+        let model: Arc<dyn ChatModel> = if let Some(folder) = &options.replay {
+            let cassette = Cassette::open(folder).map_err(|error| unusable(&error))?;
+            same_subject(&cassette, subject, folder)?;
+            let played = Arc::new(Player::new(&cassette));
+            player = Some(Arc::clone(&played));
+            Arc::new(kept(Box::new(ledger.meter(played, &name))))
+        } else {
+            let patience =
+                Patience { total: budget.wall.unwrap_or(Duration::from_mins(10)), ..Patience::default() };
+            let patient = options.setup.connect(keys, patience, subject.seed, clock);
+            let patient = patient.map_err(|error| {
+                let wrapped = RunError::usage(error.to_string());
+                error.hint().map_or_else(|| wrapped.clone(), |hint| wrapped.clone().hint(hint))
+            })?;
+            let metered = ledger.meter(patient, &name);
+            match &options.record {
+                Some(folder) => {
+                    let tape = Tape::begin(folder, options.setup.redactor(keys))
+                        .map_err(|error| unusable(&error))?;
+                    let about = Entry::Decision { name: SUBJECT.into(), value: described(subject) };
+                    tape.write(&about).map_err(|error| unusable(&error))?;
+                    Arc::new(kept(Box::new(Recorder::new(metered, tape))))
+                }
+                None => Arc::new(kept(Box::new(metered))),
+            }
+        };
+        Ok(Self {
+            model,
+            name,
+            prompts: Arc::new(prompts),
+            ledger,
+            prices: options.prices.clone(),
+            is_required: options.is_required,
+            player,
+            sender,
+            receiver,
+            grounds: None,
+            ordinals: BTreeMap::new(),
+            open: BTreeMap::new(),
+            asked: 0,
+            answered: 0,
+        })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What replies are checked against from now on.
+    pub fn stand_on(&mut self, grounds: Grounds) {
+        self.grounds = Some(Arc::new(grounds));
+    }
+
+    /// Whether another question may be asked.
+    pub fn may_ask(&self) -> bool {
+        self.grounds.is_some() && self.asked < THOUGHTS_MAX
+    }
+
+    /// Questions that are not settled.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The call that asking this thought for a step would be.
+    pub fn call(&self, thought: &Thought, step: &str) -> ModelCall {
+        let place = (thought.template().to_owned(), step.to_owned());
+        ModelCall {
+            agent: thought.agent().into(),
+            template: thought.template().into(),
+            hash: self.prompts.hashes().get(thought.template()).cloned().unwrap_or_default(),
+            step: step.to_owned(),
+            ordinal: self.ordinals.get(&place).copied().unwrap_or(0),
+            turn: 0,
+        }
+    }
+
+    /// Has a thought answered. Its number is that of the conclusion that will come. Must be used inside the runtime.
+    pub fn ask(&mut self, thought: Thought, call: &ModelCall) -> u32 {
+        let number = self.asked;
+        self.asked += 1;
+        *self.ordinals.entry((call.template.clone(), call.step.clone())).or_insert(0) += 1;
+        let (model, prompts, sender) =
+            (Arc::clone(&self.model), Arc::clone(&self.prompts), self.sender.clone());
+        let purpose = Purpose { agent: thought.agent(), step: call.step.clone(), ordinal: call.ordinal };
+        let Some(grounds) = self.grounds.clone() else { return number };
+        let task = tokio::spawn(async move {
+            let mind = Mind { model: &*model, prompts: &prompts };
+            let result = thought.ask(&mind, &purpose, &grounds, &mut silent()).await;
+            // Nobody listens any more when the search is over.
+            let _ = sender.send(News::Concluded { thought: number, result });
+        });
+        self.open.insert(number, task.abort_handle());
+        number
+    }
+
+    /// What came back next. Cancel-safe; waits for ever when nothing is open.
+    pub async fn news(&mut self) -> News {
+        loop {
+            // This side holds a sender, so the channel never closes.
+            if let Some(news) = self.receiver.recv().await {
+                match &news {
+                    News::Concluded { thought, .. } => {
+                        self.open.remove(thought);
+                    }
+                    News::Called(called) => self.answered += u32::from(called.result.is_ok()),
+                }
+                return news;
+            }
+        }
+    }
+
+    /// Lets go of all open questions.
+    pub fn dismiss(&mut self) {
+        for task in std::mem::take(&mut self.open).into_values() {
+            task.abort();
+        }
+    }
+
+    /// The event of a call that ended, and what it cost.
+    pub fn entry(&self, called: &Called, answer: Option<ArtifactId>) -> Event {
+        let (model, usage) = match &called.result {
+            Ok(answer) => (answer.model.clone(), answer.usage),
+            Err(_) => (self.name.clone(), Usage::default()),
+        };
+        let usd = match called.result {
+            Ok(_) => self.prices.usd(&model, &usage).or_else(|| self.prices.usd(&self.name, &usage)),
+            Err(_) => Some(0.0),
+        };
+        Event::ModelAnswered {
+            call: call_of(&called.key),
+            answer,
+            error: called.result.as_ref().err().cloned(),
+            model,
+            usage,
+            usd,
+            seconds: called.seconds,
+        }
+    }
+
+    /// Whether a failure ends the run, and as what: a model that was required and cannot be had, a recording that does not
+    /// hold what is asked.
+    pub fn ends_run(&self, error: &MindError) -> Option<RunError> {
+        let MindError::Model(error) = error else { return None };
+        let wrapped = |kind| {
+            let wrapped = RunError::new(kind, format!("the language model cannot be used: {error}"));
+            error.hint().map_or_else(|| wrapped.clone(), |hint| wrapped.clone().hint(hint))
+        };
+        if matches!(error.kind, LlmErrorKind::Cassette(_)) {
+            return Some(wrapped(RunErrorKind::Failed));
+        }
+        let is_lost = self.is_required && self.answered == 0 && error.is_of_endpoint();
+        is_lost.then(|| wrapped(if error.is_auth() { RunErrorKind::Auth } else { RunErrorKind::Provider }))
+    }
+
+    /// What was spent so far.
+    pub fn bill(&self) -> Bill {
+        self.ledger.bill()
+    }
+
+    /// Recorded calls that nobody asked for, in words; empty without a recording.
+    pub fn unplayed(&self) -> Vec<String> {
+        let unplayed = self.player.iter().flat_map(|player| player.unplayed());
+        unplayed.map(|key| format!("{} for step {}", key.template, key.step)).collect()
+    }
+}
+
+/// What a failure is told as, with what to do.
+pub fn told(error: &MindError) -> String {
+    match error {
+        MindError::Model(error) => match error.hint() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        },
+        MindError::Prompt(error) => error.to_string(),
+    }
+}
+
+/// Whether a failure is only that the run's allowance is used up.
+pub fn is_cap(error: &MindError) -> bool {
+    matches!(error, MindError::Model(LlmError { kind: LlmErrorKind::Cap(_), .. }))
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> RunError {
+    RunError::usage(format!("the recording cannot be used: {error}"))
+        .hint("record anew with --record into a new folder")
+}
+
+fn described(subject: &Subject) -> Value {
+    json!({"data": subject.data_hash, "seed": subject.seed, "trials": subject.trials})
+}
+
+fn same_subject(cassette: &Cassette, subject: &Subject, folder: &Path) -> Result<(), RunError> {
+    let Some(recorded) = cassette.decisions(SUBJECT).next() else { return Ok(()) };
+    match ansatz_llm::first_difference(recorded, &described(subject), "run") {
+        None => Ok(()),
+        Some(difference) => {
+            Err(RunError::usage(format!("{} is a recording of another run: {difference}", folder.display()))
+                .hint("replay on the same data with the same --seed and --trials"))
+        }
+    }
+}
+
+fn call_of(key: &Key) -> ModelCall {
+    let Key { agent, template, hash, step, ordinal, turn } = key.clone();
+    ModelCall { agent, template, hash, step, ordinal, turn }
+}
+
+fn key_of(call: &ModelCall) -> Key {
+    let ModelCall { agent, template, hash, step, ordinal, turn } = call.clone();
+    Key { agent, template, hash, step, ordinal, turn }
+}
+
+/// Answers that an earlier life of the run got.
+fn known(past: &[Event], blobs: &Blobs) -> BTreeMap<Key, Answer> {
+    let answers = past.iter().filter_map(|event| match event {
+        Event::ModelAnswered { call, answer: Some(answer), .. } => {
+            let bytes = blobs.get(answer).ok()?;
+            Some((key_of(call), serde_json::from_slice(&bytes).ok()?))
+        }
+        _ => None,
+    });
+    answers.collect()
+}
+
+fn charges(past: &[Event]) -> impl Iterator<Item = Charge> {
+    past.iter().filter_map(|event| match event {
+        Event::ModelAnswered { call, model, usage, usd, seconds, error, .. } => Some(Charge {
+            key: key_of(call),
+            model: model.clone(),
+            usage: *usage,
+            usd: *usd,
+            took: Duration::try_from_secs_f64(*seconds).unwrap_or_default(),
+            error: error.clone(),
+        }),
+        _ => None,
+    })
+}
+
+impl Drop for Council {
+    fn drop(&mut self) {
+        self.dismiss();
+    }
+}
+
+/// The wordings of prompts: the user's own where there are some.
+///
+/// # Errors
+/// Of kind `Usage` when a template fails its checks.
+pub fn wordings(options: Option<&LlmOptions>) -> Result<Prompts, RunError> {
+    let prompts = match options.and_then(|options| options.prompts.as_ref()) {
+        Some(folder) => Prompts::with_overrides(folder),
+        None => Prompts::built_in(),
+    };
+    prompts.map_err(|error| RunError::usage(error.to_string()).hint(error.hint()))
+}
