@@ -20,7 +20,11 @@ pub fn evidence(
     best_code: &str,
 ) -> ReadEvidence {
     let mut ordered: Vec<&Verdict> = verdicts.iter().collect();
-    ordered.sort_by_key(|verdict| verdict.passed);
+    // Checks end in any order; a prompt must not depend on which.
+    ordered.sort_by_key(|verdict| {
+        (verdict.passed, verdict.stage as u8, verdict.subject.clone(), verdict.evidence.clone())
+    });
+    ordered.dedup();
     let checks = ordered.into_iter().take(CHECKS_MAX).map(|verdict| CheckView {
         name: format!("{:?}: {}", verdict.stage, verdict.subject),
         outcome: if verdict.passed { "passed" } else { "failed" }.into(),

@@ -158,6 +158,7 @@ pub struct ReadSources {
 
 impl Prompt for ReadSources {
     const NAME: &'static str = "planner/insights";
+    const MEASURED: &'static [&'static str] = &["sources"];
 }
 
 /// Something that should change what is done.
@@ -231,7 +232,7 @@ pub struct MakePlans {
 
 impl Prompt for MakePlans {
     const NAME: &'static str = "planner/plans";
-    const MEASURED: &'static [&'static str] = &["reference"];
+    const MEASURED: &'static [&'static str] = &["reference", "insights"];
 }
 
 /// What a branch is.

@@ -64,7 +64,7 @@ pub struct Rendered {
     pub system: String,
     /// Task, data and what is asked.
     pub user: String,
-    /// What went in, but for measured numbers and the nonce.
+    /// What went in, but for measured numbers, the nonce, and machine and budget.
     pub fields: Value,
 }
 
@@ -316,12 +316,17 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-/// A value without the fields that hold measured numbers, and without the nonce.
+/// Fields of the case that differ from machine to machine: a recording plays on all of them.
+const OF_THE_MACHINE: &[&str] = &["nonce", "budget"];
+
+/// A value without the fields that hold measured numbers, and without what differs from machine to machine.
 fn unmeasured(value: Value, measured: &[&str]) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept =
-                fields.into_iter().filter(|(name, _)| name != "nonce" && !measured.contains(&name.as_str()));
+            let kept = fields.into_iter().filter(|(name, _)| {
+                let name = name.as_str();
+                !OF_THE_MACHINE.contains(&name) && !measured.contains(&name)
+            });
             Value::Object(kept.map(|(name, value)| (name, unmeasured(value, measured))).collect())
         }
         Value::Array(items) => items.into_iter().map(|item| unmeasured(item, measured)).collect(),

@@ -45,7 +45,7 @@ pub struct ReadEvidence {
 
 impl Prompt for ReadEvidence {
     const NAME: &'static str = "verifier/evidence";
-    const MEASURED: &'static [&'static str] = &["detail"];
+    const MEASURED: &'static [&'static str] = &["detail", "text", "subject"];
 }
 
 /// How serious a concern is.
