@@ -64,9 +64,7 @@ fn note(column: &ColumnEvidence) -> String {
         _ => None,
     };
     let id = column.looks_like_id.then(|| "looks like an identifier".to_owned());
-    let order =
-        column.row_order.filter(|order| *order >= 0.6).map(|_| "the file is sorted by the target".to_owned());
-    filled.into_iter().chain(id).chain(order).collect::<Vec<_>>().join(", ")
+    filled.into_iter().chain(id).collect::<Vec<_>>().join(", ")
 }
 
 /// What an assessment comes to: lessons for whoever writes code, and suspicions for the user. It drops nothing: whether a column

@@ -130,7 +130,36 @@ impl Guard {
             let body = self.beginning(response).await;
             return Err(LlmErrorKind::Html(page_title(&body, &self.redactor).unwrap_or_default()));
         }
+        let is_whole = header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+        if self.streams && is_whole {
+            return self.in_one_piece(response).await;
+        }
         Ok(self.limited(response))
+    }
+
+    /// A whole reply where a stream was asked for, which some servers give: as a stream of one piece.
+    async fn in_one_piece(&self, response: Response) -> Result<Response, LlmErrorKind> {
+        let (mut limited, mut body) = (self.limited(response), Vec::new());
+        loop {
+            match limited.chunk().await {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Ok(None) => break,
+                Err(error) => {
+                    return Err(self
+                        .notes
+                        .failure()
+                        .unwrap_or_else(|| LlmErrorKind::Broken(self.words(&error))));
+                }
+            }
+        }
+        // On one line, as events are; what is no JSON goes on as it is and fails above with its beginning shown.
+        let whole: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+        let line =
+            whole.map_or_else(|_| String::from_utf8_lossy(&body).into_owned(), |whole| whole.to_string());
+        self.notes.is_done.store(true, Ordering::Relaxed);
+        let events = format!("data: {line}\n\ndata: [DONE]\n\n");
+        let stream = http::Response::builder().header("content-type", "text/event-stream").body(events);
+        Ok(stream.map_or_else(|_| Response::from(http::Response::new(Vec::<u8>::new())), Response::from))
     }
 
     async fn beginning(&self, mut response: Response) -> Vec<u8> {

@@ -116,6 +116,20 @@ async fn comments_unknown_events_and_missing_usage_do_no_harm() {
 }
 
 #[tokio::test]
+async fn a_whole_reply_to_a_request_for_a_stream_is_read() {
+    let whole = json!({
+        "model": "m-1",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "all\nof it"}}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+    });
+    let body = serde_json::to_string_pretty(&whole).unwrap();
+    let played = play(&ask(), move |_, _| reply(200, &["content-type: application/json"], &body)).await;
+    assert_eq!((played.outcome, played.heard), (Ok("all\nof it".into()), "all\nof it".into()));
+    let played = play(&ask(), |_, _| reply(200, &["content-type: application/json"], "{\"choi")).await;
+    assert!(matches!(played.outcome, Err(LlmErrorKind::Shape { .. })), "{:?}", played.outcome);
+}
+
+#[tokio::test]
 async fn a_key_in_a_prompt_does_not_leave() {
     let ask = Ask { messages: vec![Message::new(Role::User, format!("my key is {SECRET}"))], ..ask() };
     let played = play(&ask, |_, _| stream(&[word("ok"), stop()])).await;

@@ -8,8 +8,9 @@ use ansatz_core::profile::{ColumnKind, Notice, Profile};
 use ansatz_core::task::Problem;
 use ansatz_prompts::{Case, Level, Machine, Sight, digits};
 
-/// Rows that are shown.
+/// Rows that are shown, and cells of all of them: wide tables show fewer.
 const ROWS_SHOWN: usize = 6;
+const CELLS_SHOWN: usize = 120;
 /// Largest file of levels that is read for it, in bytes.
 const LEVELS_BYTES_MAX: u64 = 32 << 20;
 /// Columns whose absence is explained.
@@ -73,8 +74,9 @@ fn visible(prepared: &Prepared) -> Profile {
 /// Open rows spread over the file, cells in the order of the card's columns; empty when they cannot be read cheaply.
 fn sample(prepared: &Prepared, profile: &Profile, folder: &Folder) -> Vec<Vec<String>> {
     let open = prepared.setup.holdout.train();
-    let step = (open.len() / ROWS_SHOWN).max(1);
-    let rows: Vec<usize> = open.iter().copied().step_by(step).take(ROWS_SHOWN).collect();
+    let count = (CELLS_SHOWN / profile.columns.len().max(1)).clamp(2, ROWS_SHOWN);
+    let step = (open.len() / count).max(1);
+    let rows: Vec<usize> = open.iter().copied().step_by(step).take(count).collect();
     cells(prepared, profile, folder, &rows).unwrap_or_default()
 }
 
