@@ -7,7 +7,7 @@ use crate::progress::Watcher;
 use crate::signals;
 use ansatz_core::clock::Clock;
 use ansatz_engine::tune::{Nobody, Surroundings, TuneNews, TuneOptions, TuneResult};
-use ansatz_engine::{Keys, Options, Prediction, RunError, RunResult, Stop};
+use ansatz_engine::{Control, Keys, Options, Prediction, RunError, RunResult};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// # Errors
 /// When nothing usable comes out.
 pub fn run(options: Options, keys: Keys, clock: SystemClock, watcher: Watcher) -> Result<RunResult, Failure> {
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(Control::default());
     signals::listen(Arc::clone(&stop), watcher.announcer())?;
     Ok(ansatz_engine::run(options, keys, shared(clock), Box::new(watcher), stop)?)
 }
@@ -32,7 +32,7 @@ pub fn resume(
     clock: SystemClock,
     watcher: Watcher,
 ) -> Result<RunResult, Failure> {
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(Control::default());
     signals::listen(Arc::clone(&stop), watcher.announcer())?;
     Ok(ansatz_engine::resume(folder, home, keys, shared(clock), Box::new(watcher), stop)?)
 }
@@ -79,7 +79,7 @@ fn with_stop(
     news: &mut dyn FnMut(TuneNews),
     work: impl FnOnce(Surroundings<'_>) -> Result<TuneResult, RunError>,
 ) -> Result<TuneResult, Failure> {
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(Control::default());
     signals::listen(Arc::clone(&stop), Box::new(|text| console::write_error(&format!("{text}\n"))))?;
     Ok(work(Surroundings { clock: &clock, stop: &stop, news, oracle: &mut Nobody })?)
 }

@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::progress::Announce;
-use ansatz_engine::Stop;
+use ansatz_engine::Control;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const DROP_MAX: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn listen(stop: Arc<Stop>, announce: Announce) -> Result<(), Failure> {
+pub fn listen(stop: Arc<Control>, announce: Announce) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("listening for Ctrl-C: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let listener = move || {

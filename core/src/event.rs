@@ -8,6 +8,7 @@ use crate::candidate::Candidate;
 use crate::ids::{ArtifactId, CandidateId, RunId, StepId, TrialId};
 use crate::outcome::{DroppedColumn, RunResult};
 use crate::seed::Seed;
+use crate::steer::Steer;
 use crate::task::Task;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
@@ -281,6 +282,15 @@ pub enum Event {
     Ticked {
         /// The running total.
         spent: Spent,
+    },
+    /// The user steered the run.
+    Steered {
+        /// How.
+        steer: Steer,
+        /// Whether it can be done.
+        accepted: bool,
+        /// What becomes of it, or why it cannot be done.
+        outcome: String,
     },
     /// The user wants the best so far, now.
     CancelRequested,

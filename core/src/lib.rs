@@ -22,5 +22,6 @@ pub mod retry;
 pub mod secret;
 pub mod seed;
 pub mod status;
+pub mod steer;
 pub mod task;
 pub mod verdict;

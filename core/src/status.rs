@@ -52,6 +52,7 @@ pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
             | E::Checked { .. }
             | E::ModelAsked { .. }
             | E::ModelAnswered { .. }
+            | E::Steered { .. }
             | E::CancelRequested,
         ) => Ok(status),
         (
@@ -114,6 +115,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::Checked { .. } => "checked",
         Event::Warned { .. } => "warned",
         Event::Ticked { .. } => "ticked",
+        Event::Steered { .. } => "steered",
         Event::CancelRequested => "cancel_requested",
         Event::Finished { .. } => "finished",
     }

@@ -303,9 +303,9 @@ impl Board {
         scored
     }
 
-    /// The baseline, when it is on the board.
+    /// The baseline, when it is on the board: the latest, for it is trained again when a column was taken away.
     pub fn baseline(&self) -> Option<&Entry> {
-        self.entries.values().find(|entry| entry.candidate.origin == Origin::Baseline)
+        self.entries.values().rev().find(|entry| entry.candidate.origin == Origin::Baseline)
     }
 }
 

@@ -4,6 +4,7 @@
 //! models are trained for delivery. Nothing that is chosen here may depend on a sealed row.
 
 use crate::board::{Board, Entry};
+use crate::control::Control;
 use crate::error::RunError;
 use crate::functions::Check;
 use crate::pace::{Measured, Pace};
@@ -12,7 +13,6 @@ use crate::protocol::{Order, OrderKind, TaskBrief};
 use crate::record::Record;
 use crate::scoring::{Decision, Scoring};
 use crate::search::Job;
-use crate::stop::Stop;
 use crate::worker::TrialOutput;
 use ansatz_core::candidate::{Candidate, Origin};
 use ansatz_core::event::{Event, Fold};
@@ -115,7 +115,7 @@ pub struct Finalise<'a> {
     /// Rows of the test file, as numbers of the frame.
     pub test_rows: Vec<usize>,
     /// The user's stop.
-    pub stop: &'a Stop,
+    pub stop: &'a Control,
     /// Number of the next order.
     pub orders: u32,
     /// Checks that the submission must pass.

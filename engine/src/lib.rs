@@ -12,6 +12,7 @@
 mod board;
 mod bundle;
 mod cells;
+mod control;
 pub mod environment;
 mod error;
 mod finalise;
@@ -37,11 +38,11 @@ mod run;
 mod scoring;
 mod search;
 mod setup;
-mod stop;
 mod submission;
 pub mod tune;
 mod worker;
 
+pub use control::Control;
 pub use error::{RunError, RunErrorKind};
 pub use functions::FunctionFile;
 pub use observer::{Note, Observer, Silent};
@@ -49,6 +50,5 @@ pub use options::{GpuAsk, Keys, LlmOptions, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
 pub use ray::RayOptions;
 pub use run::{resume, run};
-pub use stop::Stop;
 
 pub use ansatz_core::outcome::RunResult;

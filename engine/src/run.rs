@@ -1,8 +1,9 @@
 //! A run from end to end: set-up, plan, search, finalise, result.
 
-use crate::board::{Board, Held, Rows, Scored, State};
+use crate::board::{Board, Entry, Held, Rows, Scored, State};
 use crate::bundle;
 use crate::cells;
+use crate::control::Control;
 use crate::environment::{self, Environment};
 use crate::error::{RunError, RunErrorKind};
 use crate::finalise::{Choice, Delivery, Finalise};
@@ -23,18 +24,19 @@ use crate::result::{self, Ending};
 use crate::scoring::Scoring;
 use crate::search::{self, Ideas, Job, Known, Progress, Search, SearchEnd, Searched};
 use crate::setup::{self, Prepared};
-use crate::stop::Stop;
 use crate::submission;
 use crate::worker::Worker;
 use ansatz_agents::playbook;
 use ansatz_core::bill::Quote;
 use ansatz_core::budget::Spent;
+use ansatz_core::candidate::Origin;
 use ansatz_core::clock::Clock;
 use ansatz_core::event::{Event, FailureKind};
 use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::RunResult;
 use ansatz_core::status::Status;
+use ansatz_core::steer::{Preference, Steer};
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Stage;
 use ansatz_journal::{Blobs, Journal};
@@ -70,7 +72,7 @@ pub fn run(
     keys: Keys,
     clock: Arc<dyn Clock>,
     observer: Box<dyn Observer>,
-    stop: Arc<Stop>,
+    stop: Arc<Control>,
 ) -> Result<RunResult, RunError> {
     // Before there is a folder: a file that cannot be used leaves nothing behind.
     let functions = Functions::read(&mut options)?;
@@ -100,7 +102,7 @@ pub fn resume(
     keys: Keys,
     clock: Arc<dyn Clock>,
     observer: Box<dyn Observer>,
-    stop: Arc<Stop>,
+    stop: Arc<Control>,
 ) -> Result<RunResult, RunError> {
     let folder = Folder::open(root)?;
     let (journal, replay) =
@@ -142,7 +144,7 @@ struct Life {
     keys: Keys,
     folder: Folder,
     record: Record,
-    stop: Arc<Stop>,
+    stop: Arc<Control>,
     history: Vec<(f64, f64)>,
     clock: Arc<dyn Clock>,
     functions: Functions,
@@ -241,7 +243,7 @@ impl Life {
     ) -> Result<RunResult, RunError> {
         let starting = Worker::launch(launcher, environment, &self.folder.data(), &self.folder.models())?;
         let memory = remember::Remembered::open(&self.options, &self.clock);
-        let prepared = if past.is_some() {
+        let mut prepared = if past.is_some() {
             setup::reload(&self.folder)?
         } else {
             let looks = |hash: &str| memory.looks(hash);
@@ -278,6 +280,7 @@ impl Life {
         let ideas = self.ideas(&prepared, cases, &memory, past.as_deref().unwrap_or_default())?;
         let progress =
             past.as_deref().map(|past| restore(past, &mut board, &self.record)).unwrap_or_default();
+        prepared.take_away(&progress.steered.columns);
 
         self.record.note(&Note::Phase("starting the worker"));
         let jobs = self.options.jobs.max(1);
@@ -310,6 +313,9 @@ impl Life {
             )
             .await?;
         let plan = searched.plan.clone();
+        prepared.take_away(&searched.steered.columns);
+        let pace =
+            Pace { wall_s: pace.wall_s.map(|wall| (wall + searched.steered.seconds).max(1.0)), ..pace };
         self.history.clone_from(&searched.history);
         self.record.note(&Note::Phase("finalising"));
         pool.resume();
@@ -338,6 +344,7 @@ impl Life {
             environment,
             &memory,
             &self.options,
+            searched.steered.is_single,
         )
         .await?;
         let finished = with_complaints(finished, &mut finalise, &self.folder)?;
@@ -538,10 +545,12 @@ impl Life {
             board,
             record: &mut self.record,
             scoring,
-            pace,
+            pace: Pace { wall_s: pace.wall_s.map(|wall| (wall + progress.steered.seconds).max(1.0)), ..pace },
             trials_max: self.options.budget.trials,
             seed: self.options.seed,
             drop: prepared.setup.leaks.clone(),
+            columns: prepared.table.columns.iter().map(|column| column.name.clone()).collect(),
+            steered: progress.steered.clone(),
             rows_permille: permille,
             test_rows: test_rows(prepared),
             warm,
@@ -556,7 +565,8 @@ impl Life {
             // The seal was opened in an earlier life: nothing may be searched any more.
             let end = SearchEnd::BudgetUsed;
             let (lost, history) = (BTreeMap::new(), Vec::new());
-            return Ok((Searched { lost, end, history, plan: plan.clone(), ideas: None }, measured));
+            let steered = progress.steered;
+            return Ok((Searched { lost, end, history, plan: plan.clone(), steered, ideas: None }, measured));
         }
         let searched = search::search(&mut search, pool, progress).await?;
         let measured = search.measured;
@@ -615,6 +625,7 @@ async fn finish(
     environment: &Environment,
     memory: &remember::Remembered,
     options: &Options,
+    is_single: bool,
 ) -> Result<Finished, RunError> {
     let mut finished = Finished { choice: None, judged: Outcome::default(), delivery: None, cut: Vec::new() };
     let step_of =
@@ -625,7 +636,7 @@ async fn finish(
     if let Some(step) = &ensemble {
         finalise.record.write(Event::StepStarted { step: step.clone() })?;
     }
-    finished.choice = finalise.choose(ensemble.is_some())?;
+    finished.choice = finalise.choose(ensemble.is_some() && !is_single)?;
     if let Some(step) = ensemble {
         finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
     }
@@ -749,6 +760,34 @@ fn complaints_about(finalise: &mut Finalise<'_>, csv: &str) -> Result<Vec<(StepI
     Ok(complaints)
 }
 
+/// Takes up steering of an earlier life of the run; gives the candidates that it closed.
+fn restore_steering(steer: &Steer, board: &mut Board, progress: &mut Progress) -> Vec<CandidateId> {
+    let steered = &mut progress.steered;
+    let is_closed = |entry: &Entry| match steer {
+        Steer::DropColumn { .. } => true,
+        Steer::Without { solution } => entry.candidate.solution.name() == solution,
+        Steer::Prefer { preference: Preference::Readable } => {
+            entry.candidate.origin != Origin::Baseline && entry.candidate.solution.name() != "linear"
+        }
+        _ => false,
+    };
+    let closed: Vec<CandidateId> =
+        board.entries.values().filter(|entry| is_closed(entry)).map(|entry| entry.candidate.id).collect();
+    for id in &closed {
+        board.close(*id, State::Dropped(steer.to_string()));
+    }
+    match steer {
+        Steer::DropColumn { column } => steered.columns.push(column.clone()),
+        Steer::Without { solution } => {
+            steered.without.insert(solution.clone());
+        }
+        Steer::Prefer { .. } => steered.is_single = true,
+        Steer::Time { seconds } => steered.seconds += seconds,
+        Steer::Submit => {}
+    }
+    closed
+}
+
 /// Puts back on the board what the journal knows.
 fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
     let mut progress = Progress::default();
@@ -789,6 +828,10 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
             }
             Event::CandidateScored { candidate, score, stage, .. } => {
                 scored.push((*candidate, *score, *stage));
+            }
+            Event::Steered { steer, accepted: true, .. } => {
+                let closed = restore_steering(steer, board, &mut progress);
+                scored.retain(|(candidate, ..)| !closed.contains(candidate));
             }
             _ => {}
         }

@@ -95,6 +95,18 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Takes columns away from solutions that the user does not want any more.
+    pub fn take_away(&mut self, columns: &[String]) {
+        for column in columns {
+            if self.setup.leaks.contains(column) {
+                continue;
+            }
+            self.setup.leaks.push(column.clone());
+            let (reason, evidence) = ("unwanted".to_owned(), "you asked to leave it out".to_owned());
+            self.setup.dropped.push(DroppedColumn { column: column.clone(), reason, evidence });
+        }
+    }
+
     /// What splits may depend on.
     pub fn split_input(&self) -> SplitInput<'_> {
         split_input(self.setup.task(), &self.truth, self.times.as_ref(), self.groups.as_ref())

@@ -191,7 +191,8 @@ impl Live {
             | Event::Warned { .. }
             | Event::Profiled { .. }
             | Event::ModelAsked { .. }
-            | Event::ModelAnswered { .. } => {}
+            | Event::ModelAnswered { .. }
+            | Event::Steered { .. } => {}
             Event::Ticked { spent } => self.spent = spent.clone(),
             Event::CancelRequested => self.cancelled = true,
             Event::Finished { result } => {

@@ -105,6 +105,7 @@ impl Folding {
             | Event::ModelAnswered { .. }
             | Event::Warned { .. }
             | Event::Ticked { .. }
+            | Event::Steered { .. }
             | Event::CancelRequested => {}
         }
     }

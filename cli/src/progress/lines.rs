@@ -77,6 +77,9 @@ pub fn lines(event: &Event, before: &Live, detail: Detail) -> Vec<Line> {
         Event::Warned { message: text } => {
             vec![Line::new(Style::Yellow, format!("warning: {}", message(text)))]
         }
+        Event::Steered { steer, outcome, .. } => {
+            vec![Line::plain(format!("{}: {}", message(&steer.to_string()), message(outcome)))]
+        }
         Event::CandidateScored { candidate, score, .. } => first_score(*candidate, *score, before, detail),
         Event::IncumbentChanged { candidate, score, .. }
             if detail > Detail::BesideBlock && before.incumbent.is_some() =>

@@ -8,11 +8,13 @@ mod ideas;
 mod next;
 mod refining;
 mod returned;
+mod steering;
 mod steps;
 
 pub use ideas::{Ideas, Known};
 
 use crate::board::{Board, State};
+use crate::control::Control;
 use crate::error::RunError;
 use crate::observer::Note;
 use crate::pace::{Measured, Pace};
@@ -20,7 +22,6 @@ use crate::pool::Pool;
 use crate::record::Record;
 use crate::remember::WarmStart;
 use crate::scoring::Scoring;
-use crate::stop::Stop;
 use ansatz_agents::playbook::{self, Proposal};
 use ansatz_agents::search::Searcher;
 use ansatz_core::event::Fold;
@@ -83,6 +84,10 @@ pub struct Search<'a> {
     pub seed: Seed,
     /// Columns that solutions do not get.
     pub drop: Vec<String>,
+    /// All columns that solutions could get.
+    pub columns: BTreeSet<String>,
+    /// What the user wanted otherwise, in this life of the run and in earlier ones.
+    pub steered: Steered,
     /// Share of the training rows that trials use, in thousandths.
     pub rows_permille: u32,
     /// Rows of the test file; predicted by the baseline so that there is a submission early.
@@ -92,7 +97,7 @@ pub struct Search<'a> {
     /// Measured times.
     pub measured: Measured,
     /// The user's stop.
-    pub stop: &'a Stop,
+    pub stop: &'a Control,
     /// Called when the baseline is in: writes an early submission.
     pub early: &'a mut dyn FnMut(&Board, &mut Record) -> Result<(), RunError>,
     /// Called when the plan changed: journals and writes it.
@@ -101,6 +106,19 @@ pub struct Search<'a> {
     pub ideas: Option<Ideas>,
     /// Makes a new worker when one was lost.
     pub new_worker: &'a mut dyn FnMut() -> Result<std::sync::Arc<crate::worker::Worker>, RunError>,
+}
+
+/// What the user's steering came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Steered {
+    /// Columns that were taken away.
+    pub columns: Vec<String>,
+    /// Solutions that are left out.
+    pub without: BTreeSet<String>,
+    /// Whether a single model is to be delivered.
+    pub is_single: bool,
+    /// Seconds that were added.
+    pub seconds: f64,
 }
 
 /// How the search ended.
@@ -128,6 +146,8 @@ struct Dispatcher<'a, 'b> {
     queue: VecDeque<(CandidateId, Fold)>,
     in_flight: BTreeMap<TrialId, (CandidateId, Fold)>,
     ideas: Option<Ideas>,
+    /// Candidates that are trained again under other conditions.
+    again: VecDeque<(StepId, Proposal)>,
     /// Sources of generated solutions by name.
     sources: BTreeMap<String, String>,
     /// Revisions that wait for their check, by name.
@@ -163,6 +183,8 @@ pub struct Searched {
     pub history: Vec<(f64, f64)>,
     /// The plan as it was in the end.
     pub plan: Plan,
+    /// What the user's steering came to.
+    pub steered: Steered,
     /// The language model and its ideas.
     pub ideas: Option<Ideas>,
 }
@@ -176,6 +198,8 @@ pub struct Progress {
     pub next_trial: u32,
     /// Scores on single folds, at the best stage.
     pub fold_scores: BTreeMap<(CandidateId, Fold), f64>,
+    /// What the user wanted otherwise.
+    pub steered: Steered,
 }
 
 /// Searches until the budget, the space or the user's patience ends.
@@ -190,8 +214,10 @@ pub async fn search(
     let states = search.plan.steps().iter().map(|step| (step.id.clone(), StepState::Waiting)).collect();
     let search_started_s = search.record.elapsed_s();
     let ideas = search.ideas.take();
+    let refused = search.steered.without.clone();
     let mut dispatcher = Dispatcher {
         ideas,
+        again: VecDeque::new(),
         sources: BTreeMap::new(),
         revisions_due: BTreeMap::new(),
         s: search,
@@ -204,7 +230,7 @@ pub async fn search(
         checks_due: BTreeMap::new(),
         checks_running: BTreeSet::new(),
         spaces_asked: BTreeSet::new(),
-        refused: BTreeSet::new(),
+        refused,
         questions: 0,
         fold_scores: progress.fold_scores,
         search_gains: BTreeMap::new(),
@@ -230,7 +256,8 @@ pub async fn search(
     if let Some(ideas) = &mut ideas {
         ideas.council.dismiss();
     }
-    Ok(Searched { lost, end, history, plan: search.plan.clone(), ideas })
+    let (plan, steered) = (search.plan.clone(), search.steered.clone());
+    Ok(Searched { lost, end, history, plan, steered, ideas })
 }
 
 impl Dispatcher<'_, '_> {
@@ -260,6 +287,7 @@ impl Dispatcher<'_, '_> {
                 _ = tick.tick() => self.s.record.tick()?,
                 () = tokio::time::sleep(until_end), if self.end.is_none() => {}
                 () = stop.wished(), if self.end.is_none() => self.finish_early(SearchEnd::Stopped),
+                () = stop.steered(), if self.end.is_none() => self.heed()?,
             }
             self.hear_of_the_cluster()?;
             if self.end.is_none() && self.seconds_left().is_some_and(|left| left <= 0.0) {

@@ -200,6 +200,10 @@ impl Dispatcher<'_, '_> {
 
     /// Finds a new candidate or further folds to queue; false when there is none.
     pub(super) fn find_work(&mut self) -> Result<bool, RunError> {
+        if let Some((step, proposal)) = self.again.pop_front() {
+            self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
+            return Ok(true);
+        }
         if let Some((step, proposal)) = self.next_proposal() {
             self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
             return Ok(true);

@@ -6,8 +6,8 @@ use super::noise;
 use super::result::{Best, Comparison, TuneEnd, TuneResult, TuneTrial};
 use super::{Oracle, RESULT, Surroundings, TRIALS_DEFAULT, TuneNews, TuneOptions};
 use crate::cells::write_durably;
+use crate::control::Control;
 use crate::error::RunError;
-use crate::stop::Stop;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
 use ansatz_report::{StudyLine, StudySheet, study_page};
@@ -52,7 +52,7 @@ pub struct Driver<'a> {
     template: Template,
     names: Vec<String>,
     clock: &'a dyn Clock,
-    stop: &'a Stop,
+    stop: &'a Control,
     news: &'a mut dyn FnMut(TuneNews),
     oracle: &'a mut dyn Oracle,
     study: Study,

@@ -16,8 +16,8 @@ pub use command::written;
 pub use diary::FILE_NAME;
 pub use result::{Best, Comparison, TuneEnd, TuneResult, TuneTrial};
 
+use crate::control::Control;
 use crate::error::RunError;
-use crate::stop::Stop;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
 use ansatz_core::seed::Seed;
@@ -116,7 +116,7 @@ pub struct Surroundings<'a> {
     /// The time.
     pub clock: &'a dyn Clock,
     /// The user's wish to stop.
-    pub stop: &'a Stop,
+    pub stop: &'a Control,
     /// Hears what happens.
     pub news: &'a mut dyn FnMut(TuneNews),
     /// Answers questions.
