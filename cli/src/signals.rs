@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Longest time that dropping everything may take before the process simply ends; its cells end with it.
 const DROP_MAX: Duration = Duration::from_secs(3);
 
+/// Signals after which a process ends that only passes them on.
+const SIGNALS_MAX: u32 = 3;
+
 /// Listens for signals in a thread of its own until the process ends.
 ///
 /// # Errors
@@ -29,6 +32,26 @@ pub fn listen(stop: Arc<Control>, announce: Announce) -> Result<(), Failure> {
             tokio::select! {
                 () = tokio::time::sleep(DROP_MAX) => {}
                 () = signals.next() => {}
+            }
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        });
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(listener).map(drop).map_err(failed)
+}
+
+/// Calls `heard` at every signal, until the third of them ends the process.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn hear(heard: Box<dyn Fn() + Send>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("listening for Ctrl-C: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let listener = move || {
+        runtime.block_on(async move {
+            let Ok(mut signals) = Signals::new() else { return };
+            for _ in 0..SIGNALS_MAX {
+                signals.next().await;
+                heard();
             }
             std::process::exit(i32::from(Exit::Interrupted as u8));
         });

@@ -7,6 +7,7 @@ use ansatz_core::budget::Budget;
 use ansatz_core::ids::RunId;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
+use ansatz_core::steer::Steer;
 use ansatz_llm::Setup;
 use ansatz_sandbox::{BackendChoice, LauncherOptions, Level};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct Options {
     /// A cluster for what trains.
     #[serde(default)]
     pub ray: Option<RayOptions>,
+    /// What is wanted otherwise from the start: columns and solutions that are left out, and the like.
+    #[serde(default)]
+    pub steer: Vec<Steer>,
     /// The language model; `None` leaves all decisions to the playbook.
     #[serde(default)]
     pub llm: Option<LlmOptions>,

@@ -11,6 +11,7 @@ use ansatz_core::clock::Clock;
 use ansatz_memory::{
     Appended, Experience, Lesson, Look, Memory, MetaFeatures, Snapshot, TaskFacts, TrialFact,
 };
+use ansatz_memory::{Card, Observation};
 use ansatz_prompts::planner::Source;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub use ansatz_memory::WarmStart;
 const WARM_STARTS_MAX: usize = 4;
 /// Scored configurations that are remembered of one run, best first.
 const TRIALS_MAX: usize = 50;
+/// Cards that a language model is shown.
+const CARDS_MAX: usize = 6;
 /// Lessons that a language model is told, the latest ones.
 const LESSONS_TOLD: usize = 6;
 
@@ -135,6 +138,14 @@ impl Remembered {
             Err(error) => record.warn(format!("this run could not be remembered: {error}")),
         }
     }
+}
+
+/// Cards that fit a task: names and texts.
+pub fn cards(prepared: &Prepared) -> Vec<(String, String)> {
+    let (task, profile) = (prepared.setup.task(), &prepared.setup.profile);
+    let seen = Observation { task, profile, words: &task.request };
+    let found = ansatz_memory::fitting(&Card::all(), &seen, CARDS_MAX);
+    found.into_iter().map(|found| (found.card.name.clone(), found.card.shown())).collect()
 }
 
 fn experience(

@@ -278,8 +278,13 @@ impl Life {
             return self.show_plan(&prepared, &plan, launcher, setup_s, quote);
         }
         let ideas = self.ideas(&prepared, cases, &memory, past.as_deref().unwrap_or_default())?;
-        let progress =
-            past.as_deref().map(|past| restore(past, &mut board, &self.record)).unwrap_or_default();
+        let mut progress = Progress::default();
+        for steer in &self.options.steer {
+            restore_steering(steer, &mut board, &mut progress);
+        }
+        if let Some(past) = past.as_deref() {
+            restore(past, &mut board, &self.record, &mut progress);
+        }
         prepared.take_away(&progress.steered.columns);
 
         self.record.note(&Note::Phase("starting the worker"));
@@ -399,9 +404,9 @@ impl Life {
         let council = Council::connect(llm, budget, &self.keys.llm, &subject, &self.clock, past, blobs)?;
         let known = Known {
             evidence: prepared.setup.evidence.clone(),
-            cards: Vec::new(),
+            cards: remember::cards(prepared),
             sources: memory.sources(prepared),
-            demands: Vec::new(),
+            demands: demands(prepared.setup.task()),
         };
         Ok(Some(Ideas::new(council, cases, known)))
     }
@@ -572,6 +577,15 @@ impl Life {
         let measured = search.measured;
         Ok((searched, measured))
     }
+}
+
+/// What the user demands beyond a good score, in words.
+fn demands(task: &Task) -> Vec<String> {
+    let wishes = &task.constraints;
+    let latency = wishes.latency_ms_max.map(|limit| format!("at most {limit} ms for one prediction"));
+    let size = wishes.model_bytes_max.map(|limit| format!("a model of at most {limit} bytes"));
+    let readable = wishes.interpretable.then(|| "a model that a person can read".to_owned());
+    latency.into_iter().chain(size).chain(readable).collect()
 }
 
 fn test_rows(prepared: &Prepared) -> Vec<usize> {
@@ -789,8 +803,7 @@ fn restore_steering(steer: &Steer, board: &mut Board, progress: &mut Progress) -
 }
 
 /// Puts back on the board what the journal knows.
-fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
-    let mut progress = Progress::default();
+fn restore(past: &[Event], board: &mut Board, record: &Record, progress: &mut Progress) {
     let mut scored: Vec<(CandidateId, f64, u32)> = Vec::new();
     for event in past {
         match event {
@@ -830,7 +843,7 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
                 scored.push((*candidate, *score, *stage));
             }
             Event::Steered { steer, accepted: true, .. } => {
-                let closed = restore_steering(steer, board, &mut progress);
+                let closed = restore_steering(steer, board, progress);
                 scored.retain(|(candidate, ..)| !closed.contains(candidate));
             }
             _ => {}
@@ -852,5 +865,4 @@ fn restore(past: &[Event], board: &mut Board, record: &Record) -> Progress {
             }
         }
     }
-    progress
 }

@@ -6,6 +6,7 @@
 //!
 //! Invariant: an index that can be lost: journals hold the truth. The store's own types never leave this crate.
 
+mod cards;
 mod experience;
 mod folder;
 mod inbox;
@@ -18,6 +19,7 @@ mod snapshot;
 mod store;
 mod warm;
 
+pub use cards::{Card, CardError, CardKind, Cost, Found, Observation, Rules, fitting};
 pub use experience::{Experience, Lesson, Record, TaskFacts, TrialFact};
 pub use looks::Look;
 pub use memory::{Appended, Memory, MemoryError, MemoryErrorKind};

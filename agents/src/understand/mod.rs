@@ -201,5 +201,18 @@ fn canonical(value: &str) -> String {
     }
 }
 
+/// The metric that a few words ask for, by its name in the catalogue; `None` when they name none.
+pub fn metric_in(words: &str) -> Option<String> {
+    let named = metric_words::named(words.trim()).map(str::to_owned);
+    named
+        .or_else(|| metric_words::asked_for(&Words::read(words, "")).map(|mention| mention.metric.to_owned()))
+}
+
+/// The time that a few words set, in seconds; `None` when they set none.
+pub fn seconds_in(words: &str) -> Option<f64> {
+    let said = wishes::budget(&Words::read(words, ""));
+    said.seconds.or(said.minutes.map(|minutes| minutes * 60.0))
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! The subcommands: parsing what was typed, and handing it to the file that knows.
 
+mod chat;
 mod compare;
 mod completions;
 mod config;
 mod doctor;
+mod maker;
 mod memory;
 mod predict;
 mod prompts;
@@ -11,6 +13,7 @@ pub mod ray;
 mod resume;
 mod run;
 mod runs;
+mod serve;
 mod tune;
 mod verify;
 mod why;
@@ -61,6 +64,10 @@ struct Global {
 enum Command {
     /// Train, judge and deliver a model for a table
     Run(Box<run::RunArgs>),
+    /// Work on a task in conversation: plan, approve, watch, steer, ask why
+    Chat(chat::ChatArgs),
+    /// Take tasks over HTTP
+    Serve(serve::ServeArgs),
     /// Take up a run that was interrupted
     Resume(resume::ResumeArgs),
     /// List the runs that there are
@@ -165,6 +172,12 @@ impl Session {
         Watcher::new(&self.surroundings, self.verbosity, is_stream, Arc::new(self.clock))
     }
 
+    /// A watcher that writes lines, whatever the terminal can do: for those who type meanwhile.
+    fn line_watcher(&self) -> Watcher {
+        let surroundings = Surroundings { error_is_terminal: false, ..self.surroundings.clone() };
+        Watcher::new(&surroundings, self.verbosity, false, Arc::new(self.clock))
+    }
+
     /// Shows a line about first-run set-up.
     fn note_set_up(&self, line: &str) {
         if let Some(line) = crate::progress::set_up_line(line) {
@@ -217,6 +230,8 @@ pub fn execute(cli: Cli, surroundings: Surroundings) -> Result<Exit, Failure> {
     let session = Session::new(cli.global, surroundings)?;
     match cli.command {
         Command::Run(args) => run::execute(&args, &session),
+        Command::Chat(args) => chat::execute(args, session),
+        Command::Serve(args) => serve::execute(args, session),
         Command::Resume(args) => resume::execute(&args, &session),
         Command::Runs(args) => runs::execute(&args, &session),
         Command::Predict(args) => predict::execute(&args, &session),

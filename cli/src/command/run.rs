@@ -217,7 +217,10 @@ fn show_plan(folder: &Path, wall: Option<Duration>, session: &Session) -> Result
 }
 
 /// Looks whether what was named is there at all, before anything is set up for it.
-fn look_at_inputs(options: &Options) -> Result<(), Failure> {
+///
+/// # Errors
+/// Something is not there, or empty.
+pub fn look_at_inputs(options: &Options) -> Result<(), Failure> {
     let advice = "give a CSV, TSV or Parquet file, or a folder with train.csv";
     match options.data.metadata() {
         Err(error) => return Err(missing(&options.data, &error).hint(advice)),
@@ -283,6 +286,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         dry_run: args.dry_run,
         gpus: args.gpus,
         ray: args.ray.resolve(args.sandbox == SandboxChoice::Ray, args.gpus, session)?,
+        steer: Vec::new(),
         llm: llm::resolve(&args.llm, &session.surroundings, config)?,
     })
 }

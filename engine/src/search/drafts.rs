@@ -84,7 +84,7 @@ impl Dispatcher<'_, '_> {
             idea,
             seconds: self.fit_seconds() as u32,
             threads: 1,
-            cards: &[],
+            cards: &ideas.known.cards,
             best: best.as_ref().map(|(code, score)| (code.as_str(), score.clone())),
             lessons: &lessons,
         };

@@ -83,7 +83,7 @@ pub struct Ideas {
     /// The model.
     pub council: Council,
     pub(super) cases: Cases,
-    known: Known,
+    pub(super) known: Known,
     about: BTreeMap<u32, About>,
     /// Conclusions that wait for their moment, by number of the question.
     concluded: BTreeMap<u32, Result<Conclusion, MindError>>,
