@@ -203,6 +203,7 @@ fn why(subject: &str, folder: &Path) -> String {
                 .collect();
             told.join("\n")
         }
+        Err(error) if error.examples.is_empty() => format!("nothing is known about {subject} yet"),
         Err(error) => format!("{error}; {}", error.hint()),
     }
 }

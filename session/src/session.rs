@@ -373,7 +373,13 @@ impl Session {
         let live = ansatz_report::Live::after(&events);
         // A rehearsal leaves nothing behind.
         let _ = std::fs::remove_dir_all(&folder);
-        let steps = live.steps.iter().map(|(step, _)| step.to_string()).collect();
+        let is_left_out = |step: &str| {
+            self.wishes.steer.iter().any(|steer| match steer {
+                Steer::Without { solution } => step.split_once(':').is_some_and(|(_, name)| name == solution),
+                _ => false,
+            })
+        };
+        let steps = live.steps.iter().map(|(step, _)| step.to_string()).filter(|step| !is_left_out(step)).collect();
         Ok((run?, live.task, steps))
     }
 

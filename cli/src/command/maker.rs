@@ -2,7 +2,7 @@
 //! configuration, defaults and checks.
 
 use super::run::{self, RunArgs};
-use super::{Session, ray};
+use super::{Global, Session, ray};
 use crate::exit::Failure;
 use crate::folders::{self, Run};
 use crate::llm;
@@ -18,6 +18,9 @@ use std::sync::Arc;
 #[derive(Parser)]
 #[command(name = "run", no_binary_name = true, disable_help_flag = true)]
 struct Alone {
+    /// Some flags of `run` do not go together with these.
+    #[command(flatten)]
+    _global: Global,
     #[command(flatten)]
     args: RunArgs,
 }

@@ -174,7 +174,8 @@ impl Session {
 
     /// A watcher that writes lines, whatever the terminal can do: for those who type meanwhile.
     fn line_watcher(&self) -> Watcher {
-        let surroundings = Surroundings { error_is_terminal: false, ..self.surroundings.clone() };
+        let mut surroundings = self.surroundings.clone();
+        surroundings.error_is_terminal = false;
         Watcher::new(&surroundings, self.verbosity, false, Arc::new(self.clock))
     }
 

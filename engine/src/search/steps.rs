@@ -51,6 +51,10 @@ impl Dispatcher<'_, '_> {
             self.skip_step(&step.id, "a step that it needs was lost")?;
             return Ok(true);
         }
+        if playbook::solution_of(step).is_some_and(|solution| self.s.steered.without.contains(&solution)) {
+            self.skip_step(&step.id, "you left it out")?;
+            return Ok(true);
+        }
         self.s.record.write(Event::StepStarted { step: step.id.clone() })?;
         self.set(&step.id, StepState::Running);
         match step.kind {
