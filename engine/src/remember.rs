@@ -1,12 +1,12 @@
 //! What earlier runs taught, and what this one teaches. No run fails or waits because of memory.
 
-use crate::board::Board;
+use crate::board::{Board, Entry};
 use crate::error::RunError;
 use crate::options::Options;
 use crate::record::Record;
 use crate::scoring::Scoring;
 use crate::setup::Prepared;
-use ansatz_core::candidate::Solution;
+use ansatz_core::candidate::{Origin, Solution};
 use ansatz_core::clock::Clock;
 use ansatz_memory::{
     Appended, Experience, Lesson, Look, Memory, MetaFeatures, Snapshot, TaskFacts, TrialFact,
@@ -21,6 +21,8 @@ pub use ansatz_memory::WarmStart;
 const WARM_STARTS_MAX: usize = 4;
 /// Scored configurations that are remembered of one run, best first.
 const TRIALS_MAX: usize = 50;
+/// Probability above which something is claimed; one comparison's share of what is missing is as small as there are many.
+const CLAIM_GATE: f64 = 0.95;
 /// Cards that a language model is shown.
 const CARDS_MAX: usize = 6;
 /// Lessons that a language model is told, the latest ones.
@@ -129,7 +131,8 @@ impl Remembered {
     ) -> Result<(), RunError> {
         let Some(memory) = &self.memory else { return Ok(()) };
         let experience = experience(options, prepared, board, scoring, at);
-        let records = vec![ansatz_memory::Record::Experience(Box::new(experience))];
+        let mut records = vec![ansatz_memory::Record::Experience(Box::new(experience))];
+        records.extend(lessons(options, board, scoring, at).into_iter().map(ansatz_memory::Record::Lesson));
         match memory.append(&options.run, records) {
             Ok(Appended::Stored { notices }) => {
                 notices.into_iter().try_for_each(|notice| record.warn(notice))
@@ -138,6 +141,41 @@ impl Remembered {
             Err(error) => record.warn(format!("this run could not be remembered: {error}")),
         }
     }
+}
+
+/// Which solution beat which, as far as that is more than chance: each claim needs P(better) above the gate, corrected for the
+/// number of comparisons.
+fn lessons(options: &Options, board: &Board, scoring: &Scoring, at: u64) -> Vec<Lesson> {
+    let mut best: Vec<&Entry> = Vec::new();
+    for entry in board.ranking(scoring.direction()) {
+        let name = entry.candidate.solution.name();
+        let is_known = best.iter().any(|known| known.candidate.solution.name() == name);
+        if !is_known && entry.oof.is_some() && entry.candidate.origin != Origin::Baseline {
+            best.push(entry);
+        }
+    }
+    let Some((first, others)) = best.split_first() else { return Vec::new() };
+    let gate = 1.0 - (1.0 - CLAIM_GATE) / others.len().max(1) as f64;
+    let lesson = |other: &&Entry| {
+        let (winner, loser) = (first.oof.as_ref()?, other.oof.as_ref()?);
+        let p_better = scoring.p_better(board.open_truth(), winner, loser);
+        let (won, lost) = (first.score()?.score, other.score()?.score);
+        (p_better > gate).then(|| {
+            let names = (first.candidate.solution.name(), other.candidate.solution.name());
+            let kind = match first.candidate.solution {
+                Solution::Builtin(_) => "",
+                Solution::Source { .. } => " (written by a language model)",
+            };
+            Lesson {
+                id: format!("{}-over-{}", names.0, names.1),
+                run: options.run.clone(),
+                at,
+                text: format!("{}{kind} beat {} on {}", names.0, names.1, options.data.display()),
+                evidence: format!("{won:.5} against {lost:.5} by cross-validation, P(better) {p_better:.3}"),
+            }
+        })
+    };
+    others.iter().filter_map(lesson).collect()
 }
 
 /// Cards that fit a task: names and texts.

@@ -114,8 +114,8 @@ pub struct Cost {
 #[serde(deny_unknown_fields)]
 struct Parameter {
     name: String,
-    low: Option<f64>,
-    high: Option<f64>,
+    low: Option<toml::Value>,
+    high: Option<toml::Value>,
     #[serde(default)]
     log: bool,
     #[serde(default)]
@@ -143,7 +143,7 @@ pub struct Card {
     /// All of these must hold.
     #[serde(default)]
     pub when: Rules,
-    /// None of these may hold; an empty list forbids nothing.
+    /// Where all of these hold, the card is out of place.
     pub avoid: Option<Rules>,
     /// What one fit takes.
     pub cost: Option<Cost>,
@@ -200,10 +200,19 @@ impl Card {
     /// The space that the card suggests, by parameter.
     pub fn space(&self) -> BTreeMap<String, Dimension> {
         let dimension = |parameter: &Parameter| {
-            let dimension = match (parameter.low, parameter.high) {
+            let dimension = match (&parameter.low, &parameter.high) {
+                (Some(toml::Value::Integer(low)), Some(toml::Value::Integer(high))) => {
+                    let default = middle(*low as f64, *high as f64, parameter.log).round() as i64;
+                    Dimension::Int { low: *low, high: *high, log: parameter.log, default }
+                }
                 (Some(low), Some(high)) => {
-                    let middle = if parameter.log { (low * high).sqrt() } else { f64::midpoint(low, high) };
-                    Dimension::Float { low, high, log: parameter.log, default: middle }
+                    let (low, high) = (number(low)?, number(high)?);
+                    Dimension::Float {
+                        low,
+                        high,
+                        log: parameter.log,
+                        default: middle(low, high, parameter.log),
+                    }
                 }
                 _ => {
                     let values: Vec<_> = parameter
@@ -224,15 +233,35 @@ impl Card {
         self.cost.map(|cost| cost.fixed_s + cost.per_cell_s * rows as f64 * columns as f64)
     }
 
-    /// The card as a prompt shows it.
+    /// The card as a prompt shows it: text, ranges, how to write it.
     pub fn shown(&self) -> String {
+        let range = |(name, dimension): (&String, &Dimension)| match dimension {
+            Dimension::Float { low, high, log, .. } => format!("{name} {low} to {high}{}", logarithmic(*log)),
+            Dimension::Int { low, high, log, .. } => format!("{name} {low} to {high}{}", logarithmic(*log)),
+            Dimension::Categorical { values, .. } => format!("{name} one of {}", serde_json::json!(values)),
+        };
+        let ranges: Vec<String> = self.space().iter().map(range).collect();
+        let ranges =
+            if ranges.is_empty() { String::new() } else { format!(" Ranges: {}.", ranges.join(", ")) };
         let contract = if self.contract.is_empty() {
             String::new()
         } else {
             format!(" In code: {}", self.contract.trim())
         };
-        format!("{}. {}{contract}", self.title, self.text.trim())
+        format!("{}. {}{ranges}{contract}", self.title, self.text.trim())
     }
+}
+
+fn logarithmic(log: bool) -> &'static str {
+    if log { " (log)" } else { "" }
+}
+
+fn number(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
+}
+
+fn middle(low: f64, high: f64, log: bool) -> f64 {
+    if log { (low * high).sqrt() } else { f64::midpoint(low, high) }
 }
 
 /// What rules look at.
@@ -268,7 +297,7 @@ impl<'a> Facts<'a> {
             count: count.into(),
             problem: task.problem,
             metric: &task.metric.name,
-            imbalanced: task.problem.is_classification()
+            imbalanced: task.problem == Problem::Binary
                 && rarest.is_some_and(|rarest| (rarest as f64) < IMBALANCED_MAX * profile.train_rows as f64),
             high_cardinality: features
                 .iter()

@@ -379,7 +379,8 @@ impl Session {
                 _ => false,
             })
         };
-        let steps = live.steps.iter().map(|(step, _)| step.to_string()).filter(|step| !is_left_out(step)).collect();
+        let steps =
+            live.steps.iter().map(|(step, _)| step.to_string()).filter(|step| !is_left_out(step)).collect();
         Ok((run?, live.task, steps))
     }
 

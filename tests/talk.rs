@@ -1,0 +1,253 @@
+//! A task in conversation, through a pipe; and the same over HTTP, with a real server.
+
+#![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
+
+mod common;
+
+use common::{alone, complaints, program, small_table};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+
+fn chat(folder: &Path, sentences: &str) -> Output {
+    let mut child = program()
+        .args(["chat", "--", "--no-memory"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("its input").write_all(sentences.as_bytes()).expect("it listens");
+    child.wait_with_output().expect("it ends")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_conversation_leads_to_a_model() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("small.csv"), small_table(200)).expect("a file");
+    let talk = "good morning\nthe moon is made of cheese\npredict y in small.csv, accuracy\n12 trials\nwithout catboost\n\
+                yes\nhow is it going?\n/best\n";
+    let output = chat(folder.path(), talk);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", complaints(&output));
+    for expected in [
+        "I did not understand: the moon is made of cheese",
+        "looking at small.csv",
+        "predict y (two classes), scored by accuracy",
+        "and go on without catboost",
+        "shall I begin?",
+        "begun: results go to",
+        "delivered:",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+    let runs: Vec<_> = std::fs::read_dir(folder.path().join("runs")).expect("runs").flatten().collect();
+    assert_eq!(runs.len(), 1, "rehearsals leave nothing behind");
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(runs[0].path().join("result.json")).expect("a result"))
+            .expect("JSON");
+    assert_eq!((&result["task"]["metric"], &result["budget"]["trials"]), (&"accuracy".into(), &12.into()));
+    assert!(!result["leaderboard"].to_string().contains("catboost"), "{}", result["leaderboard"]);
+}
+
+#[test]
+fn a_run_is_steered_in_conversation() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("small.csv"), small_table(200)).expect("a file");
+    let output = chat(
+        folder.path(),
+        "predict y in small.csv, 20 trials\nyes\ndrop the weight column\nprefer something small\n",
+    );
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", complaints(&output));
+    let run =
+        std::fs::read_dir(folder.path().join("runs")).expect("runs").flatten().next().expect("a run").path();
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(run.join("result.json")).expect("a result")).expect("JSON");
+    assert!(result["dropped"].to_string().contains("\"weight\""), "{}", result["dropped"]);
+    assert_ne!(result["best"]["kind"], "ensemble");
+    let schema = std::fs::read_to_string(run.join("model/schema.json")).expect("a schema");
+    assert!(!schema.contains("weight"), "the delivered model does not ask for it: {schema}");
+}
+
+/// A server; it ends with the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let mut child = program()
+            .args(["serve", "--port", "0", "--data-root", ".", "--", "--no-memory"])
+            .current_dir(folder)
+            .env("ANSATZ_SERVER_KEY", "k3y")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let lines = BufReader::new(child.stderr.take().expect("its notes")).lines();
+        let line =
+            lines.map_while(Result::ok).find(|line| line.contains("listening on")).expect("it listens");
+        let address = line.rsplit("http://").next().expect("an address").to_owned();
+        Self { child, address }
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let host =
+            if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.address) };
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("it reads");
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).expect("it answers");
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+        Answer {
+            status,
+            head: head.to_owned(),
+            body: if is_chunked { unchunked(body) } else { body.to_owned() },
+        }
+    }
+
+    fn with_key(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.ask(method, path, &["Authorization: Bearer k3y"], body)
+    }
+}
+
+/// A body without the lengths of its pieces.
+fn unchunked(body: &str) -> String {
+    let (mut rest, mut whole) = (body, String::new());
+    while let Some((length, tail)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length.trim(), 16).unwrap_or(0);
+        if length == 0 {
+            break;
+        }
+        whole.push_str(tail.get(..length).unwrap_or_default());
+        rest = tail.get(length..).unwrap_or_default().trim_start_matches("\r\n");
+    }
+    whole
+}
+
+#[test]
+fn a_task_is_submitted_followed_and_fetched() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path());
+    assert_eq!(server.ask("GET", "/v1/tasks", &[], "").status, 401);
+    assert_eq!(server.ask("GET", "/v1/tasks", &["Host: evil.example"], "").status, 403);
+    assert_eq!(server.ask("GET", "/healthz", &[], "").json()["status"], "ok");
+
+    let uploaded = server.with_key("POST", "/v1/uploads?name=small.csv", &small_table(200));
+    assert_eq!(uploaded.status, 201, "{}", uploaded.body);
+    let upload = uploaded.json()["id"].as_str().expect("an id").to_owned();
+    let asked =
+        serde_json::json!({"upload": upload, "task": "predict y, accuracy", "trials": 10}).to_string();
+    let headers = ["Authorization: Bearer k3y", "Idempotency-Key: one"];
+    let submitted = server.ask("POST", "/v1/tasks", &headers, &asked);
+    assert_eq!(submitted.status, 202, "{}", submitted.body);
+    let id = submitted.json()["id"].as_str().expect("an id").to_owned();
+    assert!(submitted.head.contains(&format!("location: /v1/tasks/{id}")), "{}", submitted.head);
+    let again = server.ask("POST", "/v1/tasks", &headers, &asked);
+    assert_eq!((again.status, again.json()["id"].as_str()), (202, Some(id.as_str())));
+    assert!(again.head.contains("idempotent-replayed: true"), "{}", again.head);
+    assert_eq!(server.ask("POST", "/v1/tasks", &headers, &asked.replace("10", "11")).status, 422);
+
+    let events = server.with_key("GET", &format!("/v1/tasks/{id}/events"), "").body;
+    assert!(events.contains("event: run_started") && events.contains("event: finished"), "{events}");
+    assert!(events.trim_end().ends_with(r#"data: {"status":"succeeded"}"#), "{events}");
+    let numbers: Vec<u64> =
+        events.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    let headers = ["Authorization: Bearer k3y", &format!("Last-Event-ID: {}", numbers.len() - 1)];
+    let rest = server.ask("GET", &format!("/v1/tasks/{id}/events"), &headers, "").body;
+    assert_eq!(rest.matches("id: ").count(), 1, "{rest}");
+
+    let task = server.with_key("GET", &format!("/v1/tasks/{id}"), "").json();
+    assert_eq!(
+        (&task["status"], &task["result"]["task"]["metric"]),
+        (&"succeeded".into(), &"accuracy".into())
+    );
+    let place = format!("/v1/tasks/{id}/artifacts/result.json");
+    let whole = server.with_key("GET", &place, "");
+    let part = server.ask("GET", &place, &["Authorization: Bearer k3y", "Range: bytes=1-9"], "");
+    assert_eq!((part.status, part.body.as_str()), (206, &whole.body[1..10]));
+    for outside in ["seal/target.npy", "..%2F..%2Fsmall.csv", "data/table.json"] {
+        assert_eq!(
+            server.with_key("GET", &format!("/v1/tasks/{id}/artifacts/{outside}"), "").status,
+            404,
+            "{outside}"
+        );
+    }
+    let why =
+        server.with_key("POST", &format!("/v1/tasks/{id}/messages"), r#"{"text": "why is linear best?"}"#);
+    assert_eq!(why.status, 202, "{}", why.body);
+    assert!(why.body.contains("candidate"), "{}", why.body);
+    assert_eq!(server.with_key("POST", &format!("/v1/tasks/{id}/cancel"), "").status, 409);
+    let listed = server.with_key("GET", "/v1/tasks?status=succeeded", "").json();
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_task_waits_for_approval_and_can_be_cancelled() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("small.csv"), small_table(200)).expect("a file");
+    let server = Server::start(folder.path());
+    let asked = r#"{"data": "small.csv", "task": "predict y", "seconds": 60, "wait_for_approval": true}"#;
+    let id = server.with_key("POST", "/v1/tasks", asked).json()["id"].as_str().expect("an id").to_owned();
+    let status = || server.with_key("GET", &format!("/v1/tasks/{id}"), "").json()["status"].clone();
+    assert_eq!(status(), "awaiting_input");
+    assert_eq!(server.with_key("POST", &format!("/v1/tasks/{id}/approve"), "").status, 202);
+    while status() != "running" {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(server.with_key("POST", &format!("/v1/tasks/{id}/cancel"), "").status, 202);
+    let events = server.with_key("GET", &format!("/v1/tasks/{id}/events"), "").body;
+    assert!(events.trim_end().ends_with(r#"data: {"status":"cancelled"}"#), "{events}");
+    for (asked, status) in [
+        (r#"{"data": "/etc/passwd"}"#, 422),
+        (r#"{"data": "absent.csv"}"#, 422),
+        (r#"{"data": "small.csv", "metric": "/tmp/own.py"}"#, 422),
+        (r#"{"data": "small.csv", "colour": "red"}"#, 400),
+        ("{", 400),
+    ] {
+        let answer = server.with_key("POST", "/v1/tasks", asked);
+        assert_eq!(answer.status, status, "{asked}: {}", answer.body);
+        assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+    }
+}
