@@ -9,6 +9,7 @@ mod next;
 mod refining;
 mod returned;
 mod steps;
+mod tuning;
 
 pub use ideas::{Ideas, Known};
 
@@ -22,7 +23,6 @@ use crate::remember::WarmStart;
 use crate::scoring::Scoring;
 use crate::stop::Stop;
 use ansatz_agents::playbook::{self, Proposal};
-use ansatz_agents::search::Searcher;
 use ansatz_core::event::Fold;
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
 use ansatz_core::profile::Profile;
@@ -31,6 +31,7 @@ use ansatz_core::task::Task;
 use ansatz_planner::Plan;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+use tuning::Tuner;
 
 /// How often totals are journalled and limits are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -112,12 +113,6 @@ pub enum SearchEnd {
     Exhausted(String),
     /// The user stopped it.
     Stopped,
-}
-
-struct Tuner {
-    solution: String,
-    search: Searcher,
-    exhausted: bool,
 }
 
 struct Dispatcher<'a, 'b> {
