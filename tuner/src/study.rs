@@ -499,13 +499,23 @@ impl Study {
         outcome: Outcome,
         origin: &str,
     ) -> Result<TrialNumber, StudyError> {
+        let number = self.begin_elsewhere(params, origin)?;
+        self.tell(number, outcome)?;
+        Ok(number)
+    }
+
+    /// Adds a trial that somebody else has begun and nobody has told of yet.
+    pub fn begin_elsewhere(&mut self, params: &Params, origin: &str) -> Result<TrialNumber, StudyError> {
         let point = self.space.point(params)?;
         if self.trials.len() >= TRIALS_MAX {
             return Err(StudyError::Full("too many trials"));
         }
-        let number = self.begin(params.clone(), point, origin.into(), None, false).number;
-        self.tell(number, outcome)?;
-        Ok(number)
+        Ok(self.begin(params.clone(), point, origin.into(), None, false).number)
+    }
+
+    /// Ends the study and gives its sampler back, with what that has computed so far.
+    pub fn into_sampler(self) -> Box<dyn Sampler> {
+        self.sampler
     }
 
     fn running(&mut self, number: TrialNumber) -> Result<&mut Trial, StudyError> {

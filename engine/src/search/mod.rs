@@ -10,6 +10,7 @@ mod refining;
 mod returned;
 mod steering;
 mod steps;
+mod tuning;
 
 pub use ideas::{Ideas, Known};
 
@@ -23,7 +24,6 @@ use crate::record::Record;
 use crate::remember::WarmStart;
 use crate::scoring::Scoring;
 use ansatz_agents::playbook::{self, Proposal};
-use ansatz_agents::search::Searcher;
 use ansatz_core::event::Fold;
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
 use ansatz_core::profile::Profile;
@@ -32,6 +32,7 @@ use ansatz_core::task::Task;
 use ansatz_planner::Plan;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+use tuning::Tuner;
 
 /// How often totals are journalled and limits are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -130,12 +131,6 @@ pub enum SearchEnd {
     Exhausted(String),
     /// The user stopped it.
     Stopped,
-}
-
-struct Tuner {
-    solution: String,
-    search: Searcher,
-    exhausted: bool,
 }
 
 struct Dispatcher<'a, 'b> {

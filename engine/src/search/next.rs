@@ -1,13 +1,14 @@
 //! What runs next: the reference model, questions to solutions, proposals, repeats, tuning; and what it may cost.
 
 use super::ideas::Conferred;
-use super::{Dispatcher, Job, StepState, Tuner};
+use super::tuning::Tuner;
+use super::{Dispatcher, Job, StepState};
 use crate::board::{Entry, State};
 use crate::error::RunError;
 use crate::protocol::{Order, OrderKind, TaskBrief};
-use ansatz_agents::allocate::{Family, Spending, allocate};
+use ansatz_agents::allocate::Family;
 use ansatz_agents::playbook::{self, Proposal};
-use ansatz_agents::search::{Rung, Search as _, promote};
+use ansatz_agents::search::{Rung, promote};
 use ansatz_core::candidate::{Candidate, Origin, Params, Solution};
 use ansatz_core::event::{Event, Fold};
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
@@ -284,7 +285,6 @@ impl Dispatcher<'_, '_> {
                 self.queue.retain(|(other, _)| *other != id);
                 self.s.board.close(id, State::Failed(reason.clone()));
                 self.s.record.warn(format!("{}: {reason}", self.name(id)))?;
-                self.tell(id, None);
                 self.mend_candidate(id, &reason)?;
             }
             return Ok(());
@@ -354,7 +354,6 @@ impl Dispatcher<'_, '_> {
         self.s.board.close(id, State::Dropped(reason.to_owned()));
         self.queue.retain(|(other, _)| *other != id);
         self.forget_models(id)?;
-        self.tell_stopped(id);
         Ok(())
     }
 
@@ -402,32 +401,6 @@ impl Dispatcher<'_, '_> {
         }
         let Some(end) = self.s.pace.search_end_s(&self.s.measured) else { return 0.0 };
         (self.s.record.elapsed_s() - self.search_started_s) / (end - self.search_started_s).max(1e-3)
-    }
-
-    /// Asks the tuner of the solution that seems to pay best for a new configuration.
-    pub(super) fn next_tuned(&mut self) -> Result<bool, RunError> {
-        loop {
-            let spending = Spending {
-                families: self.families(),
-                noise: self.noise(),
-                seconds_left: self.seconds_left().unwrap_or(f64::INFINITY) * self.s.pace.jobs as f64,
-            };
-            let Some(chosen) = allocate(&spending) else { return Ok(false) };
-            let found = self.tuners.iter_mut().find(|(_, tuner)| tuner.solution == chosen.solution);
-            let Some((step, tuner)) = found else { return Ok(false) };
-            let step = step.clone();
-            match tuner.search.ask() {
-                Some(params) if !self.s.board.knows(&chosen.solution, &params) => {
-                    self.admit(&step, &chosen.solution, params, Origin::Search)?;
-                    return Ok(true);
-                }
-                Some(params) => tuner.search.skip(&params),
-                None => {
-                    tuner.exhausted = true;
-                    self.finish_step(&step, Vec::new())?;
-                }
-            }
-        }
     }
 
     /// Standard error of a score, estimated from the spread of the best candidate's fold scores.

@@ -1,6 +1,7 @@
 //! What came back: predictions are kept, scored and compared; failures are remembered; what lost is let go.
 
-use super::{Dispatcher, Job, Tuner};
+use super::tuning::Tuner;
+use super::{Dispatcher, Job};
 use crate::board::{Entry, Held, Scored, State};
 use crate::error::RunError;
 use crate::finalise::INCUMBENT_GATE;
@@ -8,8 +9,8 @@ use crate::pool::Ended;
 use crate::predictions::encode;
 use crate::worker::{TrialFailure, TrialOutput};
 use ansatz_agents::model::Failure;
-use ansatz_agents::search::{Search as _, Searcher};
-use ansatz_core::candidate::{Origin, Params};
+use ansatz_agents::search::Searcher;
+use ansatz_core::candidate::Origin;
 use ansatz_core::event::{Event, FailureKind, Fold};
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
 use ansatz_core::matrix::Matrix;
@@ -130,26 +131,14 @@ impl Dispatcher<'_, '_> {
         if let Some(ideas) = &mut self.ideas {
             ideas.learn_space(&solution, Some(space.clone()));
         }
-        let seed = self.s.seed.derive(&format!("tune {solution}"));
-        let mut search = Searcher::new(space, Params::new(), seed);
-        let known: Vec<(CandidateId, Params)> = self
-            .s
-            .board
-            .entries
-            .values()
-            .filter(|entry| entry.candidate.solution.name() == solution)
-            .map(|entry| (entry.candidate.id, entry.candidate.params.clone()))
-            .collect();
-        for (id, params) in known {
-            match self.s.board.entries.get(&id).map(|entry| &entry.state) {
-                Some(State::Scored(_)) => {
-                    let gain = self.search_gain(id);
-                    search.tell(&params, gain);
-                }
-                Some(State::Failed(_)) => search.tell(&params, None),
-                _ => search.skip(&params),
-            }
+        // Gains are computed while predictions are there.
+        let own = |entry: &&Entry| entry.candidate.solution.name() == solution;
+        let known: Vec<CandidateId> =
+            self.s.board.entries.values().filter(own).map(|entry| entry.candidate.id).collect();
+        for id in known {
+            self.search_gain(id);
         }
+        let search = Searcher::new(space, self.s.seed.derive(&format!("tune {solution}")));
         self.tuners.insert(step.clone(), Tuner { solution, search, exhausted: false });
         Ok(())
     }
@@ -246,7 +235,6 @@ impl Dispatcher<'_, '_> {
                 .unwrap_or_else(|| "its folds are incomplete".into());
             self.s.board.close(id, State::Failed(reason.clone()));
             self.s.record.warn(format!("{}: {reason}", self.name(id)))?;
-            self.tell(id, None);
             return Ok(());
         };
         let Some((stage, score)) = self.s.scoring.best_stage(self.s.board.open_truth(), &stages) else {
@@ -256,7 +244,6 @@ impl Dispatcher<'_, '_> {
                 self.s.record.warn(format!("{} has no score: {trouble}", self.name(id)))?;
             }
             self.s.board.close(id, State::Failed(reason));
-            self.tell(id, None);
             return Ok(());
         };
         let entry = self.s.board.entries.get(&id);
@@ -270,8 +257,7 @@ impl Dispatcher<'_, '_> {
         let counted = staged && values.iter().all(|value| value.fract() == 0.0);
         let stage_value = values.get(stage).copied().unwrap_or(0.0);
         self.s.board.settle(id, Scored { score, stage, stage_value, staged, counted }, oof);
-        let gain = self.search_gain(id);
-        self.tell(id, gain);
+        self.search_gain(id);
         let is_baseline =
             self.s.board.entries.get(&id).is_some_and(|entry| entry.candidate.origin == Origin::Baseline);
         if is_baseline {
@@ -292,34 +278,6 @@ impl Dispatcher<'_, '_> {
         let gain = self.s.scoring.search_gain(self.s.board.open_truth(), oof)?;
         self.search_gains.insert(id, gain);
         Some(gain)
-    }
-
-    /// A configuration that was stopped early counts as no better than the worst that was finished: it did not fail,
-    /// but nothing near it is worth much.
-    pub(super) fn tell_stopped(&mut self, id: CandidateId) {
-        let Some(entry) = self.s.board.entries.get(&id) else { return };
-        let solution = entry.candidate.solution.name();
-        let same = |other: &&Entry| other.candidate.solution.name() == solution;
-        let worst = self
-            .s
-            .board
-            .entries
-            .values()
-            .filter(same)
-            .filter_map(|other| self.search_gains.get(&other.candidate.id).copied())
-            .reduce(f64::min);
-        match worst {
-            Some(worst) => self.tell(id, Some(worst)),
-            None => self.tell(id, None),
-        }
-    }
-
-    pub(super) fn tell(&mut self, id: CandidateId, gain: Option<f64>) {
-        let Some(entry) = self.s.board.entries.get(&id) else { return };
-        let solution = entry.candidate.solution.name();
-        for tuner in self.tuners.values_mut().filter(|tuner| tuner.solution == solution) {
-            tuner.search.tell(&entry.candidate.params, gain);
-        }
     }
 
     /// The incumbent changes when the challenger is probably better.
