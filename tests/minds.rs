@@ -81,7 +81,7 @@ fn a_model_of_no_use_changes_nothing() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let data = table(folder.path(), 200);
-    let without = json(&run(&data, &folder.path().join("without"), &["--trials", "14"]));
+    let without = json(&run(&data, &folder.path().join("without"), &["--trials", "45"]));
     let garbage = [
         (200, "I would rather talk about something else."),
         (200, ""),
@@ -93,7 +93,7 @@ fn a_model_of_no_use_changes_nothing() {
     for (number, (status, words)) in garbage.into_iter().enumerate() {
         let endpoint = Endpoint::start(move |_| (status, words.to_owned()));
         let out = folder.path().join(format!("with{number}"));
-        let output = run(&data, &out, &["--trials", "14", "--llm", &endpoint.base, "--model", "m"]);
+        let output = run(&data, &out, &["--trials", "45", "--llm", &endpoint.base, "--model", "m"]);
         assert_eq!(output.status.code(), Some(0), "{words}: {}", complaints(&output));
         let with = json(&output);
         assert_eq!(leaderboard(&with), leaderboard(&without), "{words}");
@@ -138,7 +138,7 @@ fn data_give_no_orders_and_keys_stay_at_home() {
     let out = folder.path().join("run");
     let output = program()
         .args(["run", data.to_str().expect("a path"), "--out", out.to_str().expect("a path"), "--no-memory"])
-        .args(["--json", "-q", "--trials", "12", "--llm", &endpoint.base, "--model", "m"])
+        .args(["--json", "-q", "--trials", "45", "--llm", &endpoint.base, "--model", "m"])
         .env("ANSATZ_LLM_API_KEY", "sk-very-secret-key")
         .output()
         .expect("the program starts");

@@ -43,6 +43,8 @@ use tokio::task::AbortHandle;
 
 /// Tokens of a run whose user set no cap, in both directions.
 pub const TOKENS_DEFAULT: u64 = 75_000;
+/// Longest time for an answer, all attempts included.
+const PATIENCE_MAX: Duration = Duration::from_mins(10);
 /// Questions of one run.
 pub const THOUGHTS_MAX: u32 = 16;
 /// Name of the recorded decision that says what a recording is of.
@@ -141,8 +143,7 @@ impl Council {
             player = Some(Arc::clone(&played));
             Arc::new(kept(Box::new(ledger.meter(played, &name))))
         } else {
-            let patience =
-                Patience { total: budget.wall.unwrap_or(Duration::from_mins(10)), ..Patience::default() };
+            let patience = Patience { total: patience(options, budget), ..Patience::default() };
             let patient = options.setup.connect(keys, patience, subject.seed, clock);
             let patient = patient.map_err(|error| {
                 let wrapped = RunError::usage(error.to_string());
@@ -315,6 +316,12 @@ pub fn told(error: &MindError) -> String {
 /// Whether a failure is only that the run's allowance is used up.
 pub fn is_cap(error: &MindError) -> bool {
     matches!(error, MindError::Model(LlmError { kind: LlmErrorKind::Cap(_), .. }))
+}
+
+/// How long an answer is waited for, all attempts included. A run that must have a model finds out while there is time left.
+fn patience(options: &LlmOptions, budget: &Budget) -> Duration {
+    let longest = budget.wall.unwrap_or(PATIENCE_MAX).min(PATIENCE_MAX);
+    if options.is_required { longest / 3 } else { longest }
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> RunError {
