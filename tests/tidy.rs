@@ -21,7 +21,9 @@ const LAYERS: &[(&str, u8)] = &[
     ("report", 2),
     ("agents", 3),
     ("engine", 4),
-    ("cli", 6),
+    ("session", 5),
+    ("server", 6),
+    ("cli", 7),
 ];
 
 /// Outside technologies and the only crates that may know them.
@@ -47,6 +49,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("miniz_oxide", &["sandbox"]),
     ("statrs", &["referee"]),
     ("maud", &["report"]),
+    ("axum", &["server"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
 ];
