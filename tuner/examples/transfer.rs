@@ -136,7 +136,7 @@ fn main() -> Result<()> {
                 shown.iter().zip(&mut sum).for_each(|(at, sum)| *sum += found[at - 1] / seeds as f64);
             }
             let told: Vec<String> = sum.iter().map(|regret| format!("{regret:.4}")).collect();
-            line += &format!(" | {}", told.join(" "));
+            line = format!("{line} | {}", told.join(" "));
             mean.iter_mut().zip(&sum).for_each(|(mean, regret)| *mean += regret / (last - first) as f64);
         }
         println!("{line}");

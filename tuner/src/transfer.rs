@@ -61,7 +61,7 @@ fn regrets(losses: &[Option<f64>]) -> Vec<f64> {
 
 /// What somebody believes before anything is tried: good configurations, and how much to bet on each.
 ///
-/// It multiplies what a sampler hopes for by a power that fades with the number of trials (πBO, Hvarfner et al. 2022), so a
+/// It multiplies what a sampler hopes for by a power that fades with the number of trials (`πBO`, Hvarfner et al. 2022), so a
 /// wrong belief costs some trials and no more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Belief {

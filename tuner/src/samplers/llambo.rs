@@ -160,7 +160,7 @@ impl Llambo {
         }
         let spent = used >= self.settings.uses || is_first;
         if !spent && !open.is_empty() {
-            return self.choose(seen, id, open);
+            return self.choose(seen, id, &open);
         }
         // An answer that was of no use at all is not followed by the same question at once.
         if used == 0 && !is_first {
@@ -174,21 +174,20 @@ impl Llambo {
     }
 
     /// The best of some candidates, or the question that has to be answered first.
-    fn choose(&mut self, seen: &History<'_>, id: u32, open: Vec<Candidate>) -> Next {
+    fn choose(&mut self, seen: &History<'_>, id: u32, open: &[Candidate]) -> Next {
         let about = |how: &str| format!("question {id}: ranked by {how}");
         let worth = match self.settings.ranking {
             Ranking::Statistics => None,
-            Ranking::Predicted | Ranking::Classified => match self.judged(seen, id, &open) {
+            Ranking::Predicted | Ranking::Classified => match self.judged(seen, id, open) {
                 Ok(worth) => worth,
                 Err(question) => return Next::Ask(question),
             },
         };
-        let (worth, how) = match worth {
-            Some(worth) => (Some(worth), "the language model"),
-            None => {
-                let pool: Vec<Point> = open.iter().map(|candidate| candidate.point.clone()).collect();
-                (self.inner.rank(seen, &pool), "statistics")
-            }
+        let (worth, how) = if worth.is_some() {
+            (worth, "the language model")
+        } else {
+            let pool: Vec<Point> = open.iter().map(|candidate| candidate.point.clone()).collect();
+            (self.inner.rank(seen, &pool), "statistics")
         };
         let best = match &worth {
             Some(worth) => {
@@ -207,7 +206,7 @@ impl Llambo {
         if later.len() < self.settings.permutations {
             // All candidates of the answer are asked about at once, so that the judgement serves every trial made of it.
             let candidates = open.iter().map(|candidate| candidate.params.clone()).collect();
-            let examples = self.examples(seen, later.len() as u64);
+            let examples = Self::examples(seen, later.len() as u64);
             return Err(match self.settings.ranking {
                 Ranking::Classified => {
                     Question::Classify { candidates, threshold: self.threshold(seen), examples }
@@ -261,13 +260,13 @@ impl Llambo {
         Next::Ask(Question::Propose {
             count: self.settings.candidates,
             target: target(&values(seen), seen.goals[0], self.settings.ambition),
-            examples: self.examples(seen, 0),
+            examples: Self::examples(seen, 0),
             failures: failures.take(FAILURES_SHOWN).map(|trial| trial.number).collect(),
         })
     }
 
     /// Trials to show: the best and the latest, in an order that depends on the decision and the permutation.
-    fn examples(&self, seen: &History<'_>, permutation: u64) -> Vec<TrialNumber> {
+    fn examples(seen: &History<'_>, permutation: u64) -> Vec<TrialNumber> {
         let goal = seen.goals[0];
         let mut known: Vec<(f64, TrialNumber)> = seen
             .trials
