@@ -10,6 +10,7 @@
 pub mod allocate;
 pub mod code;
 pub mod data;
+pub mod hpo;
 pub mod mind;
 pub mod model;
 pub mod outlook;

@@ -6,8 +6,11 @@ use crate::exit::Failure;
 use crate::progress::Watcher;
 use crate::signals;
 use ansatz_core::clock::Clock;
-use ansatz_engine::tune::{Nobody, Surroundings, TuneNews, TuneOptions, TuneResult};
-use ansatz_engine::{Control, Keys, Options, Prediction, RunError, RunResult};
+use ansatz_core::secret::Secret;
+use ansatz_engine::tune::{
+    ModelOracle, Nobody, Oracle, OracleSettings, Surroundings, TuneNews, TuneOptions, TuneResult,
+};
+use ansatz_engine::{Control, Keys, LlmOptions, Options, Prediction, RunError, RunResult};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,10 +59,11 @@ pub fn predict(
 /// When the request makes no sense or the command gives no number.
 pub fn tune(
     options: TuneOptions,
+    mind: Option<StudyMind>,
     clock: SystemClock,
     news: &mut dyn FnMut(TuneNews),
 ) -> Result<TuneResult, Failure> {
-    with_stop(clock, news, |surroundings| ansatz_engine::tune::tune(options, surroundings))
+    with_stop(clock, mind, news, |surroundings| ansatz_engine::tune::tune(options, surroundings))
 }
 
 /// Goes on with an interrupted study; Ctrl-C stops it.
@@ -68,20 +72,36 @@ pub fn tune(
 /// As [`tune`].
 pub fn resume_study(
     folder: &Path,
+    mind: Option<StudyMind>,
     clock: SystemClock,
     news: &mut dyn FnMut(TuneNews),
 ) -> Result<TuneResult, Failure> {
-    with_stop(clock, news, |surroundings| ansatz_engine::tune::resume(folder, surroundings))
+    with_stop(clock, mind, news, |surroundings| ansatz_engine::tune::resume(folder, surroundings))
 }
 
 fn with_stop(
     clock: SystemClock,
+    mind: Option<StudyMind>,
     news: &mut dyn FnMut(TuneNews),
     work: impl FnOnce(Surroundings<'_>) -> Result<TuneResult, RunError>,
 ) -> Result<TuneResult, Failure> {
     let stop = Arc::new(Control::default());
     signals::listen(Arc::clone(&stop), Box::new(|text| console::write_error(&format!("{text}\n"))))?;
-    Ok(work(Surroundings { clock: &clock, stop: &stop, news, oracle: &mut Nobody })?)
+    let mut oracle: Box<dyn Oracle> = match mind {
+        Some(mind) => Box::new(ModelOracle::connect(&mind.llm, &mind.keys, mind.settings, &shared(clock))?),
+        None => Box::new(Nobody),
+    };
+    Ok(work(Surroundings { clock: &clock, stop: &stop, news, oracle: &mut *oracle })?)
+}
+
+/// The language model of a study.
+pub struct StudyMind {
+    /// Which one.
+    pub llm: LlmOptions,
+    /// Keys of its endpoints.
+    pub keys: Vec<Option<Secret>>,
+    /// What it may use and is told.
+    pub settings: OracleSettings,
 }
 
 fn shared(clock: SystemClock) -> Arc<dyn Clock> {

@@ -13,6 +13,8 @@ use ansatz_memory::{
 };
 use ansatz_memory::{Card, Observation};
 use ansatz_prompts::planner::Source;
+use ansatz_tuner::transfer::{Past, PastTrial};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use ansatz_memory::WarmStart;
@@ -27,6 +29,18 @@ const CLAIM_GATE: f64 = 0.95;
 const CARDS_MAX: usize = 6;
 /// Lessons that a language model is told, the latest ones.
 const LESSONS_TOLD: usize = 6;
+
+/// Like tasks of which all that was tried is told to the search.
+const PASTS_MAX: usize = 12;
+
+/// What earlier runs say about this one.
+#[derive(Debug, Clone, Default)]
+pub struct Advice {
+    /// Configurations to try first.
+    pub starts: Vec<WarmStart>,
+    /// What was tried, by solution.
+    pub pasts: BTreeMap<String, Vec<Past>>,
+}
 
 /// Memory as it was when the run began.
 pub struct Remembered {
@@ -107,6 +121,31 @@ impl Remembered {
             Ok(_) => Ok(()),
             Err(error) => record.warn(format!("this look at the seal could not be counted: {error}")),
         }
+    }
+
+    /// What earlier runs say about this one.
+    pub fn advice(&self, prepared: &Prepared) -> Advice {
+        Advice { starts: self.warm_starts(prepared), pasts: self.pasts(prepared) }
+    }
+
+    /// What was tried on like tasks, by solution; the more alike the tasks, the more it counts.
+    fn pasts(&self, prepared: &Prepared) -> BTreeMap<String, Vec<Past>> {
+        let task = prepared.setup.task();
+        let meta = MetaFeatures::of(&prepared.setup.profile, task);
+        let mut pasts: BTreeMap<String, Vec<Past>> = BTreeMap::new();
+        for (experience, distance) in self.snapshot.nearest(&meta, task.problem, PASTS_MAX) {
+            let mut by_solution: BTreeMap<&str, Vec<PastTrial>> = BTreeMap::new();
+            for trial in &experience.trials {
+                let loss = -experience.task.metric.direction.gain(trial.score);
+                let told = PastTrial { params: trial.params.clone(), loss: Some(loss) };
+                by_solution.entry(&trial.solution).or_default().push(told);
+            }
+            for (solution, trials) in by_solution {
+                let past = Past { name: experience.task.name.clone(), weight: (-distance).exp(), trials };
+                pasts.entry(solution.to_owned()).or_default().push(past);
+            }
+        }
+        pasts
     }
 
     /// Configurations that did well on like tasks.

@@ -265,7 +265,7 @@ impl Life {
         if past.is_none() {
             self.prior_submission(&prepared, &board, &scoring, &functions.checks)?;
         }
-        let warm = memory.warm_starts(&prepared);
+        let warm = memory.advice(&prepared);
         let cases = minds::cases(&self.options, &prepared, &self.folder, &self.options.budget);
         let quote = self.quote(&prepared, &cases)?;
         let plan = self.plan(&prepared)?;
@@ -515,7 +515,7 @@ impl Life {
         pool: &mut Pool<Job>,
         progress: Progress,
         (pace, measured): (Pace, Measured),
-        warm: Vec<remember::WarmStart>,
+        warm: remember::Advice,
         ideas: Option<Ideas>,
         judged_before: bool,
         launcher: &Launcher,
@@ -558,7 +558,8 @@ impl Life {
             steered: progress.steered.clone(),
             rows_permille: permille,
             test_rows: test_rows(prepared),
-            warm,
+            warm: warm.starts,
+            pasts: warm.pasts,
             measured,
             stop,
             early: &mut early,

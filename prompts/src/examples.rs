@@ -4,8 +4,8 @@
 use crate::case::{Case, ColumnView, DataView, TaskView, TopValue};
 use crate::data::{Assess, Measured, WriteFeatures};
 use crate::hpo::{
-    DefaultedView, ParameterView, PredictScores, ProposeCandidates, QueryView, ShapeSpace, TrialView,
-    WarmStart,
+    DefaultedView, JudgeCandidates, ParameterView, PredictScores, ProposeCandidates, QueryView, ShapeSpace,
+    TrialView, WarmStart,
 };
 use crate::model::{Debug, Refine, Revision, Worth, WriteSolution};
 use crate::planner::{
@@ -31,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         of(&warm_start()),
         of(&propose_candidates()),
         of(&predict_scores()),
+        of(&judge_candidates()),
         of(&read_evidence()),
     ]
 }
@@ -313,6 +314,8 @@ pub fn warm_start() -> WarmStart {
 pub fn propose_candidates() -> ProposeCandidates {
     ProposeCandidates {
         case: case(),
+        is_full: true,
+        partial: String::new(),
         model: "lightgbm".into(),
         metric: "roc_auc".into(),
         direction: "higher is better".into(),
@@ -328,12 +331,34 @@ pub fn predict_scores() -> PredictScores {
     let query = |number, params: &str| QueryView { number, params: params.into() };
     PredictScores {
         case: case(),
+        is_full: true,
+        partial: String::new(),
         model: "lightgbm".into(),
         metric: "roc_auc".into(),
         direction: "higher is better".into(),
         history: history(),
         noise: "0.004".into(),
         queries: vec![query(1, "learning_rate=0.03, leaves=12, encoding=encoded")],
+    }
+}
+
+/// An example.
+pub fn judge_candidates() -> JudgeCandidates {
+    let trial = |trial: TrialView, score: &str| TrialView { score: score.into(), ..trial };
+    JudgeCandidates {
+        case: case(),
+        is_full: true,
+        partial: String::new(),
+        model: "lightgbm".into(),
+        metric: "roc_auc".into(),
+        direction: "higher is better".into(),
+        threshold: "0.82".into(),
+        history: history()
+            .into_iter()
+            .zip(["good", "not good"])
+            .map(|(one, score)| trial(one, score))
+            .collect(),
+        queries: predict_scores().queries,
     }
 }
 

@@ -166,8 +166,12 @@ pub struct TrialView {
 /// Asks for candidates that reach a score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProposeCandidates {
-    /// Task, data, machine and budget.
+    /// Task, data, machine and budget; shown at the full level alone.
     pub case: Case,
+    /// Whether the whole card is shown.
+    pub is_full: bool,
+    /// What is known otherwise.
+    pub partial: String,
     /// The model.
     pub model: String,
     /// The metric.
@@ -217,8 +221,12 @@ pub struct QueryView {
 /// Asks for predicted scores.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PredictScores {
-    /// Task, data, machine and budget.
+    /// Task, data, machine and budget; shown at the full level alone.
     pub case: Case,
+    /// Whether the whole card is shown.
+    pub is_full: bool,
+    /// What is known otherwise.
+    pub partial: String,
     /// The model.
     pub model: String,
     /// The metric.
@@ -262,4 +270,56 @@ pub struct PredictedScores {
 impl Reply for PredictedScores {
     const NAME: &'static str = "predictions";
     const TOKENS_MAX: u32 = 1200;
+}
+
+/// Asks how probably configurations are good.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JudgeCandidates {
+    /// Task, data, machine and budget; shown at the full level alone.
+    pub case: Case,
+    /// Whether the whole card is shown.
+    pub is_full: bool,
+    /// What is known otherwise.
+    pub partial: String,
+    /// The model.
+    pub model: String,
+    /// The metric.
+    pub metric: String,
+    /// Which way is better.
+    pub direction: String,
+    /// The score from which on a trial is good.
+    pub threshold: String,
+    /// What was tried, shuffled; `good`, `not good` or `failed` in place of scores.
+    pub history: Vec<TrialView>,
+    /// What to judge.
+    pub queries: Vec<QueryView>,
+}
+
+impl Prompt for JudgeCandidates {
+    const NAME: &'static str = "hpo/classify";
+    const MEASURED: &'static [&'static str] = &["threshold", "score"];
+}
+
+/// How probably a configuration is good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Judgement {
+    /// Number of the configuration.
+    #[schemars(range(min = 1))]
+    pub number: u32,
+    /// The probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub probability: f64,
+}
+
+/// Judgements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Judgements {
+    /// One for each configuration.
+    #[schemars(length(min = 1, max = 40))]
+    pub judgements: Vec<Judgement>,
+}
+
+impl Reply for Judgements {
+    const NAME: &'static str = "judgements";
+    const TOKENS_MAX: u32 = 1000;
 }

@@ -41,6 +41,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "hpo/warm_starts",
     "hpo/candidates",
     "hpo/surrogate",
+    "hpo/classify",
     "verifier/evidence",
 ];
 

@@ -33,6 +33,7 @@ fn prompts_read_as_they_should() {
     snapshot(&examples::warm_start());
     snapshot(&examples::propose_candidates());
     snapshot(&examples::predict_scores());
+    snapshot(&examples::judge_candidates());
     snapshot(&examples::read_evidence());
 }
 
@@ -146,7 +147,7 @@ fn an_override_of_shared_text_changes_all_hashes() {
 fn what_is_exported_can_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let written = Prompts::export(folder.path()).unwrap();
-    assert_eq!(written.len(), examples::all().len() + 3);
+    assert_eq!(written.len(), examples::all().len() + 4);
     let loaded = Prompts::with_overrides(folder.path()).unwrap();
     assert_eq!(loaded.hashes(), Prompts::built_in().unwrap().hashes());
     assert!(Prompts::export(folder.path()).unwrap().is_empty(), "what is there is left alone");
@@ -189,6 +190,7 @@ fn every_text_and_list_of_a_reply_has_a_limit() {
     check::<hpo::WarmStarts>();
     check::<hpo::Candidates>();
     check::<hpo::PredictedScores>();
+    check::<hpo::Judgements>();
     check::<verifier::Reading>();
 }
 

@@ -44,4 +44,5 @@ pub mod sampler;
 pub mod samplers;
 pub mod space;
 pub mod study;
+pub mod transfer;
 pub mod trial;

@@ -2,11 +2,13 @@
 //!
 //! It proposes plans and candidates; whether they are any good is for the referee to say.
 
+mod pasts;
 mod plans;
 mod portfolio;
 mod proposals;
 mod shape;
 
+pub use pasts::pasts;
 pub(crate) use plans::{features_step, finish, profile_step, recipe_of};
 pub use plans::{plans, solution_of};
 pub use portfolio::{Configuration, Need, Portfolio, PortfolioError, SolutionEntry, When};

@@ -14,9 +14,10 @@ pub use space::{defaults, snap};
 use ansatz_core::candidate::{Params, Space};
 use ansatz_core::seed::Seed;
 use ansatz_tuner::sampler::Sampler;
-use ansatz_tuner::samplers::Auto;
+use ansatz_tuner::samplers::{Auto, Transferred};
 use ansatz_tuner::space::Space as Tuned;
 use ansatz_tuner::study::{Ask, Options, Study};
+use ansatz_tuner::transfer::Past;
 use ansatz_tuner::trial::{Direction, Outcome};
 use space::{key, searchable};
 use std::collections::BTreeSet;
@@ -56,6 +57,7 @@ pub struct Searcher {
     declared: Space,
     tuned: Option<Tuned>,
     seed: Seed,
+    pasts: Vec<Past>,
     /// Caches of what it could compute again.
     sampler: Option<Box<dyn Sampler>>,
 }
@@ -73,7 +75,20 @@ impl Searcher {
     /// A search over the space that a solution declares. A dimension that cannot be searched stays at its default.
     pub fn new(declared: Space, seed: Seed) -> Self {
         let tuned = Tuned::from_solution(&searchable(&declared)).ok();
-        Self { declared, tuned, seed, sampler: None }
+        Self { declared, tuned, seed, pasts: Vec::new(), sampler: None }
+    }
+
+    /// The search that knows what was found out about the same parameters on other tasks.
+    #[must_use]
+    pub fn knowing(self, pasts: Vec<Past>) -> Self {
+        Self { pasts, sampler: None, ..self }
+    }
+
+    fn fresh_sampler(&self) -> Box<dyn Sampler> {
+        if self.pasts.is_empty() {
+            return Box::new(Auto::default());
+        }
+        Box::new(Transferred::new(self.pasts.clone(), Vec::new()))
     }
 
     /// The next configuration to try, after those that are known, in the order in which they were proposed; `None`
@@ -102,7 +117,7 @@ impl Searcher {
     /// The study of all that is known. What is under way is believed to come out no better than the best.
     fn study(&mut self, known: &[Known<'_>]) -> Option<Study> {
         let tuned = self.tuned.clone()?;
-        let sampler = self.sampler.take().unwrap_or_else(|| Box::new(Auto::default()));
+        let sampler = self.sampler.take().unwrap_or_else(|| self.fresh_sampler());
         let options = Options::new(Direction::Maximize, self.seed);
         let mut study = Study::new(tuned, options, sampler).ok()?;
         for one in known {

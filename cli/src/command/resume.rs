@@ -31,7 +31,10 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
     };
     if ansatz_engine::tune::is_study(&folder) {
         session.console.note(&format!("taking up {}", session.shown(&folder).display()));
-        let result = engine::resume_study(&folder, session.clock, &mut |news| tune::tell(&news, session))?;
+        let result =
+            engine::resume_study(&folder, tune::mind_of(&folder, session)?, session.clock, &mut |news| {
+                tune::tell(&news, session)
+            })?;
         return tune::show(&result, session);
     }
     session.console.note(&format!("taking up {}", session.shown(&folder).display()));

@@ -2,18 +2,20 @@
 
 use super::Session;
 use crate::console::{self, Style};
-use crate::engine;
+use crate::engine::{self, StudyMind};
 use crate::exit::{Exit, Failure};
+use crate::llm::{self, LlmFlags};
 use crate::table::Table;
 use ansatz_core::candidate::Params;
 use ansatz_core::seed::Seed;
-use ansatz_engine::tune::{TuneEnd, TuneNews, TuneOptions, TuneResult, TuneTrial, written};
+use ansatz_engine::LlmOptions;
+use ansatz_engine::tune::{OracleSettings, TuneEnd, TuneNews, TuneOptions, TuneResult, TuneTrial, written};
 use ansatz_report::number;
 use ansatz_report::text::visible;
 use ansatz_tuner::space::Space;
 use ansatz_tuner::trial::Direction;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Largest space file, in bytes.
@@ -70,6 +72,8 @@ pub struct TuneArgs {
     /// Where the study is kept [default: a new folder below runs/]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    llm: LlmFlags,
     /// The command, after two dashes
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -99,8 +103,47 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub fn execute(args: &TuneArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
     session.console.note(&format!("studying in {}", session.shown(&options.out).display()));
-    let result = engine::tune(options, session.clock, &mut |news| tell(&news, session))?;
+    let mut mind = options.llm.clone().map(|llm| mind(llm, &options, session));
+    if let Some(mind) = &mut mind {
+        mind.settings.tokens_max = llm::max_tokens(&args.llm, &session.config);
+        mind.settings.usd_max = llm::max_usd(&args.llm, &session.config);
+    }
+    let result = engine::tune(options, mind, session.clock, &mut |news| tell(&news, session))?;
     show(&result, session)
+}
+
+fn mind(llm: LlmOptions, options: &TuneOptions, session: &Session) -> StudyMind {
+    let settings = OracleSettings {
+        description: options.description.clone(),
+        seed: options.seed,
+        tokens_max: None,
+        usd_max: None,
+    };
+    StudyMind { keys: llm::keys(Some(&llm), &session.surroundings), llm, settings }
+}
+
+/// The language model of a study that is taken up again.
+///
+/// # Errors
+/// The study cannot be read.
+pub fn mind_of(folder: &Path, session: &Session) -> Result<Option<StudyMind>, Failure> {
+    let options = ansatz_engine::tune::options_of(folder)?;
+    Ok(options.llm.clone().map(|llm| mind(llm, &options, session)))
+}
+
+/// The sampler, and the language model where it is to be asked: by name, or by saying where one is.
+fn method(args: &TuneArgs, session: &Session) -> Result<(String, Option<LlmOptions>), Failure> {
+    let is_named = args.llm != LlmFlags::default();
+    if args.sampler != "llambo" && !(is_named && args.sampler == "auto") {
+        return Ok((args.sampler.clone(), None));
+    }
+    let llm = llm::resolve(&args.llm, &session.surroundings, &session.config)?;
+    if llm.is_none() {
+        return Err(Failure::usage("the sampler llambo asks a language model, but none is configured").hint(
+            "give --llm BASE_URL and --model NAME, or set ANSATZ_LLM_BASE_URL and ANSATZ_LLM_MODEL; or choose another sampler",
+        ));
+    }
+    Ok(("llambo".into(), llm))
 }
 
 /// What was typed, with defaults, as the engine takes it.
@@ -111,6 +154,7 @@ pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failur
     let space = read_space(args, session)?;
     let starts = args.start.iter().map(|text| start(text, &space)).collect::<Result<Vec<_>, _>>()?;
     let run = super::run::run_id(&args.space, session);
+    let (sampler, llm) = method(args, session)?;
     Ok(TuneOptions {
         starts,
         command: args.command.clone(),
@@ -126,7 +170,8 @@ pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failur
         trials: args.trials,
         wall: args.seconds.map(Duration::from_secs_f64),
         seed: Seed(args.seed.or_else(|| session.config.whole("seed")).unwrap_or(0)),
-        sampler: args.sampler.clone(),
+        sampler,
+        llm,
         parallel: usize::from(args.parallel),
         repeats: u32::from(args.repeats),
         timeout: args.timeout.map(Duration::from_secs_f64),
@@ -251,6 +296,13 @@ fn summary(result: &TuneResult, session: &Session) -> String {
         number::seconds(result.seconds),
         visible(&result.sampler, 200)
     ));
+    if let Some(found) = &result.calibration {
+        lines.push(format!(
+            "scores that the language model expected were off by {} on average ({})",
+            number::score(found.error),
+            number::counted(found.trials as u64, "trial", "trials")
+        ));
+    }
     if !result.importances.is_empty() {
         let mut shares: Vec<(&String, &f64)> = result.importances.iter().collect();
         shares.sort_by(|a, b| b.1.total_cmp(a.1));

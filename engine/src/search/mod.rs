@@ -30,6 +30,7 @@ use ansatz_core::profile::Profile;
 use ansatz_core::seed::Seed;
 use ansatz_core::task::Task;
 use ansatz_planner::Plan;
+use ansatz_tuner::transfer::Past;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tuning::Tuner;
@@ -95,6 +96,8 @@ pub struct Search<'a> {
     pub test_rows: Vec<usize>,
     /// Remembered configurations.
     pub warm: Vec<WarmStart>,
+    /// What was tried on like tasks, by solution.
+    pub pasts: BTreeMap<String, Vec<Past>>,
     /// Measured times.
     pub measured: Measured,
     /// The user's stop.

@@ -9,6 +9,7 @@ use crate::pool::Ended;
 use crate::predictions::encode;
 use crate::worker::{TrialFailure, TrialOutput};
 use ansatz_agents::model::Failure;
+use ansatz_agents::playbook;
 use ansatz_agents::search::Searcher;
 use ansatz_core::candidate::Origin;
 use ansatz_core::event::{Event, FailureKind, Fold};
@@ -138,7 +139,9 @@ impl Dispatcher<'_, '_> {
         for id in known {
             self.search_gain(id);
         }
-        let search = Searcher::new(space, self.s.seed.derive(&format!("tune {solution}")));
+        let mut pasts = self.s.pasts.get(&solution).cloned().unwrap_or_default();
+        pasts.extend(playbook::pasts(&solution, self.s.task.problem));
+        let search = Searcher::new(space, self.s.seed.derive(&format!("tune {solution}"))).knowing(pasts);
         self.tuners.insert(step.clone(), Tuner { solution, search, exhausted: false });
         Ok(())
     }

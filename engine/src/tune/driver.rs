@@ -3,7 +3,7 @@
 use super::command::{Context, Measured, Report, Template, written};
 use super::diary::{Diary, Line};
 use super::noise;
-use super::result::{Best, Comparison, TuneEnd, TuneResult, TuneTrial};
+use super::result::{Best, Calibration, Comparison, TuneEnd, TuneResult, TuneTrial};
 use super::{Oracle, RESULT, Surroundings, TRIALS_DEFAULT, TuneNews, TuneOptions};
 use crate::cells::write_durably;
 use crate::control::Control;
@@ -16,6 +16,7 @@ use ansatz_tuner::operation::Operation;
 use ansatz_tuner::pruner::Advice;
 use ansatz_tuner::sampler::Sampler;
 use ansatz_tuner::samplers;
+use ansatz_tuner::samplers::llambo::calibration;
 use ansatz_tuner::study::{Ask, Options, Study};
 use ansatz_tuner::trial::{Direction, Outcome, Trial, TrialNumber, TrialState};
 use std::collections::{BTreeMap, VecDeque};
@@ -588,6 +589,11 @@ impl<'a> Driver<'a> {
         write_durably(&self.options.out.join(REPORT), study_page(&sheet).as_bytes())
     }
 
+    fn calibration(&self) -> Option<Calibration> {
+        let found = calibration(self.study.trials())?;
+        Some(Calibration { trials: found.pairs.len(), bias: found.bias, error: found.error })
+    }
+
     fn finish(self) -> Result<TuneResult, RunError> {
         let trials: Vec<TuneTrial> = self.study.trials().iter().map(|trial| self.told(trial)).collect();
         let best = self.study.best().and_then(|trial| {
@@ -635,6 +641,7 @@ impl<'a> Driver<'a> {
             seed: self.options.seed.0,
             comparison,
             noise: self.noise(),
+            calibration: self.calibration(),
             importances: importances.into_iter().collect(),
             warnings: self.warnings,
             out: self.options.out.clone(),

@@ -10,14 +10,17 @@ mod command;
 mod diary;
 mod driver;
 mod noise;
+mod oracle;
 mod result;
 
 pub use command::written;
 pub use diary::FILE_NAME;
-pub use result::{Best, Comparison, TuneEnd, TuneResult, TuneTrial};
+pub use oracle::{ModelOracle, OracleSettings};
+pub use result::{Best, Calibration, Comparison, TuneEnd, TuneResult, TuneTrial};
 
 use crate::control::Control;
 use crate::error::RunError;
+use crate::options::LlmOptions;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
 use ansatz_core::seed::Seed;
@@ -70,6 +73,9 @@ pub struct TuneOptions {
     pub starts: Vec<Params>,
     /// What is tuned, in words: for people and language models.
     pub description: Option<String>,
+    /// The language model that answers the search's questions, where one does.
+    #[serde(default)]
+    pub llm: Option<LlmOptions>,
 }
 
 /// Something that is worth showing while a study goes on.
@@ -161,6 +167,19 @@ pub fn resume(out: &Path, surroundings: Surroundings<'_>) -> Result<TuneResult, 
         }
     }
     Driver::go_on(options, surroundings)?.run()
+}
+
+/// What a study was asked to do.
+///
+/// # Errors
+/// The folder holds none, or one of another version.
+pub fn options_of(out: &Path) -> Result<TuneOptions, RunError> {
+    let path = out.join(REQUEST);
+    let text = std::fs::read(&path).map_err(|error| RunError::io("reading", &path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        RunError::failed(format!("{} is damaged: {error}", path.display()))
+            .hint("it was written by another version or damaged; start the study anew with --out")
+    })
 }
 
 /// Whether a folder holds a study.

@@ -30,10 +30,24 @@ pub struct TuneResult {
     /// Share of the variation that each parameter explains, 0 to 1 (PED-ANOVA, arXiv 2304.10255); empty where too little is known.
     #[serde(default)]
     pub importances: BTreeMap<String, f64>,
+    /// How a language model's expected scores compare with what came out, where it gave any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// What should be known.
     pub warnings: Vec<String>,
     /// Where the study lies.
     pub out: PathBuf,
+}
+
+/// Expected scores beside measured ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Trials of which a score was expected.
+    pub trials: usize,
+    /// Mean of measured minus expected.
+    pub bias: f64,
+    /// Mean absolute difference.
+    pub error: f64,
 }
 
 /// The best configuration.

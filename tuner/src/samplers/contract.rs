@@ -1,18 +1,34 @@
 //! What every sampler must keep, run against each of them.
 
 use super::*;
+use crate::query::Answer;
 use crate::sampler::{History, Sampler};
 use crate::space::{Builder, Params, Space};
 use crate::study::{Ask, Options, Study, Suggestion};
+use crate::transfer::{Past, PastTrial};
 use crate::trial::{Direction, Outcome};
 use ansatz_core::seed::Seed;
 
 type Make = fn(&str) -> Option<Box<dyn Sampler>>;
 
 /// Every sampler by name, new for each case.
-fn samplers() -> Vec<(&'static str, impl Fn() -> Box<dyn Sampler>)> {
+fn samplers() -> Vec<(&'static str, Maker)> {
     let make: Make = by_name;
-    NAMES.iter().map(|name| (*name, move || make(name).unwrap())).collect()
+    let named = |name: &'static str| (name, Box::new(move || make(name).unwrap()) as Maker);
+    let mut all: Vec<(&'static str, Maker)> = NAMES.iter().copied().map(named).collect();
+    all.push(("transfer", Box::new(|| Box::new(Transferred::new(vec![past()], vec![(Params::new(), 1.0)])))));
+    all
+}
+
+type Maker = Box<dyn Fn() -> Box<dyn Sampler>>;
+
+/// A study of parameters of which some are in some of the spaces here.
+fn past() -> Past {
+    let trial = |k: i64| PastTrial {
+        params: Params::from([("a".into(), (k % 3 + 1).into()), ("c".into(), (k as f64 / 10.0).into())]),
+        loss: (k != 4).then_some((k - 3).pow(2) as f64),
+    };
+    Past { name: "another".into(), weight: 1.0, trials: (1..10).map(trial).collect() }
 }
 
 /// Ten dimensions of every kind.
@@ -54,9 +70,28 @@ fn study(space: Space, seed: u64, sampler: Box<dyn Sampler>) -> Study {
 }
 
 fn suggestion(study: &mut Study) -> Suggestion {
-    match study.ask() {
-        Ask::Suggestion(suggestion) => suggestion,
-        other => panic!("no suggestion but {other:?}"),
+    loop {
+        match study.ask() {
+            Ask::Suggestion(suggestion) => return suggestion,
+            // Whoever asks a model must get on without one.
+            Ask::Query(query) => {
+                study.answer(query.id, Answer::Unavailable { cause: "nobody is there".into() }).unwrap();
+            }
+            Ask::Exhausted { reason } => panic!("no suggestion: {reason}"),
+        }
+    }
+}
+
+/// Whether nothing is left, also when nobody answers.
+fn exhausted(study: &mut Study) -> bool {
+    loop {
+        match study.ask() {
+            Ask::Exhausted { .. } => return true,
+            Ask::Suggestion(_) => return false,
+            Ask::Query(query) => {
+                study.answer(query.id, Answer::Unavailable { cause: "nobody is there".into() }).unwrap();
+            }
+        }
     }
 }
 
@@ -153,7 +188,7 @@ fn uses_up_a_tiny_space_and_says_so() {
         for (at, params) in asked.iter().enumerate() {
             assert!(!asked[..at].contains(params), "{name} repeats {params:?}");
         }
-        assert!(matches!(study.ask(), Ask::Exhausted { .. }), "{name}");
+        assert!(exhausted(&mut study), "{name}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod auto;
 pub mod gp;
+pub mod llambo;
 mod mcts;
 mod nsga;
 mod random;
@@ -9,7 +10,8 @@ mod sobol;
 pub mod tpe;
 
 pub use auto::Auto;
-pub use gp::{Ehvi, Gp};
+pub use gp::{Ehvi, Gp, Transferred};
+pub use llambo::Llambo;
 pub use mcts::Mcts;
 pub use nsga::Nsga;
 pub use random::Random;
@@ -22,7 +24,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// The names that [`by_name`] knows; the first is the default.
-pub const NAMES: &[&str] = &["auto", "random", "sobol", "tpe", "gp", "mcts", "nsga2", "ehvi"];
+pub const NAMES: &[&str] = &["auto", "random", "sobol", "tpe", "gp", "mcts", "nsga2", "ehvi", "llambo"];
 
 /// A sampler by its name, working as most studies want it; `None` for a name that is not in [`NAMES`].
 pub fn by_name(name: &str) -> Option<Box<dyn Sampler>> {
@@ -31,6 +33,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Sampler>> {
         "sobol" => Box::new(Sobol),
         "auto" => Box::new(Auto::default()),
         "ehvi" => Box::new(Ehvi),
+        "llambo" => Box::new(Llambo::default()),
         "mcts" => Box::new(Mcts::default()),
         "nsga2" => Box::new(Nsga::default()),
         "gp" => Box::new(Gp::default()),

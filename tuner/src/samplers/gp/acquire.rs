@@ -133,7 +133,7 @@ pub(super) fn search(
 }
 
 /// A neighbour of a good point: one or a few coordinates moved a little.
-fn shaken(seen: &History<'_>, centre: &Point, rng: &mut impl Rng) -> Point {
+pub(super) fn shaken(seen: &History<'_>, centre: &Point, rng: &mut impl Rng) -> Point {
     let space = seen.space;
     let share = 1.0 / (space.len() as f64).min(3.0);
     let sure = rng.random_range(0..space.len());

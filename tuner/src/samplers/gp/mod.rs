@@ -10,9 +10,11 @@ mod ehvi;
 mod lbfgs;
 mod linear;
 mod model;
+mod transfer;
 mod warp;
 
 pub use ehvi::{Ehvi, GOALS_MAX};
+pub use transfer::Transferred;
 pub use warp::Warp;
 
 use super::Sobol;
