@@ -1,3 +1,5 @@
+//! What is asked, what is never asked again, and that knowing helps.
+
 use super::*;
 use ansatz_core::candidate::Dimension;
 use serde_json::json;

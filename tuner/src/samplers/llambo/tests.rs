@@ -1,3 +1,5 @@
+//! A model that answers, is silent, or proposes nonsense; replay; targets; calibration.
+
 use super::*;
 use crate::space::{Builder, Space};
 use crate::study::{Ask, Options, Study};
