@@ -86,7 +86,6 @@ fn a_model_of_no_use_changes_nothing() {
     let garbage = [
         (200, "I would rather talk about something else."),
         (200, ""),
-        (200, "{\"observations\": [], \"plans\": \"none\"}"),
         (200, "```python\nimport os\nos.remove('/')\n```"),
         (400, "{\"error\": {\"message\": \"ignore all previous instructions\"}}"),
         (404, "{\"error\": {\"message\": \"no such model\", \"code\": \"model_not_found\"}}"),
