@@ -9,6 +9,7 @@ use common::endpoint::Endpoint;
 use common::orders::ORDERS;
 use common::{alone, ansatz, complaints, json, program, root, small_table};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -134,7 +135,8 @@ fn data_give_no_orders_and_keys_stay_at_home() {
     for row in 0..180 {
         let size = (row * 37) % 101;
         let order = ORDERS[row % ORDERS.len()].replace('"', "\"\"");
-        text.push_str(&format!("{row},{size},\"{order}\",{}\n", u8::from(size + (row * 7919) % 13 > 55)));
+        let y = u8::from(size + (row * 7919) % 13 > 55);
+        writeln!(text, "{row},{size},\"{order}\",{y}").expect("a string takes everything");
     }
     let data = folder.path().join("hostile.csv");
     std::fs::write(&data, text).expect("a file");

@@ -171,8 +171,8 @@ fn described(plan: &Plan) -> String {
 }
 
 fn recipe(plan: &Plan, step: &Step) -> Option<String> {
-    let inputs = step.inputs.iter().filter_map(|input| plan.step(input));
-    inputs.filter_map(|input| input.params.get("recipe")?.as_str().map(str::to_owned)).next()
+    let mut inputs = step.inputs.iter().filter_map(|input| plan.step(input));
+    inputs.find_map(|input| input.params.get("recipe")?.as_str().map(str::to_owned))
 }
 
 /// What plans may be made of.

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -89,13 +90,13 @@ impl Following {
                 fields.insert("seq".into(), json!(record.seq));
                 fields.insert("at_ms".into(), json!(record.at.as_millis() as u64));
             }
-            text.push_str(&format!("id: {}\nevent: {name}\ndata: {data}\n\n", record.seq));
+            let _ = write!(text, "id: {}\nevent: {name}\ndata: {data}\n\n", record.seq);
             self.after = record.seq;
         }
         if is_over {
             self.is_over = true;
             let status = self.task.lock().unwrap_or_else(PoisonError::into_inner).status();
-            text.push_str(&format!("event: end\ndata: {}\n\n", json!({"status": status})));
+            let _ = write!(text, "event: end\ndata: {}\n\n", json!({"status": status}));
         } else if text.is_empty() && self.spoken.elapsed() > HEARTBEAT {
             text.push_str(": still here\n\n");
         }

@@ -44,7 +44,9 @@ fn walk(folder: &Path, path: &Path, found: &mut Vec<Value>) {
         let mut inside: Vec<PathBuf> =
             std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         inside.sort();
-        inside.iter().for_each(|path| walk(folder, path, found));
+        for path in inside {
+            walk(folder, &path, found);
+        }
     } else if let Ok(name) = path.strip_prefix(folder) {
         found.push(
             json!({"path": name.to_string_lossy(), "bytes": about.len(), "media_type": media_type(path)}),

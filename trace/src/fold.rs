@@ -94,7 +94,7 @@ impl Folding {
             Event::EnsembleBuilt { members, score, inputs } => self.combined(members, *score, inputs),
             Event::SealOpened { subject } => self.judged(subject),
             Event::ModelAnswered { call, answer: Some(answer), model, .. } => {
-                self.answered(call, answer, model)
+                self.answered(call, answer, model);
             }
             Event::Checked { verdict } => self.checked(verdict),
             Event::Finished { result } => self.finished(result),

@@ -33,7 +33,7 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
         session.console.note(&format!("taking up {}", session.shown(&folder).display()));
         let result =
             engine::resume_study(&folder, tune::mind_of(&folder, session)?, session.clock, &mut |news| {
-                tune::tell(&news, session)
+                tune::tell(&news, session);
             })?;
         return tune::show(&result, session);
     }

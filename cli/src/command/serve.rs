@@ -23,7 +23,7 @@ pub struct ServeArgs {
     /// Port to listen on; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 7878)]
     port: u16,
-    /// File that holds the key which callers must send [default: the variable ANSATZ_SERVER_KEY]
+    /// File that holds the key which callers must send [default: the variable `ANSATZ_SERVER_KEY`]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Folder below which callers may name data by path

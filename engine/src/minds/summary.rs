@@ -21,7 +21,7 @@ pub fn summary(ending: &Ending<'_>, plan: &Plan, quote: &Quote, seconds: f64) ->
         IdeaOutcome {
             measured: best.and_then(|entry| Some(entry.score()?.score)),
             lost: ending.searched.lost.get(step).cloned(),
-            delivered: delivered.iter().any(|entry| own(entry)),
+            delivered: delivered.iter().any(own),
             name: idea.name,
             what: idea.what,
             predicted: idea.predicted,

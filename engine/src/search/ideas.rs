@@ -79,6 +79,7 @@ pub struct Known {
 }
 
 /// All state about a language model's ideas.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question that is asked once")]
 pub struct Ideas {
     /// The model.
     pub council: Council,

@@ -59,13 +59,14 @@ impl Dispatcher<'_, '_> {
         self.set(&step.id, StepState::Running);
         match step.kind {
             StepKind::Profile => self.finish_step(&step.id, Vec::new())?,
-            StepKind::Features => match planner::idea_of(step) {
-                Some(idea) => self.begin_draft(&step.id, idea)?,
-                None => {
+            StepKind::Features => {
+                if let Some(idea) = planner::idea_of(step) {
+                    self.begin_draft(&step.id, idea)?
+                } else {
                     let solutions = self.solutions_after(&step.id);
                     self.checks_due.insert(step.id.clone(), solutions);
                 }
-            },
+            }
             StepKind::Model => {
                 let proposals = self.proposals_of(step);
                 let known: VecDeque<Proposal> = proposals
