@@ -61,7 +61,7 @@ impl Dispatcher<'_, '_> {
             StepKind::Profile => self.finish_step(&step.id, Vec::new())?,
             StepKind::Features => {
                 if let Some(idea) = planner::idea_of(step) {
-                    self.begin_draft(&step.id, idea)?
+                    self.begin_draft(&step.id, idea)?;
                 } else {
                     let solutions = self.solutions_after(&step.id);
                     self.checks_due.insert(step.id.clone(), solutions);
