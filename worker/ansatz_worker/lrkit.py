@@ -1,9 +1,13 @@
-"""Learning rates and regularisation that are set while training, for solutions that train by steps. Only numpy.
+"""Learning rates and regularisation that are set while training, for solutions that train by steps. Only
+numpy.
 
-- `AutoRate` (AutoLRS, Jin et al. 2021): before each stage some rates are tried for a short while from the same state, their
+- `AutoRate` (AutoLRS, Jin et al. 2021): before each stage some rates are tried for a short while from the
+same state, their
   losses are forecast, and the best rate trains the whole stage.
-- `HyperRate` (after FedHyper, Wang et al. 2024): the rate rises while successive updates agree and falls while they do not.
-- `TunedPenalty` (after Self-Tuning Networks, MacKay et al. 2019): a best response that is linear in the logarithm of a penalty
+- `HyperRate` (after FedHyper, Wang et al. 2024): the rate rises while successive updates agree and falls
+while they do not.
+- `TunedPenalty` (after Self-Tuning Networks, MacKay et al. 2019): a best response that is linear in the
+logarithm of a penalty
   is learnt along with the weights, so that the penalty follows the validation loss without training anew.
 
 A state is an array of numbers. `step(state, rate)` gives the state after one step and the loss seen in it.
@@ -27,7 +31,8 @@ GRID = 64
 
 
 def forecast(losses: Floats, at: int) -> float:
-    """The loss at step `at` if an exponential decay `a exp(b t) + c` goes on as it began; never below the lowest seen by more
+    """The loss at step `at` if an exponential decay `a exp(b t) + c` goes on as it began; never below the
+    lowest seen by more
     than what was gained so far. A series that is not finite gives infinity.
     """
     losses = np.asarray(losses, dtype=np.float64)
@@ -117,7 +122,9 @@ def _bounded(values: list[float]) -> Floats:
 
 
 def _next(places: Floats, values: Floats) -> float:
-    """Where a Gaussian process hopes for the lowest value: mean less one deviation, on ranks so that no disaster rules."""
+    """Where a Gaussian process hopes for the lowest value: mean less one deviation, on ranks so that no
+    disaster rules.
+    """
     ranks = np.argsort(np.argsort(values)) / max(len(values) - 1, 1)
     grid = np.linspace(0.0, 1.0, GRID)
 
@@ -136,7 +143,8 @@ def _next(places: Floats, values: Floats) -> float:
 class HyperRate:
     """A rate that follows the agreement of successive gradients.
 
-    `rate` is multiplied by at most `1 + strength` a step where they point the same way, and divided where they point against
+    `rate` is multiplied by at most `1 + strength` a step where they point the same way, and divided where
+    they point against
     each other, within `[start / reach, start * reach]`.
     """
 
@@ -173,7 +181,8 @@ class HyperRate:
 class TunedPenalty:
     """The strength of an L2 penalty, tuned while a linear model is trained by gradients.
 
-    Weights respond linearly to the logarithm of the penalty, `w + v * (s - log_penalty)`: both are trained under perturbed
+    Weights respond linearly to the logarithm of the penalty, `w + v * (s - log_penalty)`: both are trained
+    under perturbed
     penalties, and after each `every` steps the penalty moves down the validation loss along that response.
     """
 
@@ -192,7 +201,9 @@ class TunedPenalty:
         rate: float,
         seed: int = 0,
     ) -> Floats:
-        """Weights after `steps` steps. `gradient` and `valid` are gradients of the mean training and validation losses."""
+        """Weights after `steps` steps. `gradient` and `valid` are gradients of the mean training and
+        validation losses.
+        """
         chance = np.random.default_rng(seed)
         weights, response = np.zeros(size), np.zeros(size)
         for at in range(steps):

@@ -75,7 +75,11 @@ def problem(noise, seed):
     x, v = chance.normal(size=(40, 30)), chance.normal(size=(400, 30))
     truth = np.where(np.arange(30) < 5, 1.0, 0.0)
     y, w = x @ truth + noise * chance.normal(size=40), v @ truth + noise * chance.normal(size=400)
-    return (lambda b: x.T @ (x @ b - y) / 40), (lambda b: v.T @ (v @ b - w) / 400), (lambda b: float(np.mean((v @ b - w) ** 2)))
+    return (
+        lambda b: x.T @ (x @ b - y) / 40,
+        lambda b: v.T @ (v @ b - w) / 400,
+        lambda b: float(np.mean((v @ b - w) ** 2)),
+    )
 
 
 def test_a_penalty_follows_the_validation_loss():

@@ -1,8 +1,12 @@
-"""Groups of derived columns on top of a built-in solution, each made by one function and switched by one parameter.
+"""Groups of derived columns on top of a built-in solution, each made by one function and switched by one
+parameter.
 
-A group is a function `group(rows, learned)` that gives new columns by name, from `rows` row by row and from what the group
-learnt of the training rows. What it learns comes from `learn(train)`, when it has one. The columns join those of the
-table, so the built-in solution reads them like any other: strings get counts and out-of-fold means of the target there.
+A group is a function `group(rows, learned)` that gives new columns by name, from `rows` row by row and from
+what the group
+learnt of the training rows. What it learns comes from `learn(train)`, when it has one. The columns join
+those of the
+table, so the built-in solution reads them like any other: strings get counts and out-of-fold means of the
+target there.
 """
 
 from __future__ import annotations
@@ -46,7 +50,8 @@ class Groups:
         return state, self.add(state, train)
 
     def add(self, state: Mapping[str, Any], rows: pd.DataFrame) -> pd.DataFrame:
-        """Any rows with the columns of the groups that were on; raises `ContractError` for columns of another length
+        """Any rows with the columns of the groups that were on; raises `ContractError` for columns of
+        another length
         or of a name that is taken.
         """
         made: dict[str, Any] = {}
