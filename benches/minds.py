@@ -13,41 +13,14 @@ import json
 import pathlib
 import subprocess
 import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
 
+import answers
 import strength
 
 HERE = pathlib.Path(__file__).resolve().parent
-
-
-def serve(replies: list[dict]) -> ThreadingHTTPServer:
-    """An endpoint on a free port of this machine that answers from a list: the first line whose `match` is in the prompt."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            prompt = "\n".join(message["content"] for message in body["messages"])
-            reply = next((line["reply"] for line in replies if line["match"] in prompt), "I have nothing to say.")
-            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}
-            usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(reply) // 4}
-            answer = {"id": "1", "object": "chat.completion", "model": "answers", "choices": [choice], "usage": usage}
-            text = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
 
 
 def main() -> None:
@@ -63,15 +36,14 @@ def main() -> None:
     program = str(pathlib.Path(args.ansatz).resolve())
     for name in args.tasks.split(",") if args.tasks else sorted(path.stem for path in (HERE / "minds").glob("*.jsonl")):
         grading = json.loads((args.data / name / "grading.json").read_text())
-        lines = (HERE / "minds" / f"{name}.jsonl").read_text().splitlines()
-        port = serve([json.loads(line) for line in lines]).server_address[1]
+        base = answers.serve(answers.read(HERE / "minds" / f"{name}.jsonl"))
         gains = []
         for split in range(args.first, args.first + args.splits):
             with tempfile.TemporaryDirectory() as scratch:
                 folder = pathlib.Path(scratch) / name
                 _, part = strength.resplit(args.data / name, folder, split)
                 truth, scores, shown = part.reset_index(drop=True), [], []
-                for model in ([], ["--llm", f"http://127.0.0.1:{port}/v1", "--model", "answers"]):
+                for model in ([], ["--llm", base, "--model", "answers"]):
                     out = pathlib.Path(scratch) / f"run{len(scores)}"
                     command = [program, "run", str(folder), "--trials", str(args.trials), "--seed", str(split), *model]
                     command += ["--out", str(out), "--no-memory", "--json", "-q"]

@@ -33,7 +33,7 @@ fn a_conversation_leads_to_a_model() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("small.csv"), small_table(200)).expect("a file");
-    let talk = "good morning\nthe moon is made of cheese\npredict y in small.csv, accuracy\n12 trials\nwithout catboost\n\
+    let talk = "good morning\nthe moon is made of cheese\npredict y in small.csv, accuracy\n12 trials\nwithout catboost\ndrop the smell column\n\
                 yes\nhow is it going?\n/best\n";
     let output = chat(folder.path(), talk);
     let text = said(&output);
@@ -43,6 +43,7 @@ fn a_conversation_leads_to_a_model() {
         "looking at small.csv",
         "predict y (two classes), scored by accuracy",
         "and go on without catboost",
+        "note: cannot drop the column smell: there is no usable column of that name",
         "shall I begin?",
         "begun: results go to",
         "delivered:",
@@ -239,6 +240,24 @@ fn a_task_waits_for_approval_and_can_be_cancelled() {
     assert_eq!(server.with_key("POST", &format!("/v1/tasks/{id}/cancel"), "").status, 202);
     let events = server.with_key("GET", &format!("/v1/tasks/{id}/events"), "").body;
     assert!(events.trim_end().ends_with(r#"data: {"status":"cancelled"}"#), "{events}");
+    // One that waits and is cancelled is waited for by nobody, not even by a server that starts anew.
+    let first = server
+        .with_key("POST", "/v1/tasks", r#"{"data": "small.csv", "task": "predict y", "seconds": 20}"#)
+        .json();
+    let queued = server
+        .with_key("POST", "/v1/tasks", r#"{"data": "small.csv", "task": "predict y", "trials": 9}"#)
+        .json();
+    assert_eq!(queued["status"], "queued");
+    let waits = |folder: &Path| {
+        let entries = std::fs::read_dir(folder.join("runs")).expect("runs").flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".task.json")).count()
+    };
+    assert_eq!(waits(folder.path()), 1);
+    for task in [&queued, &first] {
+        let place = format!("{}/cancel", task["links"]["self"].as_str().expect("a place"));
+        assert_eq!(server.with_key("POST", &place, "").status, 202);
+    }
+    assert_eq!(waits(folder.path()), 0);
     for (asked, status) in [
         (r#"{"data": "/etc/passwd"}"#, 422),
         (r#"{"data": "absent.csv"}"#, 422),

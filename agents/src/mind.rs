@@ -140,36 +140,15 @@ fn messages(rendered: Rendered) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ansatz_core::budget::Budget;
-    use ansatz_core::profile::Profile;
     use ansatz_llm::{Scripted, silent};
     use ansatz_prompts::planner::{Understand, Understanding};
-    use ansatz_prompts::{Case, Level, Machine, Sight};
 
     const REPLY: &str = r#"{"relevance": "a table and a column", "is_relevant": true, "target": "y", "problem": "binary", "metric": null,
         "targets": [], "constraints": [], "group_column": null, "time_column": null, "suspects": [], "questions": [],
         "application": "a test", "confidence": 0.9}"#;
 
     fn prompt() -> Understand {
-        let columns = Vec::new();
-        let profile = Profile {
-            train_rows: 9,
-            test_rows: 0,
-            columns,
-            sample: None,
-            notices: Vec::new(),
-            data_hash: "h".into(),
-        };
-        let (machine, budget) = (Machine { cores: 1, gpus: 0 }, Budget::default());
-        let sight = Sight {
-            nonce: "n".into(),
-            profile: &profile,
-            rows: &[],
-            machine: &machine,
-            budget: &budget,
-            level: Level::Full,
-        };
-        Understand { case: Case::unknown("data", "predict y", &sight), concluded: Vec::new() }
+        Understand { case: crate::thought::tests::case(), concluded: Vec::new() }
     }
 
     fn purpose() -> Purpose {

@@ -250,8 +250,8 @@ fn chosen(mut branches: Vec<(&str, &BranchIdea)>, means: &Means) -> Vec<Chosen> 
         };
         let key = (branch.kind, base.clone(), params.clone(), text);
         // A readable model was asked for: code that nobody has read cannot promise that.
-        let is_barred =
-            means.task.constraints.interpretable && (branch.kind != BranchKind::Builtin || base != "linear");
+        let is_barred = means.task.constraints.interpretable
+            && (branch.kind != BranchKind::Builtin || base != playbook::READABLE);
         let is_empty =
             branch.kind == BranchKind::Builtin && (params.is_empty() || !means.spaces.contains_key(&base));
         if *count >= most || seen.contains(&key) || is_barred || is_empty {
@@ -285,7 +285,7 @@ fn base_of(branch: &BranchIdea, means: &Means) -> String {
     if can_carry && means.spaces.contains_key(&branch.solution) {
         branch.solution.clone()
     } else if means.task.constraints.interpretable {
-        "linear".into()
+        playbook::READABLE.into()
     } else {
         BASE_DEFAULT.into()
     }

@@ -6,19 +6,14 @@
 use crate::mind::{Mind, MindError, Purpose, Question};
 use ansatz_llm::OnText;
 use ansatz_prompts::data::{Assess, Assessment, WriteFeatures};
-use ansatz_prompts::hpo::{WarmStart, WarmStarts};
 use ansatz_prompts::model::{Debug, Refine, WriteSolution};
-use ansatz_prompts::planner::{
-    Insights, MakePlans, PlanIdeas, ReadSources, Replan, Replanned, Understand, Understanding,
-};
+use ansatz_prompts::planner::{Insights, MakePlans, PlanIdeas, ReadSources, Replan, Replanned};
 use ansatz_prompts::verifier::{ReadEvidence, Reading};
 use ansatz_prompts::{Case, Prompt, Reply, ReplyForm};
 
 /// A question of one agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Thought {
-    /// The planner: what does the user want?
-    Understand(Box<Understand>),
     /// The planner: what of what is known matters here?
     Insights(Box<ReadSources>),
     /// The planner: how could this be done?
@@ -35,8 +30,6 @@ pub enum Thought {
     Debug(Box<Debug>),
     /// The model agent: one function, revised.
     Refine(Box<Refine>),
-    /// The HPO agent: first configurations.
-    WarmStarts(Box<WarmStart>),
     /// The verifier: what does the evidence say?
     Evidence(Box<ReadEvidence>),
 }
@@ -44,8 +37,6 @@ pub enum Thought {
 /// What came of a thought.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Conclusion {
-    /// What the user wants.
-    Understanding(Box<Understanding>),
     /// What matters of what is known.
     Insights(Insights),
     /// Plans.
@@ -58,8 +49,6 @@ pub enum Conclusion {
     Code(String),
     /// Source of one function.
     Block(String),
-    /// First configurations.
-    WarmStarts(WarmStarts),
     /// A reading of the evidence.
     Reading(Reading),
 }
@@ -77,10 +66,9 @@ impl Thought {
     /// The agent whose question it is.
     pub fn agent(&self) -> &'static str {
         match self {
-            Self::Understand(_) | Self::Insights(_) | Self::Plans(_) | Self::Replan(_) => "planner",
+            Self::Insights(_) | Self::Plans(_) | Self::Replan(_) => "planner",
             Self::Assess(_) | Self::Features(_) => "data",
             Self::Solution(_) | Self::Debug(_) | Self::Refine(_) => "model",
-            Self::WarmStarts(_) => "hpo",
             Self::Evidence(_) => "verifier",
         }
     }
@@ -88,7 +76,6 @@ impl Thought {
     /// Name of its prompt.
     pub fn template(&self) -> &'static str {
         match self {
-            Self::Understand(_) => Understand::NAME,
             Self::Insights(_) => ReadSources::NAME,
             Self::Plans(_) => MakePlans::NAME,
             Self::Replan(_) => Replan::NAME,
@@ -97,7 +84,6 @@ impl Thought {
             Self::Solution(_) => WriteSolution::NAME,
             Self::Debug(_) => Debug::NAME,
             Self::Refine(_) => Refine::NAME,
-            Self::WarmStarts(_) => WarmStart::NAME,
             Self::Evidence(_) => ReadEvidence::NAME,
         }
     }
@@ -115,10 +101,6 @@ impl Thought {
     ) -> Result<Conclusion, MindError> {
         let seat = Seat { mind, purpose, short: &grounds.short };
         Ok(match self {
-            Self::Understand(prompt) => {
-                let reply = seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new());
-                Conclusion::Understanding(Box::new(reply.await?))
-            }
             Self::Insights(prompt) => Conclusion::Insights(
                 seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
             ),
@@ -131,9 +113,6 @@ impl Thought {
                 Conclusion::Replanned(Box::new(reply.await?))
             }
             Self::Assess(prompt) => Conclusion::Assessment(
-                seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
-            ),
-            Self::WarmStarts(prompt) => Conclusion::WarmStarts(
                 seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
             ),
             Self::Evidence(prompt) => Conclusion::Reading(

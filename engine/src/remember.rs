@@ -11,7 +11,7 @@ use ansatz_core::clock::Clock;
 use ansatz_memory::{
     Appended, Experience, Lesson, Look, Memory, MetaFeatures, Snapshot, TaskFacts, TrialFact,
 };
-use ansatz_memory::{Card, Observation};
+use ansatz_memory::{Card, Found, Observation};
 use ansatz_prompts::planner::Source;
 use ansatz_tuner::transfer::{Past, PastTrial};
 use std::collections::BTreeMap;
@@ -171,7 +171,11 @@ impl Remembered {
         let Some(memory) = &self.memory else { return Ok(()) };
         let experience = experience(options, prepared, board, scoring, at);
         let mut records = vec![ansatz_memory::Record::Experience(Box::new(experience))];
-        records.extend(lessons(options, board, scoring, at).into_iter().map(ansatz_memory::Record::Lesson));
+        records.extend(
+            lessons(options, &prepared.setup.task().name, board, scoring, at)
+                .into_iter()
+                .map(ansatz_memory::Record::Lesson),
+        );
         match memory.append(&options.run, records) {
             Ok(Appended::Stored { notices }) => {
                 notices.into_iter().try_for_each(|notice| record.warn(notice))
@@ -184,7 +188,7 @@ impl Remembered {
 
 /// Which solution beat which, as far as that is more than chance: each claim needs P(better) above the gate, corrected for the
 /// number of comparisons.
-fn lessons(options: &Options, board: &Board, scoring: &Scoring, at: u64) -> Vec<Lesson> {
+fn lessons(options: &Options, task: &str, board: &Board, scoring: &Scoring, at: u64) -> Vec<Lesson> {
     let mut best: Vec<&Entry> = Vec::new();
     for entry in board.ranking(scoring.direction()) {
         let name = entry.candidate.solution.name();
@@ -209,7 +213,7 @@ fn lessons(options: &Options, board: &Board, scoring: &Scoring, at: u64) -> Vec<
                 id: format!("{}-over-{}", names.0, names.1),
                 run: options.run.clone(),
                 at,
-                text: format!("{}{kind} beat {} on {}", names.0, names.1, options.data.display()),
+                text: format!("{}{kind} beat {} on {task}", names.0, names.1),
                 evidence: format!("{won:.5} against {lost:.5} by cross-validation, P(better) {p_better:.3}"),
             }
         })
@@ -222,7 +226,11 @@ pub fn cards(prepared: &Prepared) -> Vec<(String, String)> {
     let (task, profile) = (prepared.setup.task(), &prepared.setup.profile);
     let seen = Observation { task, profile, words: &task.request };
     let found = ansatz_memory::fitting(&Card::all(), &seen, CARDS_MAX);
-    found.into_iter().map(|found| (found.card.name.clone(), found.card.shown())).collect()
+    let size = (profile.train_rows, profile.columns.len());
+    let told = |found: Found| {
+        (found.card.name.clone(), format!("{} It fits: {}.", found.card.shown(size.0, size.1), found.why))
+    };
+    found.into_iter().map(told).collect()
 }
 
 fn experience(

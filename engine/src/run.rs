@@ -1,6 +1,6 @@
 //! A run from end to end: set-up, plan, search, finalise, result.
 
-use crate::board::{Board, Entry, Held, Rows, Scored, State};
+use crate::board::{Board, Held, Rows, Scored, State};
 use crate::bundle;
 use crate::cells;
 use crate::control::Control;
@@ -29,14 +29,13 @@ use crate::worker::Worker;
 use ansatz_agents::playbook;
 use ansatz_core::bill::Quote;
 use ansatz_core::budget::Spent;
-use ansatz_core::candidate::Origin;
 use ansatz_core::clock::Clock;
 use ansatz_core::event::{Event, FailureKind};
 use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::RunResult;
 use ansatz_core::status::Status;
-use ansatz_core::steer::{Preference, Steer};
+use ansatz_core::steer::Steer;
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Stage;
 use ansatz_journal::{Blobs, Journal};
@@ -165,9 +164,12 @@ fn program_versions() -> BTreeMap<String, String> {
 
 impl Life {
     fn live(mut self, past: Option<Vec<Event>>) -> Result<RunResult, RunError> {
+        let is_new = past.is_none();
         let outcome = self.work(past);
+        // What an earlier life did, and what was done before a model was lost, is kept: it can be gone on with.
         if let Err(error) = &outcome
-            && error.kind != RunErrorKind::Failed
+            && is_new
+            && matches!(error.kind, RunErrorKind::Usage | RunErrorKind::Data | RunErrorKind::Sandbox)
         {
             // Refused: nothing stays but the journal, which says why.
             let result = result::refused(&self.options, &self.record, error);
@@ -255,6 +257,9 @@ impl Life {
             self.record.warn(warning.clone())?;
         }
         self.set_budget(&prepared);
+        if past.is_none() {
+            self.look_at_wishes(&prepared)?;
+        }
         let task = prepared.setup.task().clone();
         let mut board = Board::new(self.rows(&prepared), prepared.truth.clone());
         let scoring = self.scoring(&task, functions)?;
@@ -267,8 +272,9 @@ impl Life {
             self.prior_submission(&prepared, &board, &scoring, &functions.checks)?;
         }
         let warm = memory.advice(&prepared);
-        let cases = minds::cases(&self.options, &prepared, &self.folder, &self.options.budget);
-        let quote = self.quote(&prepared, &cases)?;
+        // Only a language model is shown rows, so only for one are they read.
+        let cases = self.options.llm.is_some().then(|| minds::cases(&self.options, &prepared, &self.folder));
+        let quote = self.quote(&prepared, cases.as_ref())?;
         let plan = self.plan(&prepared)?;
         // A run that was interrupted while it was finalising keeps the plan that it had.
         if self.record.status() != Status::Finalising {
@@ -281,7 +287,7 @@ impl Life {
         let ideas = self.ideas(&prepared, cases, &memory, past.as_deref().unwrap_or_default())?;
         let mut progress = Progress::default();
         for steer in &self.options.steer {
-            restore_steering(steer, &mut board, &mut progress);
+            search::restore_steering(steer, &mut board, &mut progress.steered);
         }
         if let Some(past) = past.as_deref() {
             restore(past, &mut board, &self.record, &mut progress);
@@ -381,21 +387,35 @@ impl Life {
         result::deliver(&self.folder, &mut self.record, &plan, result)
     }
 
+    /// Keeps of what is wanted from the start what can be done, and says what cannot.
+    fn look_at_wishes(&mut self, prepared: &Prepared) -> Result<(), RunError> {
+        let is_there = |column: &String| prepared.table.columns.iter().any(|known| known.name == *column);
+        let (kept, odd): (Vec<Steer>, Vec<Steer>) =
+            std::mem::take(&mut self.options.steer).into_iter().partition(|steer| match steer {
+                Steer::DropColumn { column } => is_there(column),
+                _ => true,
+            });
+        self.options.steer = kept;
+        odd.iter().try_for_each(|steer| {
+            self.record.warn(format!("cannot {steer}: there is no usable column of that name"))
+        })
+    }
+
     /// What the run will probably take.
-    fn quote(&self, prepared: &Prepared, cases: &Cases) -> Result<Quote, RunError> {
-        let prompts = minds::wordings(self.options.llm.as_ref())?;
-        Ok(minds::quote(&self.options, prepared, cases, &prompts))
+    fn quote(&self, prepared: &Prepared, cases: Option<&Cases>) -> Result<Quote, RunError> {
+        let prompts = self.options.llm.as_ref().map(|llm| minds::wordings(Some(llm))).transpose()?;
+        Ok(minds::quote(&self.options, prepared, cases.zip(prompts.as_ref())))
     }
 
     /// The language model, if one is configured, with what it is told.
     fn ideas(
         &self,
         prepared: &Prepared,
-        cases: Cases,
+        cases: Option<Cases>,
         memory: &remember::Remembered,
         past: &[Event],
     ) -> Result<Option<Ideas>, RunError> {
-        let Some(llm) = &self.options.llm else { return Ok(None) };
+        let (Some(llm), Some(cases)) = (&self.options.llm, cases) else { return Ok(None) };
         let subject = minds::Subject {
             data_hash: prepared.setup.profile.data_hash.clone(),
             seed: self.options.seed,
@@ -776,34 +796,6 @@ fn complaints_about(finalise: &mut Finalise<'_>, csv: &str) -> Result<Vec<(StepI
     Ok(complaints)
 }
 
-/// Takes up steering of an earlier life of the run; gives the candidates that it closed.
-fn restore_steering(steer: &Steer, board: &mut Board, progress: &mut Progress) -> Vec<CandidateId> {
-    let steered = &mut progress.steered;
-    let is_closed = |entry: &Entry| match steer {
-        Steer::DropColumn { .. } => true,
-        Steer::Without { solution } => entry.candidate.solution.name() == solution,
-        Steer::Prefer { preference: Preference::Readable } => {
-            entry.candidate.origin != Origin::Baseline && entry.candidate.solution.name() != "linear"
-        }
-        _ => false,
-    };
-    let closed: Vec<CandidateId> =
-        board.entries.values().filter(|entry| is_closed(entry)).map(|entry| entry.candidate.id).collect();
-    for id in &closed {
-        board.close(*id, State::Dropped(steer.to_string()));
-    }
-    match steer {
-        Steer::DropColumn { column } => steered.columns.push(column.clone()),
-        Steer::Without { solution } => {
-            steered.without.insert(solution.clone());
-        }
-        Steer::Prefer { .. } => steered.is_single = true,
-        Steer::Time { seconds } => steered.seconds += seconds,
-        Steer::Submit => {}
-    }
-    closed
-}
-
 /// Puts back on the board what the journal knows.
 fn restore(past: &[Event], board: &mut Board, record: &Record, progress: &mut Progress) {
     let mut scored: Vec<(CandidateId, f64, u32)> = Vec::new();
@@ -845,7 +837,7 @@ fn restore(past: &[Event], board: &mut Board, record: &Record, progress: &mut Pr
                 scored.push((*candidate, *score, *stage));
             }
             Event::Steered { steer, accepted: true, .. } => {
-                let closed = restore_steering(steer, board, progress);
+                let closed = search::restore_steering(steer, board, &mut progress.steered);
                 scored.retain(|(candidate, ..)| !closed.contains(candidate));
             }
             _ => {}

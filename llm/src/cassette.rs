@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Version of the format.
 const FORMAT: u32 = 1;
@@ -160,7 +160,7 @@ impl Cassette {
 /// A model whose calls are written to a recording.
 pub struct Recorder<M> {
     model: M,
-    tape: Tape,
+    tape: Arc<Tape>,
 }
 
 /// The file that entries are appended to.
@@ -211,13 +211,8 @@ impl Tape {
 
 impl<M: ChatModel> Recorder<M> {
     /// Records the calls of a model.
-    pub fn new(model: M, tape: Tape) -> Self {
+    pub fn new(model: M, tape: Arc<Tape>) -> Self {
         Self { model, tape }
-    }
-
-    /// The file, for entries of other kinds.
-    pub fn tape(&self) -> &Tape {
-        &self.tape
     }
 }
 
@@ -395,15 +390,12 @@ mod tests {
     async fn recorded(folder: &Path, asks: &[Ask]) {
         let mut redactor = Redactor::default();
         redactor.learn(&Secret::new("sk-secret-1").unwrap());
-        let tape = Tape::begin(folder, redactor).unwrap();
-        let recorder = Recorder::new(Scripted::saying(["one sk-secret-1", "two"]), tape);
+        let tape = Arc::new(Tape::begin(folder, redactor).unwrap());
+        let recorder = Recorder::new(Scripted::saying(["one sk-secret-1", "two"]), Arc::clone(&tape));
         for ask in asks {
             let _ = recorder.answer(ask, &mut silent()).await;
         }
-        recorder
-            .tape()
-            .write(&Entry::Decision { name: "order".into(), value: json!(["reply 1", "trial 3"]) })
-            .unwrap();
+        tape.write(&Entry::Decision { name: "order".into(), value: json!(["reply 1", "trial 3"]) }).unwrap();
     }
 
     async fn play(player: &Player, ask: &Ask) -> String {

@@ -52,22 +52,7 @@ pub enum Want {
 }
 
 /// What a request is about: the names under which its cost is booked and its recording is found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
-    /// The agent that asks.
-    pub agent: String,
-    /// Name of the prompt's template, `role/purpose`.
-    pub template: String,
-    /// Content hash of the template.
-    pub hash: String,
-    /// The plan's step that it belongs to.
-    pub step: String,
-    /// How many requests of this template the step has made before, from 0.
-    pub ordinal: u32,
-    /// Turns of repair or rephrasing before this one, from 0.
-    #[serde(default)]
-    pub turn: u32,
-}
+pub use ansatz_core::event::ModelCall as Key;
 
 /// A request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -170,6 +155,16 @@ pub trait ChatModel: Send + Sync {
 
     /// Its name, for people.
     fn name(&self) -> String;
+}
+
+impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
+    fn answer<'a>(&'a self, ask: &'a Ask, on_text: OnText<'a>) -> Answering<'a> {
+        (**self).answer(ask, on_text)
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
 }
 
 impl<M: ChatModel + ?Sized> ChatModel for std::sync::Arc<M> {

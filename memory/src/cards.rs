@@ -233,8 +233,8 @@ impl Card {
         self.cost.map(|cost| cost.fixed_s + cost.per_cell_s * rows as f64 * columns as f64)
     }
 
-    /// The card as a prompt shows it: text, ranges, how to write it.
-    pub fn shown(&self) -> String {
+    /// The card as a prompt shows it for a table of that size: text, ranges, a rule of thumb for the time, how to write it.
+    pub fn shown(&self, rows: u64, columns: usize) -> String {
         let range = |(name, dimension): (&String, &Dimension)| match dimension {
             Dimension::Float { low, high, log, .. } => format!("{name} {low} to {high}{}", logarithmic(*log)),
             Dimension::Int { low, high, log, .. } => format!("{name} {low} to {high}{}", logarithmic(*log)),
@@ -248,7 +248,11 @@ impl Card {
         } else {
             format!(" In code: {}", self.contract.trim())
         };
-        format!("{}. {}{ranges}{contract}", self.title, self.text.trim())
+        let seconds = self.seconds(rows, columns).filter(|seconds| *seconds > 0.0);
+        let seconds = seconds
+            .map(|seconds| format!(" By rule of thumb one fit takes {seconds:.1} s."))
+            .unwrap_or_default();
+        format!("{}. {}{ranges}{seconds}{contract}", self.title, self.text.trim())
     }
 }
 

@@ -115,6 +115,8 @@ pub struct Board {
     tasks: Mutex<BTreeMap<String, Shared>>,
     /// Idempotency keys: what was asked with them, and the task that came of it.
     keys: Mutex<BTreeMap<String, (String, String)>>,
+    /// Held by whoever starts tasks, so that two do not fill the same place.
+    starting: Mutex<()>,
     is_closing: AtomicBool,
     uploaded: AtomicU64,
 }
@@ -141,6 +143,11 @@ impl Board {
                 let id = name.strip_suffix(&format!(".{WAITING}")).map(str::to_owned);
                 id.and_then(|id| {
                     let options: Options = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+                    if options.out.join(ansatz_journal::FILE_NAME).is_file() {
+                        // It had begun when the server ended.
+                        let _ = std::fs::remove_file(&path);
+                        return None;
+                    }
                     let keys = maker.keys(&options);
                     let folder = options.out.clone();
                     Some(Self::task(id, folder, Some(Box::new((options, keys))), &maker))
@@ -156,6 +163,7 @@ impl Board {
             maker,
             tasks: Mutex::new(tasks),
             keys: Mutex::default(),
+            starting: Mutex::default(),
             is_closing: AtomicBool::new(false),
             uploaded: AtomicU64::new(0),
         }
@@ -204,7 +212,7 @@ impl Board {
         let id = options.run.as_str().to_owned();
         if !asked.wait_for_approval {
             let kept = serde_json::to_vec(&options).map_err(|error| Problem::broken(&error))?;
-            std::fs::write(self.waiting_file(&id), kept).map_err(|error| Problem::broken(&error))?;
+            std::fs::write(waiting_file(&self.runs, &id), kept).map_err(|error| Problem::broken(&error))?;
         }
         let mut task =
             Self::task(id.clone(), options.out.clone(), Some(Box::new((options, task_keys))), &self.maker);
@@ -230,10 +238,6 @@ impl Board {
             }
         };
         Ok((data, test))
-    }
-
-    fn waiting_file(&self, id: &str) -> PathBuf {
-        self.runs.join(format!("{id}.{WAITING}"))
     }
 
     /// Where a new upload goes, and its id. The ending of its name is kept: it says how the file is read.
@@ -283,6 +287,7 @@ impl Board {
         if self.is_closing.load(Ordering::Relaxed) {
             return;
         }
+        let _starting = locked(&self.starting);
         let tasks = self.all();
         let mut running = tasks.iter().filter(|task| locked(task).session.stage() == Stage::Running).count();
         for task in tasks {
@@ -297,7 +302,7 @@ impl Board {
             let (options, keys) = *waiting;
             let id = task.id.clone();
             task.begin(options, keys);
-            let _ = std::fs::remove_file(self.waiting_file(&id));
+            let _ = std::fs::remove_file(waiting_file(&self.runs, &id));
             running += 1;
         }
     }
@@ -321,6 +326,11 @@ impl Board {
             }
         }
     }
+}
+
+/// Where a task that waits is kept.
+fn waiting_file(runs: &Path, id: &str) -> PathBuf {
+    runs.join(format!("{id}.{WAITING}"))
 }
 
 /// What a caller is told of trouble.
@@ -356,6 +366,8 @@ impl Task {
     pub fn cancel(&mut self) -> Result<(), Problem> {
         if self.waiting.take().is_some() {
             self.is_cancelled = true;
+            // A server that starts anew must not find it waiting still.
+            let _ = self.folder.parent().map(|runs| std::fs::remove_file(waiting_file(runs, &self.id)));
             return Ok(());
         }
         match self.session.control().filter(|_| self.session.stage() == Stage::Running) {

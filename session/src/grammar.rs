@@ -11,6 +11,9 @@ use ansatz_core::steer::{Preference, Steer};
 /// Endings of files that hold tables.
 const ENDINGS: &[&str] = &[".csv", ".tsv", ".parquet", ".csv.gz", ".txt"];
 
+/// Words before the name of data.
+const PLACES: &[&str] = &["in", "on", "from", "with", "using", "of", "is", "file", "folder", "use"];
+
 /// Words that a request for a model begins with or holds.
 const REQUESTS: &[&str] = &[
     "predict",
@@ -135,14 +138,18 @@ fn is_question(plain: &str) -> bool {
 
 /// The word of a clause that names data.
 fn data_in(clause: &str, is_path: &dyn Fn(&str) -> bool) -> Option<String> {
-    let words = clause.split_whitespace().map(|word| word.trim_matches(['"', '\'', '`', '(', ')', '?']));
-    let looks = |word: &&str| {
+    let words: Vec<&str> =
+        clause.split_whitespace().map(|word| word.trim_matches(['"', '\'', '`', '(', ')', '?'])).collect();
+    let looks = |word: &&&str| {
         let small = word.to_lowercase();
-        ENDINGS.iter().any(|ending| small.ends_with(ending) && small.len() > ending.len())
-            || small.ends_with('/')
-            || (word.len() > 1 && is_path(word))
+        small.ends_with('/')
+            || ENDINGS.iter().any(|ending| small.ends_with(ending) && small.len() > ending.len())
     };
-    words.filter(looks).map(str::to_owned).next()
+    // Ordinary words may be names of folders as well: they name data only where a place is spoken of.
+    let placed = || {
+        words.windows(2).find(|pair| PLACES.contains(&pair[0].to_lowercase().as_str()) && is_path(pair[1]))
+    };
+    words.iter().find(looks).copied().or_else(|| placed().map(|pair| pair[1])).map(str::to_owned)
 }
 
 /// What a clause means that is no request for a model. `clause` is the same as it was written.

@@ -89,6 +89,13 @@ fn ordinary_sentences_are_understood() {
 }
 
 #[test]
+fn a_folder_with_an_ordinary_name_is_no_data_by_itself() {
+    let reading =
+        read("train a model on the data in data.csv", &|word| ["data", "model", "train"].contains(&word));
+    assert_eq!(reading.intents.iter().map(shown).collect::<Vec<_>>(), ["request data.csv"]);
+}
+
+#[test]
 fn what_is_not_understood_is_said() {
     assert_eq!(meant("the weather is lovely"), "?the weather is lovely");
     assert_eq!(meant("purple elephants, use rmsle"), "metric rmsle | ?purple elephants");

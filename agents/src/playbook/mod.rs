@@ -15,13 +15,16 @@ pub use portfolio::{Configuration, Need, Portfolio, PortfolioError, SolutionEntr
 pub use proposals::{Proposal, proposals};
 pub use shape::DataShape;
 
+/// The solution that a person can read.
+pub const READABLE: &str = "linear";
+
 /// Names of the built-in solutions that fit a task, in the order in which the playbook tries them.
 pub fn solutions(task: &Task, profile: &Profile) -> Vec<String> {
     let shape = DataShape::of(task, profile);
     let found = Portfolio::built_in();
     let mut names = found.solutions_for(task.problem, &shape);
     if task.constraints.interpretable {
-        names.retain(|name| *name == "linear");
+        names.retain(|name| *name == READABLE);
     }
     names.into_iter().map(str::to_owned).collect()
 }

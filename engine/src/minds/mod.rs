@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here decides anything; keys leave in headers alone.
 
+pub mod caller;
 mod kept;
 mod quote;
 mod sight;
@@ -28,10 +29,10 @@ use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
 use ansatz_journal::Blobs;
 use ansatz_llm::{
-    Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, Ledger, LlmError, LlmErrorKind, Patience, Player,
-    Recorder, Tape, silent,
+    Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, Ledger, LlmError, LlmErrorKind, Player, silent,
 };
 use ansatz_prompts::Prompts;
+use caller::Caller;
 use kept::Kept;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -118,49 +119,23 @@ impl Council {
         blobs: &Blobs,
     ) -> Result<Self, RunError> {
         let prompts = wordings(Some(options))?;
-        let caps = Caps {
-            tokens: Some(budget.tokens.unwrap_or(TOKENS_DEFAULT)),
-            usd: budget.usd,
-            ..Caps::default()
-        };
-        let ledger = Arc::new(Ledger::new(caps, options.prices.clone()));
-        let name = options
-            .setup
-            .endpoints
-            .first()
-            .map_or_else(|| "recording".to_owned(), |choice| choice.model.clone());
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let known = known(past, blobs);
-        for charge in charges(past) {
-            ledger.carry_over(charge);
+        let caps = Caps { usd: budget.usd, ..Caps::default() };
+        let caps = Caps { tokens: Some(budget.tokens.unwrap_or(TOKENS_DEFAULT)), ..caps };
+        let patience = patience(options, budget);
+        let caller = caller::connect(options, keys, caps, patience, subject.seed, clock, past.is_empty())?;
+        if let (Some(cassette), Some(folder)) = (&caller.cassette, &options.replay) {
+            same_subject(cassette, subject, folder)?;
         }
-        let kept = |model: Box<dyn ChatModel>| Kept::new(model, known, sender.clone());
-        let mut player = None;
-        let model: Arc<dyn ChatModel> = if let Some(folder) = &options.replay {
-            let cassette = Cassette::open(folder).map_err(|error| unusable(&error))?;
-            same_subject(&cassette, subject, folder)?;
-            let played = Arc::new(Player::new(&cassette));
-            player = Some(Arc::clone(&played));
-            Arc::new(kept(Box::new(ledger.meter(played, &name))))
-        } else {
-            let patience = Patience { total: patience(options, budget), ..Patience::default() };
-            let patient = options.setup.connect(keys, patience, subject.seed, clock);
-            let patient = patient.map_err(|error| {
-                let wrapped = RunError::usage(error.to_string());
-                error.hint().map_or_else(|| wrapped.clone(), |hint| wrapped.clone().hint(hint))
-            })?;
-            let metered = ledger.meter(patient, &name);
-            match &options.record {
-                Some(folder) => {
-                    let tape = Tape::begin(folder, options.setup.redactor(keys))
-                        .map_err(|error| unusable(&error))?;
-                    let about = Entry::Decision { name: SUBJECT.into(), value: described(subject) };
-                    tape.write(&about).map_err(|error| unusable(&error))?;
-                    Arc::new(kept(Box::new(Recorder::new(metered, tape))))
-                }
-                None => Arc::new(kept(Box::new(metered))),
-            }
-        };
+        if let Some(tape) = &caller.tape {
+            let about = Entry::Decision { name: SUBJECT.into(), value: described(subject) };
+            tape.write(&about).map_err(|error| caller::unusable(&error))?;
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        for charge in charges(past) {
+            caller.ledger.carry_over(charge);
+        }
+        let Caller { model, name, ledger, player, .. } = caller;
+        let model: Arc<dyn ChatModel> = Arc::new(Kept::new(model, known(past, blobs), sender.clone()));
         Ok(Self {
             model,
             name,
@@ -265,7 +240,7 @@ impl Council {
             Err(_) => Some(0.0),
         };
         Event::ModelAnswered {
-            call: call_of(&called.key),
+            call: called.key.clone(),
             answer,
             error: called.result.as_ref().err().cloned(),
             model,
@@ -324,11 +299,6 @@ fn patience(options: &LlmOptions, budget: &Budget) -> Duration {
     if options.is_required { longest / 3 } else { longest }
 }
 
-fn unusable(error: &dyn std::fmt::Display) -> RunError {
-    RunError::usage(format!("the recording cannot be used: {error}"))
-        .hint("record anew with --record into a new folder")
-}
-
 fn described(subject: &Subject) -> Value {
     json!({"data": subject.data_hash, "seed": subject.seed, "trials": subject.trials})
 }
@@ -344,22 +314,12 @@ fn same_subject(cassette: &Cassette, subject: &Subject, folder: &Path) -> Result
     }
 }
 
-fn call_of(key: &Key) -> ModelCall {
-    let Key { agent, template, hash, step, ordinal, turn } = key.clone();
-    ModelCall { agent, template, hash, step, ordinal, turn }
-}
-
-fn key_of(call: &ModelCall) -> Key {
-    let ModelCall { agent, template, hash, step, ordinal, turn } = call.clone();
-    Key { agent, template, hash, step, ordinal, turn }
-}
-
 /// Answers that an earlier life of the run got.
 fn known(past: &[Event], blobs: &Blobs) -> BTreeMap<Key, Answer> {
     let answers = past.iter().filter_map(|event| match event {
         Event::ModelAnswered { call, answer: Some(answer), .. } => {
             let bytes = blobs.get(answer).ok()?;
-            Some((key_of(call), serde_json::from_slice(&bytes).ok()?))
+            Some((call.clone(), serde_json::from_slice(&bytes).ok()?))
         }
         _ => None,
     });
@@ -369,7 +329,7 @@ fn known(past: &[Event], blobs: &Blobs) -> BTreeMap<Key, Answer> {
 fn charges(past: &[Event]) -> impl Iterator<Item = Charge> {
     past.iter().filter_map(|event| match event {
         Event::ModelAnswered { call, model, usage, usd, seconds, error, .. } => Some(Charge {
-            key: key_of(call),
+            key: call.clone(),
             model: model.clone(),
             usage: *usage,
             usd: *usd,

@@ -21,10 +21,10 @@ const CELL_S: f64 = 1e-5;
 /// Seconds for what is not searching.
 const AROUND_S: f64 = 60.0;
 
-/// The quote of a run.
-pub fn quote(options: &Options, prepared: &Prepared, cases: &Cases, prompts: &Prompts) -> Quote {
+/// The quote of a run; `model` holds what a language model is shown, where there is one.
+pub fn quote(options: &Options, prepared: &Prepared, model: Option<(&Cases, &Prompts)>) -> Quote {
     let seconds = seconds(options, prepared);
-    let Some(llm) = &options.llm else {
+    let (Some(llm), Some((cases, prompts))) = (&options.llm, model) else {
         let none = Span { low: 0.0, high: 0.0 };
         let usd = Some(none);
         return Quote { seconds, calls: none, tokens_in: none, tokens_out: none, usd, prices_as_of: None };

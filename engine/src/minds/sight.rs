@@ -3,7 +3,6 @@
 use crate::folder::Folder;
 use crate::options::Options;
 use crate::setup::{Prepared, StoredColumn, column_of};
-use ansatz_core::budget::Budget;
 use ansatz_core::profile::{ColumnKind, Notice, Profile};
 use ansatz_core::task::Problem;
 use ansatz_prompts::{Case, Level, Machine, Sight, digits};
@@ -28,14 +27,21 @@ pub struct Cases {
 }
 
 /// The cases of a run.
-pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder, budget: &Budget) -> Cases {
+pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder) -> Cases {
     let task = prepared.setup.task();
     let profile = &visible(prepared);
     let rows = sample(prepared, profile, folder);
     let machine = Machine { cores: options.jobs, gpus: 0 };
     let nonce = format!("{:08x}", options.seed.derive(options.run.as_str()).0 >> 32);
     let of = |level| {
-        let sight = Sight { nonce: nonce.clone(), profile, rows: &rows, machine: &machine, budget, level };
+        let sight = Sight {
+            nonce: nonce.clone(),
+            profile,
+            rows: &rows,
+            machine: &machine,
+            budget: &options.budget,
+            level,
+        };
         Case::new(task, &sight)
     };
     Cases { full: of(Level::Full), short: of(Level::Short) }

@@ -13,6 +13,7 @@ mod steps;
 mod tuning;
 
 pub use ideas::{Ideas, Known};
+pub use steering::restore_steering;
 
 use crate::board::{Board, State};
 use crate::control::Control;
@@ -123,6 +124,8 @@ pub struct Steered {
     pub is_single: bool,
     /// Seconds that were added.
     pub seconds: f64,
+    /// Whether what there was, was to be delivered.
+    pub is_over: bool,
 }
 
 /// How the search ended.
@@ -212,6 +215,8 @@ pub async fn search(
     let states = search.plan.steps().iter().map(|step| (step.id.clone(), StepState::Waiting)).collect();
     let search_started_s = search.record.elapsed_s();
     let ideas = search.ideas.take();
+    // Who wanted what there was in an earlier life of the run wants it still.
+    let end = search.steered.is_over.then(|| SearchEnd::Exhausted("you asked for what there is".into()));
     let refused = search.steered.without.clone();
     let mut dispatcher = Dispatcher {
         ideas,
@@ -238,7 +243,7 @@ pub async fn search(
         workers_lost: 0,
         repeat_done: 0,
         incumbent: None,
-        end: None,
+        end,
         history: Vec::new(),
         search_started_s,
     };

@@ -94,7 +94,11 @@ impl Dispatcher<'_, '_> {
             return;
         };
         let Some(space) = self.space_of(&ideas.works[index].name) else { return };
-        let switches: Vec<String> = code::switches(space.keys()).into_iter().take(ABLATIONS_MAX).collect();
+        // A switch whose group cannot be found could be measured, but not revised.
+        let parts = parts(&ideas.works[index].source);
+        let can_revise = |switch: &String| code::block_of(switch, &parts).is_some();
+        let switches = code::switches(space.keys()).into_iter().filter(can_revise);
+        let switches: Vec<String> = switches.take(ABLATIONS_MAX).collect();
         let Some(ideas) = &mut self.ideas else { return };
         let work = &mut ideas.works[index];
         // With a single group there is nothing to compare: it is what the solution is.
@@ -188,10 +192,8 @@ impl Dispatcher<'_, '_> {
             .collect();
         let Some((index, switch)) = model::next_block(&works, noise) else { return Ok(()) };
         let work = &ideas.works[index];
-        let Some(block) = parts(&work.source)
-            .iter()
-            .find_map(|_| code::block_of(&switch, &parts(&work.source)).map(|part| part.name.clone()))
-        else {
+        let parts = parts(&work.source);
+        let Some(block) = code::block_of(&switch, &parts).map(|part| part.name.clone()) else {
             return Ok(());
         };
         let score =

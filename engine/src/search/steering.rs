@@ -1,10 +1,11 @@
 //! Steering a search that goes on: each wish is journalled with what becomes of it, then carried out.
 
+use super::Steered;
 use super::{Dispatcher, SearchEnd};
-use crate::board::State;
+use crate::board::{Board, State};
 use crate::error::RunError;
-use ansatz_agents::playbook::Proposal;
-use ansatz_core::candidate::{Origin, Params, Solution};
+use ansatz_agents::playbook::{Proposal, READABLE};
+use ansatz_core::candidate::{Candidate, Origin, Params, Solution};
 use ansatz_core::event::Event;
 use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::steer::{Preference, Steer};
@@ -12,8 +13,38 @@ use ansatz_planner::StepKind;
 
 /// Candidates that are trained again without a column that was taken away.
 const RETRAINED_MAX: usize = 8;
-/// The solution that a person can read.
-const READABLE: &str = "linear";
+/// Whether a wish closes a candidate that is there already. The reference stays for comparison, unless what it was trained on
+/// is taken away.
+fn closes(steer: &Steer, candidate: &Candidate) -> bool {
+    let is_reference = candidate.origin == Origin::Baseline;
+    match steer {
+        Steer::DropColumn { .. } => true,
+        Steer::Without { solution } => !is_reference && candidate.solution.name() == solution,
+        Steer::Prefer { preference: Preference::Readable } => {
+            !is_reference && candidate.solution.name() != READABLE
+        }
+        _ => false,
+    }
+}
+
+/// Takes up a wish from before the search, or of an earlier life of the run; gives the candidates that it closed.
+pub fn restore_steering(steer: &Steer, board: &mut Board, steered: &mut Steered) -> Vec<CandidateId> {
+    let closed = board.entries.values().filter(|entry| closes(steer, &entry.candidate));
+    let closed: Vec<CandidateId> = closed.map(|entry| entry.candidate.id).collect();
+    for id in &closed {
+        board.close(*id, State::Dropped(steer.to_string()));
+    }
+    match steer {
+        Steer::DropColumn { column } => steered.columns.push(column.clone()),
+        Steer::Without { solution } => {
+            steered.without.insert(solution.clone());
+        }
+        Steer::Prefer { .. } => steered.is_single = true,
+        Steer::Time { seconds } => steered.seconds += seconds,
+        Steer::Submit => steered.is_over = true,
+    }
+    closed
+}
 
 impl Dispatcher<'_, '_> {
     /// Takes what the user wants.
@@ -84,8 +115,8 @@ impl Dispatcher<'_, '_> {
     fn carry_out(&mut self, steer: Steer) -> Result<(), RunError> {
         match steer {
             Steer::DropColumn { column } => self.drop_column(&column),
-            Steer::Without { solution } => {
-                self.leave_out(&format!("you wanted no {solution}"), |name| name == solution);
+            Steer::Without { ref solution } => {
+                self.leave_out(&steer, &format!("you wanted no {solution}"), |name| name == solution);
                 Ok(())
             }
             Steer::Prefer { preference: Preference::Single } => {
@@ -94,7 +125,7 @@ impl Dispatcher<'_, '_> {
             }
             Steer::Prefer { preference: Preference::Readable } => {
                 self.s.steered.is_single = true;
-                self.leave_out("you wanted a model that a person can read", |name| name != READABLE);
+                self.leave_out(&steer, "you wanted a model that a person can read", |name| name != READABLE);
                 Ok(())
             }
             Steer::Time { seconds } => {
@@ -110,7 +141,7 @@ impl Dispatcher<'_, '_> {
     }
 
     /// Gives up solutions: their candidates, proposals and searches. The reference stays, for comparison.
-    fn leave_out(&mut self, why: &str, is_out: impl Fn(&str) -> bool) {
+    fn leave_out(&mut self, steer: &Steer, why: &str, is_out: impl Fn(&str) -> bool) {
         for due in self.proposals.values_mut() {
             due.retain(|proposal| !is_out(&proposal.solution));
         }
@@ -126,9 +157,7 @@ impl Dispatcher<'_, '_> {
             .board
             .entries
             .values()
-            .filter(|entry| {
-                entry.candidate.origin != Origin::Baseline && is_out(entry.candidate.solution.name())
-            })
+            .filter(|entry| closes(steer, &entry.candidate))
             .map(|entry| entry.candidate.id)
             .collect();
         self.close(&out, why);
@@ -162,6 +191,7 @@ impl Dispatcher<'_, '_> {
         self.s.drop.push(column.to_owned());
         self.s.steered.columns.push(column.to_owned());
         self.search_gains.clear();
+        self.fold_scores.clear();
         self.restart_tuners();
         self.propose_baseline()?;
         let running =

@@ -2,7 +2,7 @@
 
 use super::Oracle;
 use crate::error::RunError;
-use crate::minds::{TOKENS_DEFAULT, wordings};
+use crate::minds::{TOKENS_DEFAULT, caller, wordings};
 use crate::options::LlmOptions;
 use ansatz_agents::hpo::{self, Context, Observation};
 use ansatz_agents::mind::{Mind, Purpose};
@@ -11,7 +11,7 @@ use ansatz_core::clock::Clock;
 use ansatz_core::profile::Profile;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
-use ansatz_llm::{Caps, Cassette, ChatModel, Ledger, Patience, Player, Recorder, Tape, silent};
+use ansatz_llm::{Caps, ChatModel, Patience, silent};
 use ansatz_prompts::{Case, Level, Machine, Prompts, Sight};
 use ansatz_tuner::query::{Answer, Query};
 use ansatz_tuner::study::Study;
@@ -52,43 +52,14 @@ impl ModelOracle {
     ) -> Result<Self, RunError> {
         let prompts = wordings(Some(options))?;
         let tokens = Some(settings.tokens_max.unwrap_or(TOKENS_DEFAULT));
-        let ledger = Arc::new(Ledger::new(
-            Caps { tokens, usd: settings.usd_max, ..Caps::default() },
-            options.prices.clone(),
-        ));
-        let name =
-            options.setup.endpoints.first().map_or("recording", |choice| choice.model.as_str()).to_owned();
-        let unusable = |error: &dyn std::fmt::Display| {
-            RunError::usage(format!("the recording cannot be used: {error}"))
-                .hint("record anew with --record into a new folder")
-        };
-        let model: Box<dyn ChatModel> = if let Some(folder) = &options.replay {
-            let cassette = Cassette::open(folder).map_err(|error| unusable(&error))?;
-            Box::new(ledger.meter(Arc::new(Player::new(&cassette)), &name))
-        } else {
-            let patient = options.setup.connect(keys, Patience::default(), settings.seed, clock);
-            let patient = patient.map_err(|error| {
-                let wrapped = RunError::usage(error.to_string());
-                match error.hint() {
-                    Some(hint) => wrapped.hint(hint),
-                    None => wrapped,
-                }
-            })?;
-            let metered = ledger.meter(patient, &name);
-            match &options.record {
-                Some(folder) => {
-                    let tape = Tape::begin(folder, options.setup.redactor(keys))
-                        .map_err(|error| unusable(&error))?;
-                    Box::new(Recorder::new(metered, tape))
-                }
-                None => Box::new(metered),
-            }
-        };
+        let caps = Caps { tokens, usd: settings.usd_max, ..Caps::default() };
+        let patience = Patience::default().total;
+        let caller = caller::connect(options, keys, caps, patience, settings.seed, clock, true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
-        Ok(Self { runtime, model, prompts, blank: blank(), description: settings.description })
+        Ok(Self { runtime, model: caller.model, prompts, blank: blank(), description: settings.description })
     }
 }
 
