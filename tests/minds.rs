@@ -127,6 +127,21 @@ fn a_required_model_that_cannot_be_had_ends_the_run() {
 }
 
 #[test]
+fn a_model_that_never_answers_is_named_with_the_reason() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 120);
+    let nobody = ["--seconds", "40", "--llm", "http://127.0.0.1:9/v1", "--model", "m"];
+    let output = run(&data, &folder.path().join("run"), &nobody);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let warnings = json(&output)["warnings"].to_string();
+    assert!(
+        warnings.contains("the language model m gave no answer") && warnings.contains("no connection"),
+        "{warnings}"
+    );
+}
+
+#[test]
 fn data_give_no_orders_and_keys_stay_at_home() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");

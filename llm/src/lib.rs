@@ -44,7 +44,7 @@ pub use json::extract;
 pub use ledger::{Caps, Charge, Ledger, Metered};
 pub use model::{Answer, Answering, Ask, ChatModel, Finish, Key, Message, OnText, Role, Rung, Want, silent};
 pub use pace::{Leaps, Pace, RealPace};
-pub use patient::{Patience, Patient};
+pub use patient::{LastFailure, Patience, Patient};
 pub use read::{Readable, read, understand};
 pub use schema::{bounded, portable};
 pub use scripted::Scripted;

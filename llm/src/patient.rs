@@ -46,6 +46,9 @@ impl Default for Patience {
     }
 }
 
+/// The latest failure since the latest success, for whoever must say why nothing came. Changed by every attempt.
+pub type LastFailure = Arc<Mutex<Option<LlmError>>>;
+
 /// One endpoint with what is known of it.
 struct Line {
     model: Box<dyn ChatModel>,
@@ -66,6 +69,7 @@ pub struct Patient {
     patience: Patience,
     seed: Seed,
     pace: Arc<dyn Pace>,
+    last_failure: LastFailure,
 }
 
 impl Patient {
@@ -73,7 +77,17 @@ impl Patient {
     pub fn new(models: Vec<Box<dyn ChatModel>>, patience: Patience, seed: Seed) -> Self {
         let line = |model| Line { model, slots: Semaphore::new(CONCURRENT_MAX), breaker: Mutex::default() };
         let pace = Arc::new(RealPace::default());
-        Self { lines: models.into_iter().map(line).collect(), patience, seed, pace }
+        let lines = models.into_iter().map(line).collect();
+        Self { lines, patience, seed, pace, last_failure: LastFailure::default() }
+    }
+
+    /// Where the latest failure can be read, also while a request is still being tried.
+    pub fn last_failure(&self) -> LastFailure {
+        Arc::clone(&self.last_failure)
+    }
+
+    fn note(&self, failure: Option<LlmError>) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
     /// The same with another time.
@@ -148,6 +162,7 @@ impl Patient {
                 match line.model.answer(ask, &mut *on_text).await {
                     Ok(answer) => {
                         line.breaker(Breaker::succeeded);
+                        self.note(None);
                         return Ok(answer);
                     }
                     Err(error) => error,
@@ -156,6 +171,7 @@ impl Patient {
             if !error.is_of_endpoint() {
                 return Err(error);
             }
+            self.note(Some(error.clone()));
             if error.is_final_for_endpoint() {
                 line.breaker(|breaker| breaker.died(error.clone()));
                 if self.lines.iter().all(|line| line.breaker(|breaker| breaker.dead().is_some())) {
@@ -448,6 +464,24 @@ mod tests {
         let patient = Patient::new(vec![Box::new(slow)], patience, Seed(0));
         let error = patient.answer(&ask(), &mut silent()).await.unwrap_err();
         assert!(matches!(error.kind, LlmErrorKind::Timeout { what: "the whole request", .. }));
+    }
+
+    #[tokio::test]
+    async fn the_latest_failure_can_be_read_while_it_is_tried_again() {
+        let model = Scripted::new(vec![kind(LlmErrorKind::Connect("nobody".into())), text("late")]);
+        let patience = Patience { total: Duration::from_millis(50), ..Patience::default() };
+        let patient = Patient::new(vec![Box::new(model)], patience, Seed(0));
+        let failure = patient.last_failure();
+        assert!(failure.lock().unwrap().is_none());
+        assert!(
+            patient.answer(&ask(), &mut silent()).await.is_err(),
+            "it waits longer than the whole request may"
+        );
+        let said = failure.lock().unwrap().clone().unwrap();
+        assert_eq!(said.kind, LlmErrorKind::Connect("nobody".into()));
+        let patient = patient.at_pace(Arc::new(Leaps::default()));
+        assert!(patient.answer(&ask(), &mut silent()).await.is_ok());
+        assert!(failure.lock().unwrap().is_none(), "a success makes it forgotten");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use crate::options::LlmOptions;
 use ansatz_core::clock::Clock;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
-use ansatz_llm::{Caps, Cassette, ChatModel, Ledger, Patience, Player, Recorder, Tape};
+use ansatz_llm::{Caps, Cassette, ChatModel, LastFailure, Ledger, Patience, Player, Recorder, Tape};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub struct Caller {
     pub name: String,
     /// Where its calls are booked.
     pub ledger: Arc<Ledger>,
+    /// Its latest failure; always empty when a recording is played.
+    pub failure: LastFailure,
     /// The file to which its calls are recorded.
     pub tape: Option<Arc<Tape>>,
     /// The recording that is played.
@@ -50,6 +52,7 @@ pub fn connect(
             model,
             name,
             ledger,
+            failure: LastFailure::default(),
             tape: None,
             cassette: Some(cassette),
             player: Some(player),
@@ -63,6 +66,7 @@ pub fn connect(
             None => wrapped,
         }
     })?;
+    let failure = patient.last_failure();
     let metered = ledger.meter(patient, &name);
     let (mut model, mut tape): (Box<dyn ChatModel>, _) = (Box::new(metered), None);
     if let Some(folder) = options.record.as_ref().filter(|_| may_record) {
@@ -71,7 +75,7 @@ pub fn connect(
         model = Box::new(Recorder::new(model, Arc::clone(&begun)));
         tape = Some(begun);
     }
-    Ok(Caller { model, name, ledger, tape, cassette: None, player: None })
+    Ok(Caller { model, name, ledger, failure, tape, cassette: None, player: None })
 }
 
 /// What is said of a recording that cannot be used.

@@ -29,7 +29,8 @@ use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
 use ansatz_journal::Blobs;
 use ansatz_llm::{
-    Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, Ledger, LlmError, LlmErrorKind, Player, silent,
+    Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, LastFailure, Ledger, LlmError, LlmErrorKind,
+    Player, silent,
 };
 use ansatz_prompts::Prompts;
 use caller::Caller;
@@ -37,7 +38,7 @@ use kept::Kept;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -80,6 +81,7 @@ pub struct Council {
     name: String,
     prompts: Arc<Prompts>,
     ledger: Arc<Ledger>,
+    failure: LastFailure,
     prices: PriceTable,
     is_required: bool,
     player: Option<Arc<Player>>,
@@ -134,13 +136,14 @@ impl Council {
         for charge in charges(past) {
             caller.ledger.carry_over(charge);
         }
-        let Caller { model, name, ledger, player, .. } = caller;
+        let Caller { model, name, ledger, failure, player, .. } = caller;
         let model: Arc<dyn ChatModel> = Arc::new(Kept::new(model, known(past, blobs), sender.clone()));
         Ok(Self {
             model,
             name,
             prompts: Arc::new(prompts),
             ledger,
+            failure,
             prices: options.prices.clone(),
             is_required: options.is_required,
             player,
@@ -212,14 +215,29 @@ impl Council {
             // This side holds a sender, so the channel never closes.
             if let Some(news) = self.receiver.recv().await {
                 match &news {
-                    News::Concluded { thought, .. } => {
+                    News::Concluded { thought, result } => {
                         self.open.remove(thought);
+                        self.answered += u32::from(result.is_ok());
                     }
                     News::Called(called) => self.answered += u32::from(called.result.is_ok()),
                 }
                 return news;
             }
         }
+    }
+
+    /// What is to be said when no question was answered: that the model was of no help, and why.
+    pub fn silence(&self) -> Option<String> {
+        if self.asked == 0 {
+            let why = "too little time was left for a question";
+            return Some(format!("the language model {} was not asked: {why}", self.name));
+        }
+        if self.open.is_empty() || self.answered > 0 {
+            return None;
+        }
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = failure.map_or_else(|| "nothing came in time".to_owned(), |error| told(&error.into()));
+        Some(format!("the language model {} gave no answer while the run searched: {why}", self.name))
     }
 
     /// Lets go of all open questions.

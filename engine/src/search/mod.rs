@@ -257,6 +257,9 @@ pub async fn search(
     let end = dispatcher.end.clone().unwrap_or(SearchEnd::BudgetUsed);
     let Dispatcher { s: search, lost, history, mut ideas, .. } = dispatcher;
     if let Some(ideas) = &mut ideas {
+        if let Some(silence) = ideas.council.silence() {
+            search.record.warn(silence)?;
+        }
         ideas.council.dismiss();
     }
     let (plan, steered) = (search.plan.clone(), search.steered.clone());
