@@ -46,7 +46,7 @@ fn an_answered_run_plays_again_offline() {
     assert_eq!(result["warnings"], serde_json::json!([]), "every recorded call was asked for");
     let ideas = result["llm"]["ideas"].as_array().expect("ideas");
     let named: Vec<&str> = ideas.iter().filter_map(|idea| idea["name"].as_str()).collect();
-    assert_eq!(named, ["engagement-trend", "smooth-linear", "smooth-linear-2"]);
+    assert_eq!(named, ["engagement-trend", "smooth-linear", "smooth-linear-2", "configurations of linear"]);
     assert!(
         ideas.iter().all(|idea| idea["measured"].is_number() && idea["predicted"].is_number()),
         "{ideas:?}"

@@ -11,7 +11,9 @@ use ansatz_prompts::hpo::{
 };
 use ansatz_prompts::{Case, Prompt, Reply, digits, escaped, shown};
 use ansatz_tuner::query::{Answer, Forecast, Proposal, Query, Question};
+use ansatz_tuner::samplers::llambo;
 use ansatz_tuner::space::{Domain, Params, Scale, Space};
+use ansatz_tuner::study::Study;
 use ansatz_tuner::trial::{Direction, Trial, TrialNumber, TrialState};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,6 +28,20 @@ const WORDS_MAX: usize = 4000;
 const PARAMETERS_MAX: usize = 60;
 /// Problems of a reply that are sent back.
 const PROBLEMS_MAX: usize = 6;
+
+/// Configurations that are shown beside a question for first ones.
+const TRIED_MAX: usize = 5;
+/// Trials that must be complete before candidates for a score are asked for.
+const COMPLETE_MIN: usize = 4;
+
+/// A question for configurations, with the space that they must fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted<P> {
+    /// The question.
+    pub prompt: P,
+    /// What can be set.
+    pub space: Space,
+}
 
 /// What is told of the task: the three levels of context of LLAMBO.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -222,6 +238,37 @@ impl Observation<'_> {
     }
 }
 
+/// The question for first configurations of a solution within a run, which has tried some already.
+pub fn first(observation: &Observation<'_>, count: usize) -> Wanted<WarmStart> {
+    let mut prompt = observation.warm_start(count);
+    let mut tried: Vec<&Trial> = observation.trials.iter().filter(|trial| trial.values().is_some()).collect();
+    let loss =
+        |trial: &Trial| trial.values().map_or(f64::NAN, |values| observation.direction.loss(values[0]));
+    tried.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let shown = tried.iter().take(TRIED_MAX);
+    prompt
+        .known
+        .extend(shown.map(|trial| format!("{} came to {}", in_words(&trial.params), score_of(trial))));
+    Wanted { prompt, space: observation.space.clone() }
+}
+
+/// The question for configurations beyond what a study has reached; `None` while too little is known.
+pub fn further(
+    observation: &Observation<'_>,
+    study: &Study,
+    count: usize,
+) -> Option<Wanted<ProposeCandidates>> {
+    let values: Vec<f64> =
+        study.trials().iter().filter_map(|trial| trial.values().map(|values| values[0])).collect();
+    if values.len() < COMPLETE_MIN {
+        return None;
+    }
+    let target = llambo::target(&values, observation.direction, llambo::Settings::default().ambition);
+    let examples = llambo::examples(&study.history(), 0);
+    let prompt = observation.candidates(count, target, &examples, &[]);
+    Some(Wanted { prompt, space: observation.space.clone() })
+}
+
 /// Asks for first configurations, the best bet first.
 ///
 /// # Errors
@@ -298,7 +345,7 @@ fn params_of(configuration: &Configuration) -> Params {
 }
 
 /// Why no configuration of a reply can be used; empty as soon as one can, perhaps after repair.
-fn problems(configurations: &[Configuration], space: &Space) -> Vec<String> {
+pub(crate) fn problems(configurations: &[Configuration], space: &Space) -> Vec<String> {
     let mut reasons = Vec::new();
     for configuration in configurations {
         match space.repair(&params_of(configuration)) {

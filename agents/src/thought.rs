@@ -3,13 +3,16 @@
 //! A thought is an observation made into a prompt; a conclusion is a value of a reply type, or code. Whoever carries out a run
 //! has thoughts answered (at the same time, in any order) and acts on conclusions; nothing else comes from a model.
 
+use crate::hpo::{self, Wanted};
 use crate::mind::{Mind, MindError, Purpose, Question};
 use ansatz_llm::OnText;
 use ansatz_prompts::data::{Assess, Assessment, WriteFeatures};
+use ansatz_prompts::hpo::{Candidates, ProposeCandidates, WarmStart, WarmStarts};
 use ansatz_prompts::model::{Debug, Refine, WriteSolution};
 use ansatz_prompts::planner::{Insights, MakePlans, PlanIdeas, ReadSources, Replan, Replanned};
 use ansatz_prompts::verifier::{ReadEvidence, Reading};
 use ansatz_prompts::{Case, Prompt, Reply, ReplyForm};
+use ansatz_tuner::query::Proposal;
 
 /// A question of one agent.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +33,10 @@ pub enum Thought {
     Debug(Box<Debug>),
     /// The model agent: one function, revised.
     Refine(Box<Refine>),
+    /// The HPO agent: which configurations to begin with?
+    Starts(Box<Wanted<WarmStart>>),
+    /// The HPO agent: which configurations would do better still?
+    Further(Box<Wanted<ProposeCandidates>>),
     /// The verifier: what does the evidence say?
     Evidence(Box<ReadEvidence>),
 }
@@ -49,6 +56,8 @@ pub enum Conclusion {
     Code(String),
     /// Source of one function.
     Block(String),
+    /// Configurations to try, not yet brought into their space.
+    Configurations(Vec<Proposal>),
     /// A reading of the evidence.
     Reading(Reading),
 }
@@ -69,6 +78,7 @@ impl Thought {
             Self::Insights(_) | Self::Plans(_) | Self::Replan(_) => "planner",
             Self::Assess(_) | Self::Features(_) => "data",
             Self::Solution(_) | Self::Debug(_) | Self::Refine(_) => "model",
+            Self::Starts(_) | Self::Further(_) => "hpo",
             Self::Evidence(_) => "verifier",
         }
     }
@@ -84,6 +94,8 @@ impl Thought {
             Self::Solution(_) => WriteSolution::NAME,
             Self::Debug(_) => Debug::NAME,
             Self::Refine(_) => Refine::NAME,
+            Self::Starts(_) => WarmStart::NAME,
+            Self::Further(_) => ProposeCandidates::NAME,
             Self::Evidence(_) => ReadEvidence::NAME,
         }
     }
@@ -118,6 +130,16 @@ impl Thought {
             Self::Evidence(prompt) => Conclusion::Reading(
                 seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
             ),
+            Self::Starts(wanted) => {
+                let check = |reply: &WarmStarts| hpo::problems(&reply.configurations, &wanted.space);
+                let reply = seat.ask(&wanted.prompt, |prompt, case| prompt.case = case, hear, &check).await?;
+                Conclusion::Configurations(hpo::proposals(&reply.configurations))
+            }
+            Self::Further(wanted) => {
+                let check = |reply: &Candidates| hpo::problems(&reply.configurations, &wanted.space);
+                let reply = seat.ask(&wanted.prompt, |prompt, case| prompt.case = case, hear, &check).await?;
+                Conclusion::Configurations(hpo::proposals(&reply.configurations))
+            }
             Self::Features(prompt) => Conclusion::Code(
                 seat.code(&**prompt, |prompt, case| prompt.case = case, WriteFeatures::FORM, hear).await?,
             ),

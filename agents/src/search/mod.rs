@@ -114,28 +114,67 @@ impl Searcher {
         found
     }
 
-    /// The study of all that is known. What is under way is believed to come out no better than the best.
+    /// Of configurations that somebody proposes those that fit and are new, as they would be tried; where there are more than
+    /// `count`, those that the search itself expects most of.
+    pub fn pick(&mut self, known: &[Known<'_>], proposed: &[Params], count: usize) -> Vec<Params> {
+        let Some(tuned) = self.tuned.clone() else { return Vec::new() };
+        let mut seen: BTreeSet<String> =
+            known.iter().map(|one| key(&snap(&self.declared, one.params))).collect();
+        let repaired = proposed.iter().filter_map(|params| tuned.repair(params).ok());
+        let snapped = repaired.map(|repaired| snap(&self.declared, &repaired.params));
+        let mut pool: Vec<Params> = snapped.filter(|params| seen.insert(key(params))).collect();
+        let Some(mut study) = self.study(known).filter(|_| pool.len() > count) else { return pool };
+        let searched = |params: &Params| -> Params {
+            let kept = params.iter().filter(|(name, _)| tuned.place(name).is_some());
+            kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let mut picked = Vec::new();
+        while picked.len() < count && !pool.is_empty() {
+            let choices: Vec<Params> = pool.iter().map(searched).collect();
+            let Ok(Ask::Suggestion(suggestion)) = study.ask_among(&choices) else { break };
+            picked.push(pool.remove(suggestion.place.unwrap_or(0)));
+        }
+        self.sampler = Some(study.into_sampler());
+        picked
+    }
+
+    /// All that is known, in the metric's own direction, for whoever has to be shown it; `None` when nothing can be searched.
+    pub fn shown(&self, known: &[Known<'_>], direction: Direction) -> Option<Study> {
+        let options = Options::new(direction, self.seed);
+        let mut study = Study::new(self.tuned.clone()?, options, Box::new(Auto::default())).ok()?;
+        self.tell(&mut study, known);
+        Some(study)
+    }
+
+    /// The study of all that is known.
     fn study(&mut self, known: &[Known<'_>]) -> Option<Study> {
         let tuned = self.tuned.clone()?;
         let sampler = self.sampler.take().unwrap_or_else(|| self.fresh_sampler());
         let options = Options::new(Direction::Maximize, self.seed);
         let mut study = Study::new(tuned, options, sampler).ok()?;
+        self.tell(&mut study, known);
+        Some(study)
+    }
+
+    /// Tells a study what is known. What is under way is believed to come out no better than the best.
+    fn tell(&self, study: &mut Study, known: &[Known<'_>]) {
+        let direction = study.goals()[0];
+        let value = |gain: f64| if direction == Direction::Maximize { gain } else { -gain };
         for one in known {
             let mut params = snap(&self.declared, one.params);
             params.retain(|name, _| study.space().place(name).is_some());
             // A configuration that does not fit in spite of snapping teaches nothing.
             let _ = match one.seen {
-                Seen::Scored(gain) => study.adopt(&params, gain.into(), "known").map(|_| ()),
+                Seen::Scored(gain) => study.adopt(&params, value(gain).into(), "known").map(|_| ()),
                 Seen::Failed => study.adopt(&params, Outcome::Failed(String::new()), "known").map(|_| ()),
                 Seen::Running => study.begin_elsewhere(&params, "known").map(|_| ()),
                 Seen::Stopped(gain) => study.begin_elsewhere(&params, "known").and_then(|number| {
-                    study.report(number, 0, gain)?;
+                    study.report(number, 0, value(gain))?;
                     study.tell(number, Outcome::Pruned)
                 }),
                 Seen::Untold => Ok(()),
             };
         }
-        Some(study)
     }
 }
 

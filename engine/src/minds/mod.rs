@@ -48,7 +48,7 @@ pub const TOKENS_DEFAULT: u64 = 75_000;
 /// Longest time for an answer, all attempts included.
 const PATIENCE_MAX: Duration = Duration::from_mins(10);
 /// Questions of one run.
-pub const THOUGHTS_MAX: u32 = 16;
+pub const THOUGHTS_MAX: u32 = 20;
 /// Name of the recorded decision that says what a recording is of.
 const SUBJECT: &str = "subject";
 

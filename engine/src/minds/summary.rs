@@ -4,6 +4,7 @@ use crate::board::Entry;
 use crate::result::Ending;
 use ansatz_agents::planner::{self, Idea};
 use ansatz_core::bill::Quote;
+use ansatz_core::candidate::Origin;
 use ansatz_core::ids::StepId;
 use ansatz_core::outcome::{IdeaOutcome, LlmSummary};
 use ansatz_planner::{Plan, StepKind};
@@ -27,12 +28,44 @@ pub fn summary(ending: &Ending<'_>, plan: &Plan, quote: &Quote, seconds: f64) ->
             predicted: idea.predicted,
         }
     };
+    let mut outcomes: Vec<IdeaOutcome> =
+        ideas_of(plan).into_iter().map(|(step, idea)| outcome(&step, idea)).collect();
+    outcomes.extend(advice(ending, plan, &delivered));
     Some(LlmSummary {
         model: ideas.council.name().to_owned(),
         quote: quote.compare(&bill, seconds),
         bill,
-        ideas: ideas_of(plan).into_iter().map(|(step, idea)| outcome(&step, idea)).collect(),
+        ideas: outcomes,
     })
+}
+
+/// What came of configurations that the model proposed for searches, by solution.
+fn advice(ending: &Ending<'_>, plan: &Plan, delivered: &[&Entry]) -> Vec<IdeaOutcome> {
+    let is_tuned = |id: &StepId| plan.step(id).is_some_and(|step| step.kind == StepKind::Tune);
+    let own = |entry: &Entry| entry.candidate.origin == Origin::Model && is_tuned(&entry.step);
+    let mut solutions: Vec<&str> = Vec::new();
+    for entry in ending.board.entries.values().filter(|entry| own(entry)) {
+        let solution = entry.candidate.solution.name();
+        if !solutions.contains(&solution) {
+            solutions.push(solution);
+        }
+    }
+    let outcome = |solution: &str| {
+        let of = |entry: &Entry| own(entry) && entry.candidate.solution.name() == solution;
+        let tried = ending.board.entries.values().filter(|entry| of(entry)).count();
+        let ranking = ending.board.ranking(ending.scoring.direction());
+        let best = ranking.into_iter().find(|entry| of(entry));
+        let asked = ending.searched.ideas.as_ref();
+        IdeaOutcome {
+            name: format!("configurations of {solution}"),
+            what: format!("{tried} tried beside those of the search"),
+            predicted: asked.and_then(|ideas| ideas.advice.expected(solution)),
+            measured: best.and_then(|entry| Some(entry.score()?.score)),
+            lost: None,
+            delivered: delivered.iter().any(|entry| of(entry)),
+        }
+    };
+    solutions.into_iter().map(outcome).collect()
 }
 
 /// Whether a candidate comes from an idea: of its model step, of the search over its space, or a revision of it.

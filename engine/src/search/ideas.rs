@@ -3,6 +3,7 @@
 //! The playbook's steps run meanwhile. In a run that counts trials, what a model says is taken up only where nothing is under
 //! way, every open question being waited for: what comes next is then a function of the replies, not of their speed.
 
+use super::advice::{Advice, Kind};
 use super::drafts::Draft;
 use super::refining::Workpiece;
 use super::{Dispatcher, Job, StepState};
@@ -48,6 +49,8 @@ pub enum About {
     Code(StepId),
     /// A revision of a workpiece's group.
     Revision(usize, String),
+    /// Configurations for the search of a tune step.
+    Configurations(Kind, StepId),
     /// The plan, again.
     Replan,
     /// The evidence.
@@ -95,6 +98,7 @@ pub struct Ideas {
     pub(super) lessons: Vec<String>,
     pub(super) drafts: BTreeMap<StepId, Draft>,
     pub(super) works: Vec<Workpiece>,
+    pub(crate) advice: Advice,
     /// Proposals that belong to no running model step: ablations, revisions.
     pub(super) extra: VecDeque<(StepId, Proposal)>,
     has_planned: bool,
@@ -120,6 +124,7 @@ impl Ideas {
             lessons: Vec::new(),
             drafts: BTreeMap::new(),
             works: Vec::new(),
+            advice: Advice::default(),
             extra: VecDeque::new(),
             has_planned: false,
             has_replanned: false,
@@ -243,7 +248,7 @@ impl Dispatcher<'_, '_> {
     }
 
     /// Whether a running model step of the plan has not been tried at all.
-    fn has_first_proposals(&self) -> bool {
+    pub(super) fn has_first_proposals(&self) -> bool {
         let asked = |step: &StepId| self.s.board.entries.values().any(|entry| entry.step == *step);
         self.proposals.iter().any(|(step, due)| {
             !due.is_empty() && !asked(step) && self.states.get(step) == Some(&StepState::Running)
@@ -271,6 +276,9 @@ impl Dispatcher<'_, '_> {
         }
         if !ideas.has_read && share >= READING_SHARE {
             return self.ask_for_a_reading();
+        }
+        if is_quiet {
+            self.ask_for_advice()?;
         }
         self.refine()
     }
@@ -463,6 +471,9 @@ impl Dispatcher<'_, '_> {
             (About::Code(step), Conclusion::Code(code)) => self.take_code(&step, code),
             (About::Revision(work, switch), Conclusion::Block(block)) => {
                 self.take_block(work, &switch, &block)
+            }
+            (About::Configurations(kind, step), Conclusion::Configurations(proposals)) => {
+                self.take_configurations(kind, &step, &proposals)
             }
             (About::Replan, Conclusion::Replanned(said)) => self.replan(&said),
             (About::Evidence, Conclusion::Reading(said)) => {

@@ -3,6 +3,7 @@
 //! One loop owns all state. Trials run in the pool; their ends, the clock and the user's stop come in through one
 //! `select!`. Every decision is journalled before its effect.
 
+mod advice;
 mod drafts;
 mod ideas;
 mod next;

@@ -205,20 +205,33 @@ impl Dispatcher<'_, '_> {
             self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
             return Ok(true);
         }
+        // A language model's configurations take turns with the playbook's further ones: neither starves the other.
+        let is_turn_of_extra = self.s.board.entries.len() % 2 == 1 && !self.has_first_proposals();
+        if is_turn_of_extra && self.admit_extra()? {
+            return Ok(true);
+        }
         if let Some((step, proposal)) = self.next_proposal() {
             self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
             return Ok(true);
         }
+        if self.admit_extra()? {
+            return Ok(true);
+        }
+        if self.queue_repeat() {
+            return Ok(true);
+        }
+        self.next_tuned()
+    }
+
+    /// Admits the next proposal that belongs to no running model step; false when there is none that is new.
+    fn admit_extra(&mut self) -> Result<bool, RunError> {
         while let Some((step, proposal)) = self.next_extra() {
             if !self.s.board.knows(&proposal.solution, &proposal.params) {
                 self.admit(&step, &proposal.solution, proposal.params, proposal.origin)?;
                 return Ok(true);
             }
         }
-        if self.queue_repeat() {
-            return Ok(true);
-        }
-        self.next_tuned()
+        Ok(false)
     }
 
     pub(super) fn propose_baseline(&mut self) -> Result<(), RunError> {
@@ -328,8 +341,12 @@ impl Dispatcher<'_, '_> {
     /// always finished: they are what others are measured against.
     pub(super) fn promising(&self, id: CandidateId) -> bool {
         let Some(entry) = self.s.board.entries.get(&id) else { return false };
-        if entry.candidate.origin != Origin::Search {
-            return true;
+        let is_searched = |step: &StepId| self.tuners.contains_key(step);
+        match entry.candidate.origin {
+            Origin::Search => {}
+            // A language model's configuration competes like one of the search.
+            Origin::Model if is_searched(&entry.step) => {}
+            _ => return true,
         }
         let all = self.s.board.rows.folds_of(0, self.s.rows_permille);
         let gains = |id: CandidateId| -> Vec<f64> {

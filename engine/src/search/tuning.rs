@@ -47,7 +47,7 @@ impl Dispatcher<'_, '_> {
     }
 
     /// What is known about the configurations of a solution, in the order in which they were proposed.
-    fn known_of(&self, solution: &str) -> Vec<(Params, Seen)> {
+    pub(super) fn known_of(&self, solution: &str) -> Vec<(Params, Seen)> {
         let entries = self.s.board.entries.values();
         let own: Vec<&Entry> = entries.filter(|entry| entry.candidate.solution.name() == solution).collect();
         own.iter().map(|entry| (entry.candidate.params.clone(), self.seen(entry, &own))).collect()

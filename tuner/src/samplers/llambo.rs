@@ -206,7 +206,7 @@ impl Llambo {
         if later.len() < self.settings.permutations {
             // All candidates of the answer are asked about at once, so that the judgement serves every trial made of it.
             let candidates = open.iter().map(|candidate| candidate.params.clone()).collect();
-            let examples = Self::examples(seen, later.len() as u64);
+            let examples = examples(seen, later.len() as u64);
             return Err(match self.settings.ranking {
                 Ranking::Classified => {
                     Question::Classify { candidates, threshold: self.threshold(seen), examples }
@@ -260,28 +260,9 @@ impl Llambo {
         Next::Ask(Question::Propose {
             count: self.settings.candidates,
             target: target(&values(seen), seen.goals[0], self.settings.ambition),
-            examples: Self::examples(seen, 0),
+            examples: examples(seen, 0),
             failures: failures.take(FAILURES_SHOWN).map(|trial| trial.number).collect(),
         })
-    }
-
-    /// Trials to show: the best and the latest, in an order that depends on the decision and the permutation.
-    fn examples(seen: &History<'_>, permutation: u64) -> Vec<TrialNumber> {
-        let goal = seen.goals[0];
-        let mut known: Vec<(f64, TrialNumber)> = seen
-            .trials
-            .iter()
-            .filter_map(|trial| Some((goal.loss(trial.values()?[0]), trial.number)))
-            .collect();
-        let latest: Vec<TrialNumber> =
-            known.iter().rev().take(LATEST_SHOWN).map(|(_, number)| *number).collect();
-        known.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut shown: Vec<TrialNumber> = known.iter().take(BEST_SHOWN).map(|(_, number)| *number).collect();
-        shown.extend(latest);
-        shown.sort_unstable();
-        shown.dedup();
-        shown.shuffle(&mut super::fresh(seen.seed, &format!("examples-{permutation}")));
-        shown
     }
 
     /// The score from which on a trial is good.
@@ -366,6 +347,21 @@ pub fn target(values: &[f64], goal: Direction, ambition: f64) -> f64 {
     let (best, width) = (loss(0.1), loss(0.75) - loss(0.25));
     let width = if width > 0.0 { width } else { 0.1 * best.abs() };
     goal.loss(best - ambition * width)
+}
+
+/// Trials to show: the best and the latest, in an order that depends on the decision and the permutation.
+pub fn examples(seen: &History<'_>, permutation: u64) -> Vec<TrialNumber> {
+    let goal = seen.goals[0];
+    let mut known: Vec<(f64, TrialNumber)> =
+        seen.trials.iter().filter_map(|trial| Some((goal.loss(trial.values()?[0]), trial.number))).collect();
+    let latest: Vec<TrialNumber> = known.iter().rev().take(LATEST_SHOWN).map(|(_, number)| *number).collect();
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut shown: Vec<TrialNumber> = known.iter().take(BEST_SHOWN).map(|(_, number)| *number).collect();
+    shown.extend(latest);
+    shown.sort_unstable();
+    shown.dedup();
+    shown.shuffle(&mut super::fresh(seen.seed, &format!("examples-{permutation}")));
+    shown
 }
 
 /// The expected improvement of predictions about one candidate, averaged over permutations.
