@@ -19,6 +19,9 @@ pub struct LlmFlags {
     /// Name of the model
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+    /// Base URL of a search endpoint (`SearXNG`) whose pages the planner reads
+    #[arg(long, value_name = "BASE_URL")]
+    pub search: Option<String>,
     /// Stop when the language model cannot be used, instead of going on with the playbook alone
     #[arg(long)]
     pub require_llm: bool,
@@ -89,6 +92,7 @@ pub fn resolve(
         is_required,
         prices,
         prompts: config.folder("prompts").map(|path| surroundings.absolute(path)),
+        search: flags.search.as_deref().or_else(|| config.text("search_url")).map(str::to_owned),
         record: flags.record.as_ref().map(|path| surroundings.absolute(path)),
         replay,
     }))

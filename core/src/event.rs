@@ -67,6 +67,15 @@ pub struct ModelCall {
     pub turn: u32,
 }
 
+/// What a page says about a task, as a search endpoint gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Where it is.
+    pub url: String,
+    /// Its title and an extract.
+    pub text: String,
+}
+
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -267,6 +276,15 @@ pub enum Event {
         usd: Option<f64>,
         /// Time of the call in seconds.
         seconds: f64,
+    },
+    /// A search endpoint was asked for pages about the task.
+    Retrieved {
+        /// What was looked for.
+        query: String,
+        /// What was found.
+        pages: Vec<Page>,
+        /// Why nothing was found.
+        error: Option<String>,
     },
     /// Something was checked.
     Checked {

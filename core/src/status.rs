@@ -51,6 +51,7 @@ pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
             | E::Ticked { .. }
             | E::Checked { .. }
             | E::ModelAsked { .. }
+            | E::Retrieved { .. }
             | E::ModelAnswered { .. }
             | E::Steered { .. }
             | E::CancelRequested,
@@ -112,6 +113,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::SealOpened { .. } => "seal_opened",
         Event::ModelAsked { .. } => "model_asked",
         Event::ModelAnswered { .. } => "model_answered",
+        Event::Retrieved { .. } => "retrieved",
         Event::Checked { .. } => "checked",
         Event::Warned { .. } => "warned",
         Event::Ticked { .. } => "ticked",

@@ -97,6 +97,9 @@ pub struct LlmOptions {
     pub prices: PriceTable,
     /// The user's own wordings of prompts.
     pub prompts: Option<PathBuf>,
+    /// Base URL of a search endpoint that knows pages about the task.
+    #[serde(default)]
+    pub search: Option<String>,
     /// Where its calls are recorded.
     pub record: Option<PathBuf>,
     /// A recording to play instead of calling it.

@@ -191,6 +191,7 @@ impl Live {
             | Event::Warned { .. }
             | Event::Profiled { .. }
             | Event::ModelAsked { .. }
+            | Event::Retrieved { .. }
             | Event::ModelAnswered { .. }
             | Event::Steered { .. } => {}
             Event::Ticked { spent } => self.spent = spent.clone(),

@@ -102,6 +102,7 @@ impl Folding {
             | Event::Resumed { .. }
             | Event::TrialStarted { .. }
             | Event::ModelAsked { .. }
+            | Event::Retrieved { .. }
             | Event::ModelAnswered { .. }
             | Event::Warned { .. }
             | Event::Ticked { .. }

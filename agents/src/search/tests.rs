@@ -155,3 +155,32 @@ fn useless_switches_among_many_are_found() {
     let mean = reached.iter().sum::<f64>() / 5.0;
     assert!(mean > 2.7, "{reached:?}");
 }
+
+#[test]
+fn of_proposed_configurations_those_that_fit_and_are_new_are_picked_the_best_first() {
+    let known = searched(space(), 5, 9, |params| Seen::Scored(gain(params)));
+    let told: Vec<Known> = known.iter().map(|(params, seen)| Known { params, seen: *seen }).collect();
+    let params = |text: &str| -> Params { serde_json::from_str(text).unwrap() };
+    let near = params(r#"{"rate": 0.012, "share": 0.78, "leaves": 60, "kind": "b"}"#);
+    let far = params(r#"{"rate": 0.9, "share": 0.05, "leaves": 3, "kind": "c"}"#);
+    let other = params(r#"{"rate": 0.5, "share": 0.1, "leaves": 200, "kind": "a"}"#);
+    let beyond = params(r#"{"rate": 7.0, "share": 0.05, "leaves": 3, "kind": "c"}"#);
+    let proposed = [far.clone(), known[3].0.clone(), near.clone(), near.clone(), other];
+    let mut searcher = Searcher::new(space(), Seed(5));
+    assert_eq!(searcher.pick(&told, &proposed, 1), [near.clone()]);
+    // With room for all of them the order in which they were given stays, and what is known is left out.
+    assert_eq!(searcher.pick(&told, &proposed, 5).first(), Some(&far));
+    assert_eq!(searcher.pick(&told, &proposed, 5).len(), 3);
+    assert_eq!(searcher.pick(&told, &[beyond], 5)[0]["rate"], json!(1.0), "brought to the end of the range");
+}
+
+#[test]
+fn what_is_shown_is_in_the_direction_of_the_metric() {
+    let known = searched(space(), 6, 4, |params| Seen::Scored(gain(params)));
+    let told: Vec<Known> = known.iter().map(|(params, seen)| Known { params, seen: *seen }).collect();
+    let searcher = Searcher::new(space(), Seed(6));
+    let shown = searcher.shown(&told, Direction::Minimize).unwrap();
+    let values: Vec<f64> = shown.trials().iter().map(|trial| trial.values().unwrap()[0]).collect();
+    let expected: Vec<f64> = known.iter().map(|(params, _)| -gain(params)).collect();
+    assert_eq!(values, expected);
+}

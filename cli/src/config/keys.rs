@@ -153,7 +153,7 @@ const fn key(name: &'static str, holds: Holds, in_project: bool, about: &'static
 }
 
 /// All keys.
-pub const KEYS: [Key; 17] = [
+pub const KEYS: [Key; 18] = [
     key("home", Holds::Folder, false, "state of the program: worker environment, memory"),
     key("runs", Holds::Folder, false, "where runs go"),
     key("minutes", Holds::Number, true, "time of a run, in minutes"),
@@ -171,6 +171,12 @@ pub const KEYS: [Key; 17] = [
     key("llm_base_url", Holds::Text, false, "language model: base URL, or several with commas to fail over"),
     key("llm_model", Holds::Text, false, "language model: its name, or one for each base URL"),
     key("llm_wait", Holds::Number, false, "language model: seconds of silence before its first word"),
+    key(
+        "search_url",
+        Holds::Text,
+        false,
+        "language model: base URL of a search endpoint whose pages the planner reads",
+    ),
     key("require_llm", Holds::Truth, true, "stop when the language model cannot be used"),
     key("max_tokens", Holds::Whole, true, "most tokens that a run may use, in both directions"),
     key("max_usd", Holds::Amount, true, "most USD that a run may spend on language models"),

@@ -8,6 +8,7 @@
 
 pub mod caller;
 mod kept;
+pub mod pages;
 mod quote;
 mod sight;
 mod summary;
@@ -23,14 +24,14 @@ use ansatz_agents::thought::{Conclusion, Grounds, Thought};
 use ansatz_core::bill::{Bill, PriceTable, Usage};
 use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock;
-use ansatz_core::event::{Event, ModelCall};
+use ansatz_core::event::{Event, ModelCall, Page};
 use ansatz_core::ids::ArtifactId;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
 use ansatz_journal::Blobs;
 use ansatz_llm::{
     Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, LastFailure, Ledger, LlmError, LlmErrorKind,
-    Player, silent,
+    Player, Tape, silent,
 };
 use ansatz_prompts::Prompts;
 use caller::Caller;
@@ -51,6 +52,8 @@ const PATIENCE_MAX: Duration = Duration::from_mins(10);
 pub const THOUGHTS_MAX: u32 = 20;
 /// Name of the recorded decision that says what a recording is of.
 const SUBJECT: &str = "subject";
+/// Name of the recorded decision that holds pages.
+const PAGES: &str = "pages";
 
 /// Something that came back.
 pub enum News {
@@ -62,6 +65,13 @@ pub enum News {
         thought: u32,
         /// What came of it.
         result: Result<Conclusion, MindError>,
+    },
+    /// A search endpoint answered, or did not.
+    Retrieved {
+        /// What was looked for.
+        query: String,
+        /// What was found, or why nothing.
+        result: Result<Vec<Page>, String>,
     },
 }
 
@@ -84,6 +94,10 @@ pub struct Council {
     failure: LastFailure,
     prices: PriceTable,
     is_required: bool,
+    search: Option<String>,
+    retrieved: Option<Vec<Page>>,
+    is_looking: bool,
+    tape: Option<Arc<Tape>>,
     player: Option<Arc<Player>>,
     sender: mpsc::UnboundedSender<News>,
     receiver: mpsc::UnboundedReceiver<News>,
@@ -136,7 +150,8 @@ impl Council {
         for charge in charges(past) {
             caller.ledger.carry_over(charge);
         }
-        let Caller { model, name, ledger, failure, player, .. } = caller;
+        let retrieved = pages_known(past, caller.cassette.as_ref());
+        let Caller { model, name, ledger, failure, player, tape, .. } = caller;
         let model: Arc<dyn ChatModel> = Arc::new(Kept::new(model, known(past, blobs), sender.clone()));
         Ok(Self {
             model,
@@ -146,6 +161,11 @@ impl Council {
             failure,
             prices: options.prices.clone(),
             is_required: options.is_required,
+            // A recording holds what was found when it was made.
+            search: options.search.clone().filter(|_| player.is_none() && retrieved.is_none()),
+            retrieved,
+            is_looking: false,
+            tape,
             player,
             sender,
             receiver,
@@ -172,9 +192,32 @@ impl Council {
         self.grounds.is_some() && self.asked < THOUGHTS_MAX
     }
 
-    /// Questions that are not settled.
+    /// Questions that are not settled, a search among them.
     pub fn open(&self) -> usize {
-        self.open.len()
+        self.open.len() + usize::from(self.is_looking)
+    }
+
+    /// Whether the search endpoint is being asked.
+    pub fn is_looking(&self) -> bool {
+        self.is_looking
+    }
+
+    /// Pages that an earlier life of the run, or the run that was recorded, found; given once.
+    pub fn take_retrieved(&mut self) -> Option<Vec<Page>> {
+        self.retrieved.take()
+    }
+
+    /// Has the search endpoint asked, if there is one and it was not asked before; false when it was not.
+    pub fn look_up(&mut self, query: String) -> bool {
+        let Some(base) = self.search.take() else { return false };
+        let sender = self.sender.clone();
+        self.is_looking = true;
+        // A thread of its own: nothing waits for it when the search is over before it has found anything.
+        std::thread::spawn(move || {
+            let result = pages::look_up(&base, &query);
+            let _ = sender.send(News::Retrieved { query, result });
+        });
+        true
     }
 
     /// The call that asking this thought for a step would be.
@@ -220,10 +263,22 @@ impl Council {
                         self.answered += u32::from(result.is_ok());
                     }
                     News::Called(called) => self.answered += u32::from(called.result.is_ok()),
+                    News::Retrieved { result, .. } => {
+                        self.is_looking = false;
+                        self.tape_pages(result.as_deref().unwrap_or_default());
+                    }
                 }
                 return news;
             }
         }
+    }
+
+    /// A recording holds the pages that its prompts show.
+    fn tape_pages(&self, pages: &[Page]) {
+        let Some(tape) = &self.tape else { return };
+        let entry = Entry::Decision { name: PAGES.into(), value: json!(pages) };
+        // A recording that lacks them says so when it is played: the first prompt differs.
+        let _ = tape.write(&entry);
     }
 
     /// What is to be said when no question was answered: that the model was of no help, and why.
@@ -330,6 +385,16 @@ fn same_subject(cassette: &Cassette, subject: &Subject, folder: &Path) -> Result
                 .hint("replay on the same data with the same --seed and --trials"))
         }
     }
+}
+
+/// Pages out of the journal of an earlier life of the run, or out of a recording.
+fn pages_known(past: &[Event], cassette: Option<&Cassette>) -> Option<Vec<Page>> {
+    let journalled = past.iter().find_map(|event| match event {
+        Event::Retrieved { pages, .. } => Some(pages.clone()),
+        _ => None,
+    });
+    let recorded = || serde_json::from_value(cassette?.decisions(PAGES).next()?.clone()).ok();
+    journalled.or_else(recorded)
 }
 
 /// Answers that an earlier life of the run got.

@@ -15,7 +15,7 @@ use ansatz_agents::playbook::{self, Proposal};
 use ansatz_agents::thought::{Conclusion, Grounds, Thought};
 use ansatz_agents::{data, verifier};
 use ansatz_core::candidate::{Origin, Space};
-use ansatz_core::event::Event;
+use ansatz_core::event::{Event, Page};
 use ansatz_core::evidence::LeakEvidence;
 use ansatz_core::ids::StepId;
 use ansatz_core::outcome::LeaderboardRow;
@@ -168,6 +168,16 @@ impl Ideas {
         }
     }
 
+    /// Pages join what is known.
+    fn read(&mut self, pages: &[Page]) {
+        let source = |(at, page): (usize, &Page)| Source {
+            name: format!("page-{}", at + 1),
+            kind: format!("page at {}", page.url),
+            text: page.text.clone(),
+        };
+        self.known.sources.extend(pages.iter().enumerate().map(source));
+    }
+
     /// The latest lessons, for prompts.
     pub(super) fn lessons(&self) -> Vec<String> {
         self.lessons.iter().rev().take(LESSONS_MAX).rev().cloned().collect()
@@ -214,6 +224,17 @@ impl Dispatcher<'_, '_> {
                     self.s.record.count_call(usage, *usd);
                 }
                 self.s.record.write(event)
+            }
+            News::Retrieved { query, result } => {
+                let (pages, error) = match result {
+                    Ok(pages) => (pages, None),
+                    Err(error) => (Vec::new(), Some(error)),
+                };
+                ideas.read(&pages);
+                if let Some(error) = &error {
+                    self.s.record.warn(format!("the search endpoint was of no help: {error}"))?;
+                }
+                self.s.record.write(Event::Retrieved { query, pages, error })
             }
             News::Concluded { thought, result } => {
                 ideas.concluded.insert(thought, result);
@@ -292,7 +313,14 @@ impl Dispatcher<'_, '_> {
 
     fn ask_for_plans(&mut self) -> Result<(), RunError> {
         let reference = self.reference();
+        let query = minds::pages::query(&self.s.task.request, &self.s.task.metric.name);
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
+        if let Some(pages) = ideas.council.take_retrieved() {
+            ideas.read(&pages);
+        }
+        if ideas.council.is_looking() || ideas.council.look_up(query) {
+            return Ok(());
+        }
         if !ideas.asked_insights && !ideas.known.sources.is_empty() {
             ideas.asked_insights = true;
             let sources = ideas.known.sources.clone();
