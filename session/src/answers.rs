@@ -4,7 +4,7 @@ use crate::intent::Question;
 use crate::running::Seen;
 use ansatz_core::bill::{Quote, Span};
 use ansatz_core::outcome::RunResult;
-use ansatz_core::task::{Problem, Task};
+use ansatz_core::task::{BY_MODEL, Problem, Task};
 use ansatz_report::number::{self, count, counted};
 use ansatz_report::text::{MESSAGE_WIDTH, visible};
 use ansatz_report::{Headline, Live};
@@ -42,7 +42,10 @@ pub fn task(task: &Task) -> String {
 /// What was concluded rather than said, a line each.
 pub fn taken_for_granted(task: &Task) -> Vec<String> {
     let line = |one: &ansatz_core::task::Inference| {
-        let line = format!("I take for granted: {} {}, because {}", one.field, one.value, one.because);
+        let line = match one.because.strip_prefix(BY_MODEL) {
+            Some(more) => format!("{BY_MODEL}: {} = {}{more}", one.field, one.value),
+            None => format!("I take for granted: {} {}, because {}", one.field, one.value, one.because),
+        };
         visible(&line, MESSAGE_WIDTH)
     };
     task.inferred.iter().map(line).collect()

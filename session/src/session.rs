@@ -5,9 +5,10 @@ use crate::grammar;
 use crate::intent::{Amend, Intent, Question, Reading};
 use crate::running::{Running, Seen, Work};
 use ansatz_core::clock::Clock;
+use ansatz_core::event::Event;
 use ansatz_core::outcome::RunResult;
 use ansatz_core::steer::{Preference, Steer};
-use ansatz_engine::{Control, Keys, Observer, Options, RunError, Silent};
+use ansatz_engine::{Control, Given, Keys, Observer, Options, RunError, Silent};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,9 @@ pub trait Maker: Send + Sync {
 
     /// Who watches a run.
     fn observer(&self) -> Box<dyn Observer>;
+
+    /// Whether a language model is configured, which may understand what no rule reads.
+    fn thinks(&self) -> bool;
 }
 
 /// What is said to the user.
@@ -119,6 +123,42 @@ pub struct Session {
     has_quit: bool,
     /// The folder of a run of an earlier process.
     adopted: Option<PathBuf>,
+    /// The plan that was shown last.
+    shown: Shown,
+    /// Whether the next words answer a question about the task.
+    is_asked: bool,
+    /// What a front end began the run with.
+    begun: Option<(Options, Keys)>,
+}
+
+/// A plan that was shown: what it is of, and what a language model answered while it was made.
+#[derive(Default)]
+struct Shown {
+    wishes: Wishes,
+    given: Vec<Given>,
+}
+
+/// Why there is no plan.
+enum Unplanned {
+    /// Something has to be known first.
+    Open(String),
+    /// It cannot be done.
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Unplanned {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<RunError> for Unplanned {
+    fn from(error: RunError) -> Self {
+        match error.question {
+            Some(question) => Self::Open(question),
+            None => Self::Trouble(error.into()),
+        }
+    }
 }
 
 /// Hears replies as they come, the first at once.
@@ -136,6 +176,9 @@ impl Session {
             is_told: false,
             has_quit: false,
             adopted: None,
+            shown: Shown::default(),
+            is_asked: false,
+            begun: None,
         }
     }
 
@@ -174,14 +217,21 @@ impl Session {
     pub fn say(&mut self, text: &str, tell: Tell<'_>) {
         let maker = Arc::clone(&self.maker);
         let Reading { intents, not_understood } = grammar::read(text, &|word| maker.is_there(word));
-        for part in &not_understood {
-            let hint = "say it otherwise, or `help` for examples".to_owned();
-            tell(Reply::Trouble(format!("I did not understand: {part}"), Some(hint)));
-        }
         let approves = intents.contains(&Intent::Approve);
+        let words = self.wishes.words.clone();
         let mut has_changed = false;
         for intent in intents {
             has_changed |= self.take(intent, tell);
+        }
+        let (heeded, missed): (Vec<&String>, Vec<&String>) =
+            not_understood.iter().partition(|_| self.heeds_words());
+        for part in missed {
+            tell(not_understood_at_all(part));
+        }
+        if !heeded.is_empty() {
+            let heeded: Vec<&str> = heeded.into_iter().map(String::as_str).collect();
+            self.heed(&heeded, words, tell);
+            return;
         }
         if self.stage() == Stage::Running || self.has_quit {
             return;
@@ -192,6 +242,34 @@ impl Session {
                 self.begin(tell);
             }
         }
+    }
+
+    /// Whether words that no rule reads may say something about the task: they answer a question, or a language model reads
+    /// them with the data before it.
+    fn heeds_words(&self) -> bool {
+        let is_before = matches!(self.stage(), Stage::Gathering | Stage::Planned);
+        is_before && self.wishes.data.is_some() && (self.is_asked || self.maker.thinks())
+    }
+
+    /// Adds words to the request and plans anew. What cannot be understood with them is forgotten again.
+    fn heed(&mut self, parts: &[&str], words_before: String, tell: Tell<'_>) {
+        let words: Vec<String> = parts
+            .iter()
+            .map(|part| if self.is_asked { as_answer(part) } else { (*part).to_owned() })
+            .collect();
+        self.add_words(&words.join(". "));
+        self.is_planned = false;
+        if !self.plan(tell) && !self.is_asked {
+            self.wishes.words = words_before;
+            parts.iter().for_each(|part| tell(not_understood_at_all(part)));
+        }
+    }
+
+    fn add_words(&mut self, words: &str) {
+        if !self.wishes.words.is_empty() {
+            self.wishes.words.push_str(". ");
+        }
+        self.wishes.words.push_str(words);
     }
 
     /// Takes one intent; whether the wishes for a run that has not begun have changed.
@@ -251,10 +329,7 @@ impl Session {
             _ => {}
         }
         self.wishes.data = data.or(self.wishes.data.take());
-        if !self.wishes.words.is_empty() {
-            self.wishes.words.push_str(". ");
-        }
-        self.wishes.words.push_str(words);
+        self.add_words(words);
         true
     }
 
@@ -340,9 +415,15 @@ impl Session {
             return false;
         };
         tell(Reply::Said(format!("looking at {data}")));
+        self.is_asked = false;
         match self.rehearse() {
-            Err(trouble) => {
+            Err(Unplanned::Trouble(trouble)) => {
                 tell(trouble.into());
+                false
+            }
+            Err(Unplanned::Open(question)) => {
+                tell(Reply::Asked(question));
+                self.is_asked = true;
                 false
             }
             Ok((result, task, steps)) => {
@@ -364,13 +445,17 @@ impl Session {
     }
 
     /// A run that stops after its plan: the task, the steps, the quote.
-    fn rehearse(&self) -> Result<(RunResult, Option<ansatz_core::task::Task>, Vec<String>), Trouble> {
-        let (options, keys) = self.maker.make(&self.wishes, true)?;
+    fn rehearse(&mut self) -> Result<(RunResult, Option<ansatz_core::task::Task>, Vec<String>), Unplanned> {
+        let (mut options, keys) = self.maker.make(&self.wishes, true)?;
         let folder = options.out.clone();
+        options.asks_back = true;
+        options.given = self.given();
         let run = ansatz_engine::run(options, keys, self.maker.clock(), Box::new(Silent), Arc::default());
         let events = ansatz_journal::read(&folder).map(|replay| replay.records).unwrap_or_default();
         let events: Vec<_> = events.into_iter().map(|record| record.event).collect();
         let live = ansatz_report::Live::after(&events);
+        let blobs = ansatz_journal::Blobs::new(&folder);
+        self.shown = Shown { wishes: self.wishes.clone(), given: answers_among(&events, &blobs) };
         // A rehearsal leaves nothing behind.
         let _ = std::fs::remove_dir_all(&folder);
         let is_left_out = |step: &str| {
@@ -384,15 +469,67 @@ impl Session {
         Ok((run?, live.task, steps))
     }
 
+    /// What a language model answered for the plan that was shown, if it was of the same request.
+    fn given(&self) -> Vec<Given> {
+        let of = |wishes: &Wishes| {
+            (wishes.data.clone(), wishes.words.clone(), wishes.target.clone(), wishes.metric.clone())
+        };
+        if of(&self.shown.wishes) == of(&self.wishes) { self.shown.given.clone() } else { Vec::new() }
+    }
+
     fn begin(&mut self, tell: Tell<'_>) {
-        let work =
-            self.maker.make(&self.wishes, false).map(|(options, keys)| (Work::New(Box::new(options)), keys));
+        let given = self.given();
+        let work = self.maker.make(&self.wishes, false).map(|(mut options, keys)| {
+            (options.asks_back, options.given) = (true, given);
+            (Work::New(Box::new(options)), keys)
+        });
         self.start(work, tell);
     }
 
     /// Begins a run that was made already, without showing a plan first: for front ends whose users have decided.
     pub fn begin_with(&mut self, options: Options, keys: Keys, tell: Tell<'_>) {
+        self.begun = Some((options.clone(), keys.clone()));
         self.start(Ok((Work::New(Box::new(options)), keys)), tell);
+    }
+
+    /// What a run that a front end began has to know before it can go on.
+    pub fn question(&self) -> Option<String> {
+        self.begun.as_ref()?;
+        match self.seen()?.end? {
+            Err(error) => error.question,
+            Ok(_) => None,
+        }
+    }
+
+    /// The run that a front end began, with the answer to its question; `None` when the words are no answer, and were
+    /// replied to.
+    pub fn answered(&mut self, text: &str, tell: Tell<'_>) -> Option<(Options, Keys)> {
+        self.question()?;
+        let (mut options, keys) = self.begun.clone()?;
+        let Reading { intents, not_understood } = grammar::read(text, &|_| false);
+        let mut words: Vec<String> = not_understood.iter().map(|part| as_answer(part)).collect();
+        for intent in intents {
+            match intent {
+                Intent::Amend(Amend::Target(target)) => options.target = Some(target),
+                Intent::Amend(Amend::Metric(metric)) => options.metric = Some(metric),
+                Intent::Amend(Amend::Steer(steer)) => options.steer.push(steer),
+                Intent::Request { words: more, .. } => words.push(more),
+                Intent::Ask(question) => {
+                    self.ask(&question, tell);
+                    return None;
+                }
+                Intent::Help => {
+                    tell(Reply::Said(HELP.into()));
+                    return None;
+                }
+                Intent::Approve | Intent::Refuse => words.push(text.to_owned()),
+                _ => {}
+            }
+        }
+        let before = options.request.take();
+        let all: Vec<String> = before.into_iter().chain(words).collect();
+        options.request = Some(all.join(". ")).filter(|words| !words.is_empty());
+        Some((options, keys))
     }
 
     /// Takes up the conversation about a run of an earlier process: it can be asked about, and gone on with.
@@ -444,7 +581,35 @@ impl Session {
             Ok(result) => {
                 Reply::Said(format!("{}\nfiles: {}", answers::ended(&result), running.folder.display()))
             }
+            Err(RunError { question: Some(question), .. }) => {
+                self.is_asked = self.begun.is_none();
+                Reply::Asked(question)
+            }
             Err(error) => Trouble::from(error).into(),
         })
     }
+}
+
+fn not_understood_at_all(part: &str) -> Reply {
+    let hint = "say it otherwise, or `help` for examples".to_owned();
+    Reply::Trouble(format!("I did not understand: {part}"), Some(hint))
+}
+
+/// Words that answer a question about the task: one word alone is the target.
+fn as_answer(part: &str) -> String {
+    let word = part.trim().trim_matches(['"', '\'', '`', '.', '?']);
+    let is_one = !word.is_empty() && !word.contains(char::is_whitespace);
+    if is_one { format!("The target is `{word}`") } else { part.to_owned() }
+}
+
+/// What a language model answered, as a later run can take it.
+fn answers_among(events: &[Event], blobs: &ansatz_journal::Blobs) -> Vec<Given> {
+    let given = events.iter().filter_map(|event| match event {
+        Event::ModelAnswered { answer: Some(answer), .. } => {
+            let answer = String::from_utf8(blobs.get(answer).ok()?).ok()?;
+            Some(Given { event: event.clone(), answer })
+        }
+        _ => None,
+    });
+    given.collect()
 }

@@ -136,7 +136,11 @@ impl Ideas {
 
     /// Built-in solutions whose spaces a model must know before it can plan.
     pub(super) fn wants_spaces_of(&mut self, solutions: Vec<String>) {
-        self.council.stand_on(Grounds { short: self.cases.short.clone(), solutions: solutions.clone() });
+        self.council.stand_on(Grounds {
+            short: self.cases.short.clone(),
+            solutions: solutions.clone(),
+            columns: Vec::new(),
+        });
         self.spaces_due = solutions.into();
     }
 
@@ -203,18 +207,7 @@ impl Dispatcher<'_, '_> {
     pub(super) fn hear(&mut self, news: News) -> Result<(), RunError> {
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
         match news {
-            News::Called(called) => {
-                let answer = called.result.as_ref().ok().map(|answer| {
-                    let bytes =
-                        serde_json::to_vec(answer).map_err(|error| RunError::failed(error.to_string()))?;
-                    self.s.record.blob(&bytes)
-                });
-                let event = ideas.council.entry(&called, answer.transpose()?);
-                if let Event::ModelAnswered { usage, usd, .. } = &event {
-                    self.s.record.count_call(usage, *usd);
-                }
-                self.s.record.write(event)
-            }
+            News::Called(called) => ideas.council.keep(&called, self.s.record),
             News::Concluded { thought, result } => {
                 ideas.concluded.insert(thought, result);
                 if self.s.trials_max.is_none() { self.take_up() } else { Ok(()) }
