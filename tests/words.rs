@@ -74,7 +74,7 @@ fn odd_words_are_understood_recorded_and_replayed() {
     let model = endpoint(reading(&json!({})));
     let (out, tape) = (folder.path().join("run"), folder.path().join("tape"));
     let recorded = ["--record", tape.to_str().expect("a path")];
-    let flags = ["--task", ODD, "--trials", "4"];
+    let flags = ["--task", ODD, "--trials", "12"];
     let with = [&flags[..], &recorded, &["--llm", &model.base, "--model", "m"]].concat();
     let output = run(&data, &out, &with);
     let said = complaints(&output);
@@ -184,7 +184,7 @@ fn a_conversation_asks_back_and_reads_what_no_rule_reads() {
     assert!(asked < planned, "{text}");
 
     let model = endpoint(reading(&json!({})));
-    let talk = format!("the data is in members.csv\n3 trials\n{ODD}\nyes\n");
+    let talk = format!("the data is in members.csv\n12 trials\n{ODD}\nyes\n");
     let output = chat(folder.path(), &talk, &["--llm", &model.base, "--model", "m"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", complaints(&output));
@@ -215,7 +215,7 @@ fn a_caller_is_asked_and_answers() {
         &json!({"target": null, "metric": null, "questions": ["do you mean `left` or `plan`?"]}),
     ));
     let server = Server::start_with(folder.path(), &["--llm", &model.base, "--model", "m"]);
-    let asked = r#"{"data": "members.csv", "task": "tell me who is in trouble", "trials": 3}"#;
+    let asked = r#"{"data": "members.csv", "task": "tell me who is in trouble", "trials": 12}"#;
     let id = server.with_key("POST", "/v1/tasks", asked).json()["id"].as_str().expect("an id").to_owned();
     let task = || server.with_key("GET", &format!("/v1/tasks/{id}"), "").json();
     let until = Instant::now() + Duration::from_secs(60);

@@ -64,7 +64,11 @@ pub fn read(text: &str, is_path: &dyn Fn(&str) -> bool) -> Reading {
         if is_request(plain) && !is_question(plain) {
             reading.intents.push(Intent::Request { data, words: clause.clone() });
         } else if let Some(intent) = intent(plain, clause) {
+            let is_vague =
+                matches!(intent, Intent::Amend(Amend::Steer(Steer::Prefer { .. }))) && names_a_place(plain);
             reading.intents.push(intent);
+            // How small that has to be is for whoever reads the task.
+            reading.intents.extend(is_vague.then(|| Intent::Remark(clause.clone())));
         } else if let Some(data) = data {
             reading.intents.push(Intent::Amend(Amend::Data(data)));
         } else if requests {
@@ -172,10 +176,16 @@ fn intent(plain: &str, clause: &str) -> Option<Intent> {
     if let Some(question) = question(plain) {
         return Some(Intent::Ask(question));
     }
-    if has(&["quit", "exit", "goodbye", "good bye"]) || plain == "bye" {
+    let is_short = plain.split_whitespace().count() <= 4;
+    if (is_short && has(&["quit", "exit", "goodbye", "good bye"]) && !has(&["who", "that"])) || plain == "bye"
+    {
         return Some(Intent::Quit);
     }
-    if has(&["submit", "enough", "finish now", "wrap up", "stop", "finish up", "good enough", "deliver what"])
+    let has_enough = plain == "enough" || starts(&["enough"]) || (is_short && plain.ends_with(" enough"));
+    let has_stop = has(&["stop"]) && (is_short || starts(&["stop"])) && !has(&["who", "that", "which"]);
+    if has_enough
+        || has_stop
+        || has(&["submit", "finish now", "wrap up", "finish up", "good enough", "deliver what"])
     {
         return Some(Intent::Submit);
     }
@@ -224,6 +234,13 @@ fn intent(plain: &str, clause: &str) -> Option<Intent> {
     let polite =
         ["hello", "hi", "hey", "thanks", "thank you", "please", "great", "nice", "cool", "good morning"];
     starts(&polite).then_some(Intent::Courtesy)
+}
+
+/// Whether a wish says where the model has to fit.
+fn names_a_place(plain: &str) -> bool {
+    ["enough for", "enough to", "fit on", "fits on", "fit into", "fits into", "fit in", "fits in"]
+        .iter()
+        .any(|place| holds(plain, place))
 }
 
 /// Whether a text holds a phrase as whole words.

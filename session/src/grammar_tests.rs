@@ -21,6 +21,7 @@ fn shown(intent: &Intent) -> String {
         Intent::Amend(Amend::MoreSeconds(seconds)) => format!("more {seconds}"),
         Intent::Amend(Amend::Trials(trials)) => format!("trials {trials}"),
         Intent::Amend(Amend::Steer(steer)) => steer.to_string(),
+        Intent::Remark(words) => format!("remark {words}"),
         Intent::Approve => "yes".into(),
         Intent::Refuse => "no".into(),
         Intent::Ask(Question::Why(subject)) => format!("why {subject}"),
@@ -99,6 +100,12 @@ fn a_folder_with_an_ordinary_name_is_no_data_by_itself() {
 fn what_is_not_understood_is_said() {
     assert_eq!(meant("the weather is lovely"), "?the weather is lovely");
     assert_eq!(meant("purple elephants, use rmsle"), "metric rmsle | ?purple elephants");
+}
+
+#[test]
+fn words_that_only_sound_like_commands_are_none() {
+    assert_eq!(meant("find the members that quit"), "?find the members that quit");
+    assert_eq!(meant("small enough for a phone"), "deliver a single model | remark small enough for a phone");
 }
 
 #[test]

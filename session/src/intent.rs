@@ -14,6 +14,8 @@ pub enum Intent {
     },
     /// Something about the task or the run is to be otherwise.
     Amend(Amend),
+    /// Words about the task that go with another wish.
+    Remark(String),
     /// Yes, begin.
     Approve,
     /// No, not this.

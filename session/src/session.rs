@@ -277,6 +277,11 @@ impl Session {
         match intent {
             Intent::Request { data, words } => self.request(data, &words, tell),
             Intent::Amend(amend) => self.amend(amend, tell),
+            Intent::Remark(words) if self.stage() != Stage::Running => {
+                self.add_words(&words);
+                true
+            }
+            Intent::Remark(_) | Intent::Courtesy => false,
             Intent::Approve if self.stage() == Stage::Planned => {
                 self.begin(tell);
                 false
@@ -310,7 +315,6 @@ impl Session {
                 tell(Reply::Said(HELP.into()));
                 false
             }
-            Intent::Courtesy => false,
             Intent::Quit => {
                 self.has_quit = true;
                 false

@@ -127,6 +127,7 @@ fn understood(task: &Task) -> Vec<Line> {
     let inferred = task.inferred.iter().map(|inference| {
         let (field, value) = (message(&inference.field), name(&inference.value));
         if let Some(more) = inference.because.strip_prefix(BY_MODEL) {
+            let value = message(&inference.value);
             return Line::plain(format!("  {BY_MODEL}: {field} = {value}{}", message(more)));
         }
         Line::new(Style::Dim, format!("  {field} {value}: {}", message(&inference.because)))
