@@ -51,5 +51,6 @@ pub use options::{Given, GpuAsk, Keys, LlmOptions, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
 pub use ray::RayOptions;
 pub use run::{resume, run};
+pub use setup::evidence;
 
 pub use ansatz_core::outcome::RunResult;

@@ -206,6 +206,11 @@ pub fn reload(folder: &Folder) -> Result<Prepared, RunError> {
     Ok(Prepared { setup, truth, table, ids, times, groups })
 }
 
+/// What was measured about the columns of a run; `None` before that, or where there is no run.
+pub fn evidence(root: &std::path::Path) -> Option<LeakEvidence> {
+    Folder::open(root).ok()?.json::<Setup>("setup.json").ok()?.evidence
+}
+
 fn split_input<'a>(
     task: &Task,
     truth: &'a [f64],

@@ -1,5 +1,6 @@
 //! Answers from what is seen of a run. Every number comes from its events.
 
+use crate::evidence;
 use crate::intent::Question;
 use crate::running::Seen;
 use ansatz_core::bill::{Quote, Span};
@@ -24,6 +25,15 @@ pub fn answer(question: &Question, seen: &Seen, folder: &Path) -> String {
         Question::Cost => cost(&seen.live),
         Question::Files => files(seen, folder),
         Question::Why(subject) => why(subject, folder),
+        Question::Dropped => evidence::dropped(&seen.live),
+        Question::Columns => evidence::columns(&seen.live, folder),
+        Question::Sure => evidence::sure(seen),
+        Question::Gain => evidence::gain(seen),
+        Question::Worth => evidence::worth(seen),
+        Question::Data => evidence::data(&seen.live),
+        Question::Left => evidence::left(seen),
+        Question::Predictions => evidence::predictions(seen, folder),
+        Question::Task => evidence::task(&seen.live),
     }
 }
 
@@ -204,7 +214,8 @@ fn why(subject: &str, folder: &Path) -> String {
                 .take(LINES_MAX)
                 .map(|line| format!("{}{}", "  ".repeat(line.depth), visible(&line.text, MESSAGE_WIDTH)))
                 .collect();
-            told.join("\n")
+            let choice = evidence::choice(&live).filter(|_| subject == "result");
+            choice.into_iter().chain(told).collect::<Vec<_>>().join("\n")
         }
         Err(error) if error.examples.is_empty() => format!("nothing is known about {subject} yet"),
         Err(error) => format!("{error}; {}", error.hint()),

@@ -1,14 +1,13 @@
 //! The conversation: what was wished so far, what stage it is at, and what a sentence changes.
 
 use crate::answers;
+use crate::front::{Maker, Reply, Stage, Tell, Trouble, Wishes};
 use crate::grammar;
 use crate::intent::{Amend, Intent, Question, Reading};
+use crate::plan::{Shown, as_answer, not_understood_at_all};
 use crate::running::{Running, Seen, Work};
-use ansatz_core::clock::Clock;
-use ansatz_core::event::Event;
-use ansatz_core::outcome::RunResult;
 use ansatz_core::steer::{Preference, Steer};
-use ansatz_engine::{Control, Given, Keys, Observer, Options, RunError, Silent};
+use ansatz_engine::{Control, Keys, Options, RunError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,105 +17,11 @@ const HELP: &str = "say what you want, for example:\n  predict churn in data.csv
 10 minutes instead · drop the zip column · without catboost · prefer something small\n  yes (begin) · how is it going? · \
 what is best? · why is catboost best? · that's enough, submit\ncommands: /plan /status /best /leaderboard /cost /steer TEXT /stop /why SUBJECT /quit /help";
 
-/// What was wished so far.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Wishes {
-    /// The data.
-    pub data: Option<String>,
-    /// The user's words about the task.
-    pub words: String,
-    /// The target, when it was named by itself.
-    pub target: Option<String>,
-    /// The metric, when it was named by itself.
-    pub metric: Option<String>,
-    /// Time in all, in seconds.
-    pub seconds: Option<f64>,
-    /// Trials, instead of time.
-    pub trials: Option<u32>,
-    /// What is to be otherwise from the start.
-    pub steer: Vec<Steer>,
-}
-
-/// Why something cannot be done, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Trouble {
-    /// One line.
-    pub message: String,
-    /// Advice.
-    pub hint: Option<String>,
-}
-
-impl From<RunError> for Trouble {
-    fn from(error: RunError) -> Self {
-        Self { message: error.message, hint: error.hint }
-    }
-}
-
-/// Makes runs of wishes: the front end knows configuration, folders and keys.
-pub trait Maker: Send + Sync {
-    /// Options and keys of a run. A rehearsal stops after the plan, in a folder of its own that is removed afterwards.
-    ///
-    /// # Errors
-    /// [`Trouble`]: the wishes make no sense, or the data are not there.
-    fn make(&self, wishes: &Wishes, is_rehearsal: bool) -> Result<(Options, Keys), Trouble>;
-
-    /// An interrupted run: the named one, or the latest; with its keys and the folder of the program's state.
-    ///
-    /// # Errors
-    /// There is no such run.
-    fn interrupted(&self, named: Option<&str>) -> Result<(PathBuf, PathBuf, Keys), Trouble>;
-
-    /// Whether a word names a file or folder that may be used.
-    fn is_there(&self, word: &str) -> bool;
-
-    /// The time.
-    fn clock(&self) -> Arc<dyn Clock>;
-
-    /// Who watches a run.
-    fn observer(&self) -> Box<dyn Observer>;
-
-    /// Whether a language model is configured, which may understand what no rule reads.
-    fn thinks(&self) -> bool;
-}
-
-/// What is said to the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// Something told.
-    Said(String),
-    /// Something asked: the conversation waits for an answer.
-    Asked(String),
-    /// Something that cannot be done, with advice.
-    Trouble(String, Option<String>),
-}
-
-impl From<Trouble> for Reply {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble.message, trouble.hint)
-    }
-}
-
-/// Where a conversation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Something is missing, or nothing was wished yet.
-    Gathering,
-    /// A plan waits for a yes.
-    Planned,
-    /// A run goes on.
-    Running,
-    /// A run is over.
-    Over,
-    /// The conversation is over.
-    Ended,
-}
-
 /// One conversation.
 pub struct Session {
-    maker: Arc<dyn Maker>,
-    wishes: Wishes,
-    is_planned: bool,
+    pub(crate) maker: Arc<dyn Maker>,
+    pub(crate) wishes: Wishes,
+    pub(crate) is_planned: bool,
     running: Option<Running>,
     /// Whether the end of the run was told.
     is_told: bool,
@@ -124,45 +29,12 @@ pub struct Session {
     /// The folder of a run of an earlier process.
     adopted: Option<PathBuf>,
     /// The plan that was shown last.
-    shown: Shown,
+    pub(crate) shown: Shown,
     /// Whether the next words answer a question about the task.
-    is_asked: bool,
+    pub(crate) is_asked: bool,
     /// What a front end began the run with.
     begun: Option<(Options, Keys)>,
 }
-
-/// A plan that was shown: what it is of, and what a language model answered while it was made.
-#[derive(Default)]
-struct Shown {
-    wishes: Wishes,
-    given: Vec<Given>,
-}
-
-/// Why there is no plan.
-enum Unplanned {
-    /// Something has to be known first.
-    Open(String),
-    /// It cannot be done.
-    Trouble(Trouble),
-}
-
-impl From<Trouble> for Unplanned {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
-
-impl From<RunError> for Unplanned {
-    fn from(error: RunError) -> Self {
-        match error.question {
-            Some(question) => Self::Open(question),
-            None => Self::Trouble(error.into()),
-        }
-    }
-}
-
-/// Hears replies as they come, the first at once.
-pub type Tell<'a> = &'a mut dyn FnMut(Reply);
 
 impl Session {
     /// A conversation in which nothing was said.
@@ -244,34 +116,6 @@ impl Session {
         }
     }
 
-    /// Whether words that no rule reads may say something about the task: they answer a question, or a language model reads
-    /// them with the data before it.
-    fn heeds_words(&self) -> bool {
-        let is_before = matches!(self.stage(), Stage::Gathering | Stage::Planned);
-        is_before && self.wishes.data.is_some() && (self.is_asked || self.maker.thinks())
-    }
-
-    /// Adds words to the request and plans anew. What cannot be understood with them is forgotten again.
-    fn heed(&mut self, parts: &[&str], words_before: String, tell: Tell<'_>) {
-        let words: Vec<String> = parts
-            .iter()
-            .map(|part| if self.is_asked { as_answer(part) } else { (*part).to_owned() })
-            .collect();
-        self.add_words(&words.join(". "));
-        self.is_planned = false;
-        if !self.plan(tell) && !self.is_asked {
-            self.wishes.words = words_before;
-            parts.iter().for_each(|part| tell(not_understood_at_all(part)));
-        }
-    }
-
-    fn add_words(&mut self, words: &str) {
-        if !self.wishes.words.is_empty() {
-            self.wishes.words.push_str(". ");
-        }
-        self.wishes.words.push_str(words);
-    }
-
     /// Takes one intent; whether the wishes for a run that has not begun have changed.
     fn take(&mut self, intent: Intent, tell: Tell<'_>) -> bool {
         match intent {
@@ -307,6 +151,7 @@ impl Session {
                 self.submit(tell);
                 false
             }
+            Intent::Again(amend) => self.again(amend, tell),
             Intent::Resume(named) => {
                 self.resume(named.as_deref(), tell);
                 false
@@ -365,6 +210,21 @@ impl Session {
         true
     }
 
+    /// The same once more; with more time a run that goes on is simply longer.
+    fn again(&mut self, amend: Option<Amend>, tell: Tell<'_>) -> bool {
+        match (self.stage(), amend) {
+            (Stage::Running, None) => {
+                tell(Reply::Trouble("it goes on already".into(), Some("say `submit` to finish it".into())));
+                false
+            }
+            (Stage::Gathering, _) if self.wishes == Wishes::default() => {
+                tell(Reply::Said("nothing has been started yet".into()));
+                false
+            }
+            (_, amend) => self.amend(amend.unwrap_or(Amend::MoreSeconds(0.0)), tell),
+        }
+    }
+
     /// Steers the run that goes on. What comes of it is an event of the run.
     fn steer(&mut self, amend: Amend, tell: Tell<'_>) {
         let Some(running) = &self.running else { return };
@@ -410,84 +270,6 @@ impl Session {
             }
             _ => tell(Reply::Said("nothing has been started yet".into())),
         }
-    }
-
-    /// Works out the task and its plan and shows both with the quote; whether a plan waits for a yes now.
-    fn plan(&mut self, tell: Tell<'_>) -> bool {
-        let Some(data) = self.wishes.data.clone() else {
-            tell(Reply::Asked("which file or folder holds the data?".into()));
-            return false;
-        };
-        tell(Reply::Said(format!("looking at {data}")));
-        self.is_asked = false;
-        match self.rehearse() {
-            Err(Unplanned::Trouble(trouble)) => {
-                tell(trouble.into());
-                false
-            }
-            Err(Unplanned::Open(question)) => {
-                tell(Reply::Asked(question));
-                self.is_asked = true;
-                false
-            }
-            Ok((result, task, steps)) => {
-                let mut lines = Vec::new();
-                if let Some(task) = &task {
-                    lines.push(answers::task(task));
-                    lines.extend(answers::taken_for_granted(task));
-                }
-                lines.extend(result.warnings.iter().map(|warning| format!("note: {warning}")));
-                lines.extend(self.wishes.steer.iter().map(|steer| format!("and {steer}")));
-                lines.push(format!("plan: {}", answers::plan(&steps)));
-                lines.extend(result.quote.as_ref().map(answers::quote));
-                tell(Reply::Said(lines.join("\n")));
-                tell(Reply::Asked("shall I begin? (yes, or say what should be otherwise)".into()));
-                self.is_planned = true;
-                true
-            }
-        }
-    }
-
-    /// A run that stops after its plan: the task, the steps, the quote.
-    fn rehearse(&mut self) -> Result<(RunResult, Option<ansatz_core::task::Task>, Vec<String>), Unplanned> {
-        let (mut options, keys) = self.maker.make(&self.wishes, true)?;
-        let folder = options.out.clone();
-        options.asks_back = true;
-        options.given = self.given();
-        let run = ansatz_engine::run(options, keys, self.maker.clock(), Box::new(Silent), Arc::default());
-        let events = ansatz_journal::read(&folder).map(|replay| replay.records).unwrap_or_default();
-        let events: Vec<_> = events.into_iter().map(|record| record.event).collect();
-        let live = ansatz_report::Live::after(&events);
-        let blobs = ansatz_journal::Blobs::new(&folder);
-        self.shown = Shown { wishes: self.wishes.clone(), given: answers_among(&events, &blobs) };
-        // A rehearsal leaves nothing behind.
-        let _ = std::fs::remove_dir_all(&folder);
-        let is_left_out = |step: &str| {
-            self.wishes.steer.iter().any(|steer| match steer {
-                Steer::Without { solution } => step.split_once(':').is_some_and(|(_, name)| name == solution),
-                _ => false,
-            })
-        };
-        let steps =
-            live.steps.iter().map(|(step, _)| step.to_string()).filter(|step| !is_left_out(step)).collect();
-        Ok((run?, live.task, steps))
-    }
-
-    /// What a language model answered for the plan that was shown, if it was of the same request.
-    fn given(&self) -> Vec<Given> {
-        let of = |wishes: &Wishes| {
-            (wishes.data.clone(), wishes.words.clone(), wishes.target.clone(), wishes.metric.clone())
-        };
-        if of(&self.shown.wishes) == of(&self.wishes) { self.shown.given.clone() } else { Vec::new() }
-    }
-
-    fn begin(&mut self, tell: Tell<'_>) {
-        let given = self.given();
-        let work = self.maker.make(&self.wishes, false).map(|(mut options, keys)| {
-            (options.asks_back, options.given) = (true, given);
-            (Work::New(Box::new(options)), keys)
-        });
-        self.start(work, tell);
     }
 
     /// Begins a run that was made already, without showing a plan first: for front ends whose users have decided.
@@ -553,7 +335,7 @@ impl Session {
         self.start(found.map(|(folder, home, keys)| (Work::Again(folder, home), keys)), tell);
     }
 
-    fn start(&mut self, work: Result<(Work, Keys), Trouble>, tell: Tell<'_>) {
+    pub(crate) fn start(&mut self, work: Result<(Work, Keys), Trouble>, tell: Tell<'_>) {
         let started = work.and_then(|(work, keys)| {
             let (clock, watcher) = (self.maker.clock(), self.maker.observer());
             Running::start(work, keys, clock, watcher, Arc::default())
@@ -592,28 +374,4 @@ impl Session {
             Err(error) => Trouble::from(error).into(),
         })
     }
-}
-
-fn not_understood_at_all(part: &str) -> Reply {
-    let hint = "say it otherwise, or `help` for examples".to_owned();
-    Reply::Trouble(format!("I did not understand: {part}"), Some(hint))
-}
-
-/// Words that answer a question about the task: one word alone is the target.
-fn as_answer(part: &str) -> String {
-    let word = part.trim().trim_matches(['"', '\'', '`', '.', '?']);
-    let is_one = !word.is_empty() && !word.contains(char::is_whitespace);
-    if is_one { format!("The target is `{word}`") } else { part.to_owned() }
-}
-
-/// What a language model answered, as a later run can take it.
-fn answers_among(events: &[Event], blobs: &ansatz_journal::Blobs) -> Vec<Given> {
-    let given = events.iter().filter_map(|event| match event {
-        Event::ModelAnswered { answer: Some(answer), .. } => {
-            let answer = String::from_utf8(blobs.get(answer).ok()?).ok()?;
-            Some(Given { event: event.clone(), answer })
-        }
-        _ => None,
-    });
-    given.collect()
 }
