@@ -121,6 +121,23 @@ fn a_task_is_submitted_followed_and_fetched() {
         server.with_key("POST", &format!("/v1/tasks/{id}/messages"), r#"{"text": "why is linear best?"}"#);
     assert_eq!(why.status, 202, "{}", why.body);
     assert!(why.body.contains("candidate"), "{}", why.body);
+    // What one asks about a run is answered from what was measured.
+    for (asked, told) in [
+        ("what did you drop?", "identifier"),
+        ("which columns matter?", "size"),
+        ("how sure are you?", "accuracy"),
+        ("how long still?", "it is over"),
+        ("show me the predictions", "ansatz predict"),
+        ("what is wrong with my data?", "odd"),
+        ("is it better than guessing?", "default LightGBM"),
+        ("why that model?", "best by cross-validation is"),
+        ("what is the target?", "predict `y`"),
+        ("what does it cost?", "no call of a language model"),
+    ] {
+        let body = serde_json::json!({ "text": asked }).to_string();
+        let answer = server.with_key("POST", &format!("/v1/tasks/{id}/messages"), &body).body;
+        assert!(answer.contains(told), "{asked}: {answer}");
+    }
     assert_eq!(server.with_key("POST", &format!("/v1/tasks/{id}/cancel"), "").status, 409);
     let listed = server.with_key("GET", "/v1/tasks?status=succeeded", "").json();
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));

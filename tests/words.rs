@@ -66,6 +66,18 @@ fn run(data: &Path, out: &Path, flags: &[&str]) -> Output {
         .expect("the program starts")
 }
 
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir_all(&target).expect("a folder");
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
 #[test]
 fn odd_words_are_understood_recorded_and_replayed() {
     let _alone = alone();
@@ -98,6 +110,19 @@ fn odd_words_are_understood_recorded_and_replayed() {
     let again = run(&data, &folder.path().join("again"), &replayed);
     assert_eq!(again.status.code(), Some(0), "{}", complaints(&again));
     assert_eq!(task(&json(&again)), task(&result));
+
+    // A run that was interrupted before it had a plan knows the answer, and does not pay for it again.
+    let torn = folder.path().join("torn");
+    std::fs::create_dir(&torn).expect("a folder");
+    std::fs::create_dir(torn.join("blobs")).expect("a folder");
+    let lines: Vec<&str> = journal.lines().collect();
+    let answered = lines.iter().position(|line| line.contains("\"model_answered\"")).expect("an answer");
+    std::fs::write(torn.join("journal.jsonl"), lines[..=answered].join("\n") + "\n").expect("a file");
+    copy(&out.join("blobs"), &torn.join("blobs"));
+    let torn = torn.to_str().expect("a path");
+    let resumed = program().args(["resume", torn, "--json"]).output().expect("the program starts");
+    assert_eq!(resumed.status.code(), Some(0), "{}", complaints(&resumed));
+    assert_eq!((task(&json(&resumed)), questions(&model)), (task(&result), 1), "{}", complaints(&resumed));
 
     // Without a model the rules guess, and say so.
     let alone = json(&run(&data, &folder.path().join("alone"), &flags));
