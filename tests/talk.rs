@@ -4,25 +4,11 @@
 
 mod common;
 
-use common::{alone, complaints, program, small_table};
+use common::server::Server;
+use common::{alone, chat, complaints, small_table};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
-
-fn chat(folder: &Path, sentences: &str) -> Output {
-    let mut child = program()
-        .args(["chat", "--", "--no-memory"])
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    child.stdin.take().expect("its input").write_all(sentences.as_bytes()).expect("it listens");
-    child.wait_with_output().expect("it ends")
-}
+use std::process::Output;
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -35,7 +21,7 @@ fn a_conversation_leads_to_a_model() {
     std::fs::write(folder.path().join("small.csv"), small_table(200)).expect("a file");
     let talk = "good morning\nthe moon is made of cheese\npredict y in small.csv, accuracy\n12 trials\nwithout catboost\ndrop the smell column\n\
                 yes\nhow is it going?\n/best\n";
-    let output = chat(folder.path(), talk);
+    let output = chat(folder.path(), talk, &[]);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", complaints(&output));
     for expected in [
@@ -67,6 +53,7 @@ fn a_run_is_steered_in_conversation() {
     let output = chat(
         folder.path(),
         "predict y in small.csv, 20 trials\nyes\ndrop the weight column\nprefer something small\n",
+        &[],
     );
     let text = said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", complaints(&output));
@@ -78,90 +65,6 @@ fn a_run_is_steered_in_conversation() {
     assert_ne!(result["best"]["kind"], "ensemble");
     let schema = std::fs::read_to_string(run.join("model/schema.json")).expect("a schema");
     assert!(!schema.contains("weight"), "the delivered model does not ask for it: {schema}");
-}
-
-/// A server; it ends with the test.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = program()
-            .args(["serve", "--port", "0", "--data-root", ".", "--", "--no-memory"])
-            .current_dir(folder)
-            .env("ANSATZ_SERVER_KEY", "k3y")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let lines = BufReader::new(child.stderr.take().expect("its notes")).lines();
-        let line =
-            lines.map_while(Result::ok).find(|line| line.contains("listening on")).expect("it listens");
-        let address = line.rsplit("http://").next().expect("an address").to_owned();
-        Self { child, address }
-    }
-
-    fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).expect("a connection");
-        let headers = headers.iter().fold(String::new(), |all, header| all + header + "\r\n");
-        let host =
-            if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.address) };
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("it reads");
-        let mut text = Vec::new();
-        stream.read_to_end(&mut text).expect("it answers");
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-        Answer {
-            status,
-            head: head.to_owned(),
-            body: if is_chunked { unchunked(body) } else { body.to_owned() },
-        }
-    }
-
-    fn with_key(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.ask(method, path, &["Authorization: Bearer k3y"], body)
-    }
-}
-
-/// A body without the lengths of its pieces.
-fn unchunked(body: &str) -> String {
-    let (mut rest, mut whole) = (body, String::new());
-    while let Some((length, tail)) = rest.split_once("\r\n") {
-        let length = usize::from_str_radix(length.trim(), 16).unwrap_or(0);
-        if length == 0 {
-            break;
-        }
-        whole.push_str(tail.get(..length).unwrap_or_default());
-        rest = tail.get(length..).unwrap_or_default().trim_start_matches("\r\n");
-    }
-    whole
 }
 
 #[test]
@@ -218,6 +121,23 @@ fn a_task_is_submitted_followed_and_fetched() {
         server.with_key("POST", &format!("/v1/tasks/{id}/messages"), r#"{"text": "why is linear best?"}"#);
     assert_eq!(why.status, 202, "{}", why.body);
     assert!(why.body.contains("candidate"), "{}", why.body);
+    // What one asks about a run is answered from what was measured.
+    for (asked, told) in [
+        ("what did you drop?", "identifier"),
+        ("which columns matter?", "size"),
+        ("how sure are you?", "accuracy"),
+        ("how long still?", "it is over"),
+        ("show me the predictions", "ansatz predict"),
+        ("what is wrong with my data?", "odd"),
+        ("is it better than guessing?", "default LightGBM"),
+        ("why that model?", "best by cross-validation is"),
+        ("what is the target?", "predict `y`"),
+        ("what does it cost?", "no call of a language model"),
+    ] {
+        let body = serde_json::json!({ "text": asked }).to_string();
+        let answer = server.with_key("POST", &format!("/v1/tasks/{id}/messages"), &body).body;
+        assert!(answer.contains(told), "{asked}: {answer}");
+    }
     assert_eq!(server.with_key("POST", &format!("/v1/tasks/{id}/cancel"), "").status, 409);
     let listed = server.with_key("GET", "/v1/tasks?status=succeeded", "").json();
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));

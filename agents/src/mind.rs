@@ -143,12 +143,18 @@ mod tests {
     use ansatz_llm::{Scripted, silent};
     use ansatz_prompts::planner::{Understand, Understanding};
 
-    const REPLY: &str = r#"{"relevance": "a table and a column", "is_relevant": true, "target": "y", "problem": "binary", "metric": null,
+    const REPLY: &str = r#"{"relevance": "a table and a column", "is_relevant": true, "intent": "build", "target": "y", "problem": "binary", "metric": null,
         "targets": [], "constraints": [], "group_column": null, "time_column": null, "suspects": [], "questions": [],
-        "application": "a test", "confidence": 0.9}"#;
+        "application": "a test", "service": null, "confidence": 0.9}"#;
 
     fn prompt() -> Understand {
-        Understand { case: crate::thought::tests::case(), concluded: Vec::new() }
+        Understand {
+            case: crate::thought::tests::case(),
+            said: "predict y".into(),
+            concluded: Vec::new(),
+            doubts: Vec::new(),
+            metrics: Vec::new(),
+        }
     }
 
     fn purpose() -> Purpose {

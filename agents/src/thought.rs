@@ -9,7 +9,9 @@ use ansatz_llm::OnText;
 use ansatz_prompts::data::{Assess, Assessment, WriteFeatures};
 use ansatz_prompts::hpo::{Candidates, ProposeCandidates, WarmStart, WarmStarts};
 use ansatz_prompts::model::{Debug, Refine, WriteSolution};
-use ansatz_prompts::planner::{Insights, MakePlans, PlanIdeas, ReadSources, Replan, Replanned};
+use ansatz_prompts::planner::{
+    Insights, MakePlans, PlanIdeas, ReadSources, Replan, Replanned, Understand, Understanding,
+};
 use ansatz_prompts::verifier::{ReadEvidence, Reading};
 use ansatz_prompts::{Case, Prompt, Reply, ReplyForm};
 use ansatz_tuner::query::Proposal;
@@ -17,6 +19,8 @@ use ansatz_tuner::query::Proposal;
 /// A question of one agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Thought {
+    /// The planner: what does the user want?
+    Understand(Box<Understand>),
     /// The planner: what of what is known matters here?
     Insights(Box<ReadSources>),
     /// The planner: how could this be done?
@@ -44,6 +48,8 @@ pub enum Thought {
 /// What came of a thought.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Conclusion {
+    /// What the user wants.
+    Understood(Box<Understanding>),
     /// What matters of what is known.
     Insights(Insights),
     /// Plans.
@@ -69,13 +75,15 @@ pub struct Grounds {
     pub short: Case,
     /// Names of the built-in solutions that may be used.
     pub solutions: Vec<String>,
+    /// Columns of the training file.
+    pub columns: Vec<String>,
 }
 
 impl Thought {
     /// The agent whose question it is.
     pub fn agent(&self) -> &'static str {
         match self {
-            Self::Insights(_) | Self::Plans(_) | Self::Replan(_) => "planner",
+            Self::Understand(_) | Self::Insights(_) | Self::Plans(_) | Self::Replan(_) => "planner",
             Self::Assess(_) | Self::Features(_) => "data",
             Self::Solution(_) | Self::Debug(_) | Self::Refine(_) => "model",
             Self::Starts(_) | Self::Further(_) => "hpo",
@@ -86,6 +94,7 @@ impl Thought {
     /// Name of its prompt.
     pub fn template(&self) -> &'static str {
         match self {
+            Self::Understand(_) => Understand::NAME,
             Self::Insights(_) => ReadSources::NAME,
             Self::Plans(_) => MakePlans::NAME,
             Self::Replan(_) => Replan::NAME,
@@ -113,6 +122,11 @@ impl Thought {
     ) -> Result<Conclusion, MindError> {
         let seat = Seat { mind, purpose, short: &grounds.short };
         Ok(match self {
+            Self::Understand(prompt) => {
+                let check = |reading: &Understanding| crate::understand::problems(reading, &grounds.columns);
+                let reading = seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &check);
+                Conclusion::Understood(Box::new(reading.await?))
+            }
             Self::Insights(prompt) => Conclusion::Insights(
                 seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
             ),
@@ -240,7 +254,7 @@ pub(crate) mod tests {
         let thought = Thought::Features(Box::new(crate::data::features(&case(), &idea, &[])));
         let mind = Mind { model: &model, prompts: &prompts };
         let purpose = Purpose { agent: thought.agent(), step: "features:a".into(), ordinal: 0 };
-        let grounds = Grounds { short: case(), solutions: Vec::new() };
+        let grounds = Grounds { short: case(), solutions: Vec::new(), columns: Vec::new() };
         let said = thought.ask(&mind, &purpose, &grounds, &mut silent()).await.unwrap();
         assert_eq!(said, Conclusion::Code("X = 1\n".into()));
         let asked = model.asked().remove(0);

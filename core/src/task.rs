@@ -56,7 +56,13 @@ pub struct Constraints {
     pub model_bytes_max: Option<u64>,
     /// A model that a person can read was asked for.
     pub interpretable: bool,
+    /// The score to reach, by the task's metric.
+    #[serde(default)]
+    pub score: Option<f64>,
 }
+
+/// How the reason of an [`Inference`] begins that rests on a language model's reading of the request.
+pub const BY_MODEL: &str = "understood by the language model";
 
 /// Something that was concluded rather than said, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

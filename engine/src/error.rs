@@ -27,12 +27,14 @@ pub struct RunError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// What somebody who is there could be asked: with an answer, the run could begin.
+    pub question: Option<String>,
 }
 
 impl RunError {
     /// An error of some kind.
     pub fn new(kind: RunErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, question: None }
     }
 
     /// A problem with the user's data.

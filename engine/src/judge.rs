@@ -8,6 +8,7 @@ use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::{Baseline, Expected, Holdout};
 use ansatz_core::seed::Seed;
 use ansatz_core::verdict::Stage;
+use ansatz_referee::constraints;
 use ansatz_referee::interval::{self, Judged};
 use ansatz_referee::resample::Resampling;
 use ansatz_referee::split::HoldoutPlan;
@@ -71,6 +72,16 @@ pub async fn judge(
         finalise.record.check(Stage::Score, "sealed rows", true, evidence)?;
     } else {
         finalise.record.check(Stage::Score, "sealed rows", false, "the metric is undefined on them")?;
+    }
+    let score = judged.holdout.as_ref().map(|holdout| holdout.score);
+    let wished = constraints::judge_score(&finalise.task.constraints, score, finalise.scoring.direction());
+    if let Some(verdict) = wished {
+        if !verdict.passed {
+            finalise
+                .record
+                .warn(format!("the score that was asked for is not reached: {}", verdict.evidence))?;
+        }
+        finalise.record.write(Event::Checked { verdict })?;
     }
     Ok(judged)
 }

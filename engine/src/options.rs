@@ -4,6 +4,7 @@ use crate::functions::FunctionFile;
 use crate::ray::RayOptions;
 use ansatz_core::bill::PriceTable;
 use ansatz_core::budget::Budget;
+use ansatz_core::event::Event;
 use ansatz_core::ids::RunId;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
@@ -71,6 +72,21 @@ pub struct Options {
     /// The language model; `None` leaves all decisions to the playbook.
     #[serde(default)]
     pub llm: Option<LlmOptions>,
+    /// Whether somebody is there to be asked back when the words leave open what is wanted.
+    #[serde(default)]
+    pub asks_back: bool,
+    /// Answers that the language model gave before the run began, while its plan was made; they are not paid twice.
+    #[serde(default)]
+    pub given: Vec<Given>,
+}
+
+/// An answer that was got before the run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    /// The event of the call.
+    pub event: Event,
+    /// The answer, as its blob holds it.
+    pub answer: String,
 }
 
 /// Which GPUs a run uses.

@@ -10,10 +10,11 @@ use crate::finalise::{Choice, Delivery, Finalise};
 use crate::folder::Folder;
 use crate::functions::{Check, Functions, LoadedFunctions};
 use crate::gpu::GpuWorkers;
+use crate::hearing::{self, Hearing};
 use crate::judge::{self, Outcome, Seal};
 use crate::minds::{self, Cases, Council};
 use crate::observer::{Note, Observer};
-use crate::options::{GpuAsk, Keys, Options, WALL_DEFAULT};
+use crate::options::{GpuAsk, Keys, Options};
 use crate::pace::{Measured, Pace};
 use crate::pool::{self, Pool};
 use crate::predictions;
@@ -88,7 +89,9 @@ pub fn run(
         at: clock.unix_seconds(),
     })?;
     functions.keep(&folder, &mut record)?;
-    Life { options, keys, folder, record, stop, history: Vec::new(), clock, functions, ray: None }.live(None)
+    let earlier = take_given(&options, &mut record)?;
+    let history = Vec::new();
+    Life { options, keys, folder, record, stop, history, clock, functions, ray: None, earlier }.live(None)
 }
 
 /// Takes up a run that was interrupted. A run that is over gives its result again.
@@ -133,8 +136,9 @@ pub fn resume(
     }
     record.write(Event::Resumed { at: clock.unix_seconds(), torn_bytes: replay.torn_bytes })?;
     let adopted = events.iter().any(|event| matches!(event, Event::PlanAdopted { .. }));
-    let past = adopted.then_some(events);
-    Life { options, keys, folder, record, stop, history: Vec::new(), clock, functions, ray: None }.live(past)
+    let (past, earlier) = if adopted { (Some(events), Vec::new()) } else { (None, events) };
+    let history = Vec::new();
+    Life { options, keys, folder, record, stop, history, clock, functions, ray: None, earlier }.live(past)
 }
 
 /// What a run or its resumption works with.
@@ -148,6 +152,22 @@ struct Life {
     clock: Arc<dyn Clock>,
     functions: Functions,
     ray: Option<Ray>,
+    /// What a language model answered before there was a plan: in an earlier life, or before the run.
+    earlier: Vec<Event>,
+}
+
+/// Takes the answers that were got before the run into its journal.
+fn take_given(options: &Options, record: &mut Record) -> Result<Vec<Event>, RunError> {
+    let mut taken = Vec::new();
+    for given in &options.given {
+        let Event::ModelAnswered { call, usage, usd, .. } = &given.event else { continue };
+        record.write(Event::ModelAsked { call: call.clone() })?;
+        record.blob(given.answer.as_bytes())?;
+        record.count_call(usage, *usd);
+        record.write(given.event.clone())?;
+        taken.push(given.event.clone());
+    }
+    Ok(taken)
 }
 
 fn broken(error: &ansatz_journal::JournalError) -> RunError {
@@ -246,12 +266,15 @@ impl Life {
     ) -> Result<RunResult, RunError> {
         let starting = Worker::launch(launcher, environment, &self.folder.data(), &self.folder.models())?;
         let memory = remember::Remembered::open(&self.options, &self.clock);
+        let mut council = None;
         let mut prepared = if past.is_some() {
             setup::reload(&self.folder)?
         } else {
             let looks = |hash: &str| memory.looks(hash);
             let (options, folder, record) = (&self.options, &self.folder, &mut self.record);
-            setup::prepare(options, folder, record, launcher, environment, functions, looks)?
+            let (keys, clock, earlier) = (&self.keys, &self.clock, self.earlier.as_slice());
+            let hearing = Hearing { keys, clock, earlier, council: &mut council };
+            setup::prepare(options, folder, record, launcher, environment, functions, looks, hearing).await?
         };
         for warning in memory.warnings() {
             self.record.warn(warning.clone())?;
@@ -284,7 +307,8 @@ impl Life {
         if self.options.dry_run {
             return self.show_plan(&prepared, &plan, launcher, setup_s, quote);
         }
-        let ideas = self.ideas(&prepared, cases, &memory, past.as_deref().unwrap_or_default())?;
+        let past_or_earlier = past.as_deref().unwrap_or(&self.earlier);
+        let ideas = self.ideas(&prepared, cases, &memory, past_or_earlier, council)?;
         let mut progress = Progress::default();
         for steer in &self.options.steer {
             search::restore_steering(steer, &mut board, &mut progress.steered);
@@ -414,6 +438,7 @@ impl Life {
         cases: Option<Cases>,
         memory: &remember::Remembered,
         past: &[Event],
+        council: Option<Council>,
     ) -> Result<Option<Ideas>, RunError> {
         let (Some(llm), Some(cases)) = (&self.options.llm, cases) else { return Ok(None) };
         let subject = minds::Subject {
@@ -422,7 +447,10 @@ impl Life {
             trials: self.options.budget.trials,
         };
         let (budget, blobs) = (&self.options.budget, &self.record.blobs);
-        let council = Council::connect(llm, budget, &self.keys.llm, &subject, &self.clock, past, blobs)?;
+        let council = match council {
+            Some(council) => council,
+            None => Council::connect(llm, budget, &self.keys.llm, &subject, &self.clock, past, blobs)?,
+        };
         let known = Known {
             evidence: prepared.setup.evidence.clone(),
             cards: remember::cards(prepared),
@@ -434,13 +462,7 @@ impl Life {
 
     /// What the flags did not say, the words or the default say.
     fn set_budget(&mut self, prepared: &Prepared) {
-        let budget = &mut self.options.budget;
-        if budget.wall.is_none() && budget.trials.is_none() {
-            let said = &prepared.setup.understood.said;
-            let seconds = said.seconds.or(said.minutes.map(|minutes| minutes * 60.0));
-            let said = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            budget.wall = Some(said.unwrap_or(WALL_DEFAULT));
-        }
+        self.options.budget = hearing::with_time(&self.options.budget, &prepared.setup.understood.said);
     }
 
     fn rows(&self, prepared: &Prepared) -> Rows {
@@ -607,7 +629,8 @@ fn demands(task: &Task) -> Vec<String> {
     let latency = wishes.latency_ms_max.map(|limit| format!("at most {limit} ms for one prediction"));
     let size = wishes.model_bytes_max.map(|limit| format!("a model of at most {limit} bytes"));
     let readable = wishes.interpretable.then(|| "a model that a person can read".to_owned());
-    latency.into_iter().chain(size).chain(readable).collect()
+    let score = wishes.score.map(|score| format!("{} of {score}, or better", task.metric.name));
+    latency.into_iter().chain(size).chain(readable).chain(score).collect()
 }
 
 fn test_rows(prepared: &Prepared) -> Vec<usize> {

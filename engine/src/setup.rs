@@ -3,16 +3,17 @@
 //! Everything that later parts need is written to the run folder, so that a resumed run need not parse again.
 
 use crate::environment::Environment;
-use crate::error::{RunError, RunErrorKind};
+use crate::error::RunError;
 use crate::folder::Folder;
-use crate::functions::{Loaded, LoadedFunctions};
+use crate::functions::LoadedFunctions;
+use crate::hearing::{self, Hearing};
 use crate::intake;
 use crate::observer::Note;
 use crate::options::Options;
 use crate::reader::{Layout, Reader};
 use crate::record::Record;
 use crate::submission::Ids;
-use ansatz_agents::understand::{self, Flags, Request, Understood};
+use ansatz_agents::understand::Understood;
 use ansatz_core::event::Event;
 use ansatz_core::evidence::LeakEvidence;
 use ansatz_core::ids::ArtifactId;
@@ -117,7 +118,8 @@ impl Prepared {
 ///
 /// # Errors
 /// Of kind `Data` when the files cannot carry the task; the message says where and the hint what to do.
-pub fn prepare(
+#[expect(clippy::too_many_arguments, reason = "the first half of a run touches everything")]
+pub async fn prepare(
     options: &Options,
     folder: &Folder,
     record: &mut Record,
@@ -125,6 +127,7 @@ pub fn prepare(
     environment: &Environment,
     functions: &LoadedFunctions,
     looks: impl FnOnce(&str) -> u32,
+    hearing: Hearing<'_>,
 ) -> Result<Prepared, RunError> {
     record.note(&Note::Phase("reading the data"));
     let originals = intake::find(options)?;
@@ -138,7 +141,8 @@ pub fn prepare(
         record.warn(notice.message.clone())?;
     }
 
-    let understood = understand(options, &files, functions, profile.clone())?;
+    let understood =
+        hearing::understand(options, &files, functions, profile.clone(), record, hearing).await?;
     for warning in &understood.warnings {
         record.warn(warning.clone())?;
     }
@@ -202,6 +206,11 @@ pub fn reload(folder: &Folder) -> Result<Prepared, RunError> {
     Ok(Prepared { setup, truth, table, ids, times, groups })
 }
 
+/// What was measured about the columns of a run; `None` before that, or where there is no run.
+pub fn evidence(root: &std::path::Path) -> Option<LeakEvidence> {
+    Folder::open(root).ok()?.json::<Setup>("setup.json").ok()?.evidence
+}
+
 fn split_input<'a>(
     task: &Task,
     truth: &'a [f64],
@@ -220,36 +229,6 @@ fn split_input<'a>(
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, RunError> {
     serde_json::to_vec_pretty(value).map_err(|error| RunError::failed(format!("writing JSON: {error}")))
-}
-
-fn understand(
-    options: &Options,
-    files: &intake::Files,
-    functions: &LoadedFunctions,
-    profile: Profile,
-) -> Result<Understood, RunError> {
-    let name =
-        options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
-    let request = Request {
-        name,
-        flags: Flags {
-            target: options.target.clone(),
-            id: options.id.clone(),
-            metric: options.metric.clone(),
-            own_metric: functions.metric.as_ref().map(Loaded::described),
-        },
-        said: options.request.clone().unwrap_or_default(),
-        described: intake::description(files),
-        profile,
-    };
-    understand::understand(&request).map_err(|error| {
-        let kind = if error.is_usage() { RunErrorKind::Usage } else { RunErrorKind::Data };
-        let wrapped = RunError::new(kind, error.to_string());
-        match error.hint() {
-            Some(hint) => wrapped.hint(hint),
-            None => wrapped,
-        }
-    })
 }
 
 fn describe(task: &Task) -> String {

@@ -2,6 +2,8 @@
 //!
 //! Code is asked for in fenced blocks because inside JSON strings models write it worse and break the JSON more often.
 
+use crate::wrapping::after_thinking;
+
 /// Files that one answer may hold.
 const FILES_MAX: usize = 16;
 
@@ -51,6 +53,7 @@ pub enum CodeProblem {
 /// # Errors
 /// [`CodeProblem`].
 pub fn code_files(text: &str, default_name: &str) -> Result<Vec<CodeFile>, CodeProblem> {
+    let text = after_thinking(text);
     let blocks: Vec<Block> =
         blocks(text).into_iter().filter(|block| block.name.is_some() || !is_talk(&block.language)).collect();
     if blocks.is_empty() {

@@ -1,5 +1,6 @@
 //! JSON out of words: found in an answer, read with the mistakes that models make, never with a panic.
 
+use crate::wrapping::{after_thinking, single_braced, unescaped};
 use serde_json::{Map, Number, Value};
 
 /// Depth of nesting that is read.
@@ -9,9 +10,21 @@ const DEPTH_MAX: usize = 48;
 const PIECES_MAX: usize = 12;
 
 /// The values that an answer may mean, the likeliest first: the whole text, fenced blocks from the last to the first, then
-/// whatever stands in braces, the longest first.
+/// whatever stands in braces, the longest first. What was escaped on its way comes last.
 pub fn extract(text: &str) -> Vec<Value> {
-    let text = text.trim().trim_start_matches('\u{feff}');
+    let text = after_thinking(text.trim().trim_start_matches('\u{feff}'));
+    let mut values = found_in(text);
+    for changed in [unescaped(text), single_braced(text)].into_iter().flatten() {
+        for value in found_in(&changed) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+    }
+    values
+}
+
+fn found_in(text: &str) -> Vec<Value> {
     let mut pieces = vec![text];
     let mut blocks = blocks(text);
     blocks.reverse();

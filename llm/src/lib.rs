@@ -27,6 +27,7 @@ mod schema;
 mod scripted;
 mod setup;
 mod wire;
+mod wrapping;
 
 #[cfg(test)]
 #[path = "../../fetch/src/double.rs"]

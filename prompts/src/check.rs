@@ -6,10 +6,15 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields whose values come from outside: they must be escaped wherever they are shown.
-const FOREIGN: [&str; 20] = [
+const FOREIGN: [&str; 23] = [
     "request", "name", "target", "classes", "wishes", "notices", "value", "text", "error", "evidence",
     "column", "inputs", "subject", "model", "insights", "lessons", "change", "earlier", "detail", "because",
+    "state", "said", "doubts",
 ];
+
+/// The lines between which foreign values stand.
+const OPENS: &str = "<data {{case.nonce}}>";
+const CLOSES: &str = "</data {{case.nonce}}>";
 
 /// Fields that a template may leave unused: the mark, and names that only programs need.
 const OPTIONAL: [&str; 1] = ["nonce"];
@@ -30,7 +35,7 @@ pub fn expand(text: &str, shared: &BTreeMap<String, String>) -> String {
 pub fn template(text: &str, divider: &str, example: &Value) -> Result<(), PromptErrorKind> {
     let parts: Vec<&str> = text.split(divider).collect();
     let [stable, rest] = parts[..] else { return Err(PromptErrorKind::Divider) };
-    if let Some(tag) = tags(stable)?.into_iter().find(|tag| !tag.starts_with('!')) {
+    if let Some((tag, _)) = tags(stable)?.into_iter().find(|(tag, _)| !tag.starts_with('!')) {
         return Err(PromptErrorKind::Unstable(tag));
     }
     let mut used = BTreeSet::new();
@@ -46,14 +51,16 @@ fn is_optional(leaf: &str) -> bool {
     leaf.split('.').next_back().is_some_and(|name| OPTIONAL.contains(&name))
 }
 
-/// The insides of all `{{…}}`, in order.
-fn tags(text: &str) -> Result<Vec<String>, PromptErrorKind> {
+/// The insides of all `{{…}}`, in order, and whether each stands in a block of data.
+fn tags(text: &str) -> Result<Vec<(String, bool)>, PromptErrorKind> {
     let mut tags = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("{{") {
+        let before = &text[..text.len() - rest.len() + start];
+        let is_in_data = before.matches(OPENS).count() > before.matches(CLOSES).count();
         let inside = &rest[start + 2..];
         let end = inside.find("}}").ok_or_else(|| PromptErrorKind::Syntax("a {{ is never closed".into()))?;
-        tags.push(inside[..end].trim().trim_matches('~').trim().to_owned());
+        tags.push((inside[..end].trim().trim_matches('~').trim().to_owned(), is_in_data));
         rest = &inside[end + 2..];
     }
     Ok(tags)
@@ -69,7 +76,7 @@ struct Scope<'a> {
 fn walk(text: &str, example: &Value, used: &mut BTreeSet<String>) -> Result<(), PromptErrorKind> {
     let mut scopes = vec![Scope { value: example, path: String::new() }];
     let mut blocks: Vec<(String, bool)> = Vec::new();
-    for tag in tags(text)? {
+    for (tag, is_in_data) in tags(text)? {
         let mut words = tag.split_whitespace();
         let first = words.next().unwrap_or_default();
         match first {
@@ -112,7 +119,11 @@ fn walk(text: &str, example: &Value, used: &mut BTreeSet<String>) -> Result<(), 
             "json" => {
                 let name =
                     words.next().ok_or_else(|| PromptErrorKind::Syntax("json without a name".into()))?;
-                mark(&find(&scopes, name)?, used);
+                let found = find(&scopes, name)?;
+                if is_foreign(&found.path) && !is_in_data {
+                    return Err(PromptErrorKind::Outside(name.to_owned()));
+                }
+                mark(&found, used);
             }
             _ if first.starts_with('@') => {}
             _ if first.starts_with(['#', '>', '{', '&', '^']) => {
@@ -146,7 +157,6 @@ fn is_foreign(path: &str) -> bool {
         "cards[].name",
         "branches[].name",
         "sources[].name",
-        "checks[].name",
         "material[].name",
     ];
     let path_of_item = path.trim_end_matches("[]");
@@ -202,12 +212,13 @@ mod tests {
     use serde_json::json;
 
     fn check(text: &str) -> String {
-        let example = json!({"a": "x", "list": [{"b": 1}], "words": ["w"], "error": "boom"});
+        let example = json!({
+            "a": "x", "list": [{"b": 1}], "words": ["w"], "error": "boom", "case": {"nonce": "n"}
+        });
         template(text, "\n--\n", &example).map_or_else(|kind| kind.to_string(), |()| "ok".into())
     }
 
-    const ALL: &str =
-        "s\n--\n{{a}}{{#each list}}{{b}}{{/each}}{{#each words}}{{this}}{{/each}}{{json error}}";
+    const ALL: &str = "s\n--\n{{a}}{{#each list}}{{b}}{{/each}}{{#each words}}{{this}}{{/each}}<data {{case.nonce}}>{{json error}}</data {{case.nonce}}>";
 
     #[test]
     fn a_template_uses_what_there_is_and_nothing_else() {
@@ -230,6 +241,11 @@ mod tests {
         assert_eq!(
             check(&ALL.replace("{{json error}}", "{{error}}")),
             "`error` comes from outside and must be written as {{json error}}"
+        );
+        let outside = ALL.replace("{{a}}", "{{a}}{{json error}}");
+        assert_eq!(
+            check(&outside),
+            "`error` comes from outside and must stand between the lines that mark data"
         );
         assert!(check(&ALL.replacen('s', "{{a}}", 1)).starts_with("`a` stands before the line"));
         assert!(check("s{{a}}").starts_with("it must have one line"));

@@ -111,7 +111,13 @@ pub fn case() -> Case {
 pub fn understand() -> Understand {
     let concluded =
         Concluded { field: "target".into(), value: "left".into(), because: "named in the request".into() };
-    Understand { case: case(), concluded: vec![concluded] }
+    Understand {
+        case: case(),
+        said: "predict who will leave, AUC; small enough for a phone".into(),
+        concluded: vec![concluded],
+        doubts: texts(&["nothing was made of \"small enough for a phone\""]),
+        metrics: texts(&["roc_auc", "log_loss", "rmse"]),
+    }
 }
 
 /// An example.

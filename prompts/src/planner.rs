@@ -22,8 +22,14 @@ pub struct Concluded {
 pub struct Understand {
     /// Data, machine and budget.
     pub case: Case,
+    /// The user's own words in this request.
+    pub said: String,
     /// What the rules concluded so far.
     pub concluded: Vec<Concluded>,
+    /// What the rules could not settle.
+    pub doubts: Vec<String>,
+    /// Metrics that can be computed.
+    pub metrics: Vec<String>,
 }
 
 impl Prompt for Understand {
@@ -89,6 +95,20 @@ pub enum ProblemKind {
     Regression,
 }
 
+/// What a user wants of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A model.
+    Build,
+    /// Advice about one.
+    Consult,
+    /// Something about the data.
+    Inquire,
+    /// It cannot be told.
+    Unclear,
+}
+
 /// What the user wants. (Fields after AutoML-Agent's request schema, with its relevance and sufficiency checks.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Understanding {
@@ -97,6 +117,8 @@ pub struct Understanding {
     pub relevance: String,
     /// Whether it is one.
     pub is_relevant: bool,
+    /// What is wanted.
+    pub intent: Purpose,
     /// The target column.
     #[schemars(length(max = 64))]
     pub target: Option<String>,
@@ -126,6 +148,9 @@ pub struct Understanding {
     /// What the model is for.
     #[schemars(length(max = 120))]
     pub application: String,
+    /// Where and how the model is to be used, as far as the user says.
+    #[schemars(length(max = 120))]
+    pub service: Option<String>,
     /// From 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence: f64,

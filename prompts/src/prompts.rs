@@ -108,6 +108,9 @@ pub enum PromptErrorKind {
     /// Data are shown without escaping.
     #[error("`{0}` comes from outside and must be written as {{{{json {0}}}}}")]
     Unescaped(String),
+    /// Data are shown outside of a block that marks them.
+    #[error("`{0}` comes from outside and must stand between the lines that mark data")]
+    Outside(String),
     /// It cannot be rendered.
     #[error("{0}")]
     Render(String),
@@ -216,6 +219,12 @@ impl Prompts {
         let (system, user) = self.text(P::NAME, &value).map_err(error)?;
         let hash = self.hashes.get(P::NAME).cloned().unwrap_or_default();
         Ok(Rendered { template: P::NAME, hash, system, user, fields: unmeasured(value, P::MEASURED) })
+    }
+
+    /// What a template makes of any value, for tests of what it shows where.
+    #[cfg(test)]
+    pub(crate) fn raw(&self, name: &str, value: &Value) -> String {
+        self.text(name, value).map(|(_, user)| user).unwrap_or_else(|kind| panic!("{name}: {kind}"))
     }
 
     fn text(&self, name: &str, value: &Value) -> Result<(String, String), PromptErrorKind> {

@@ -1,5 +1,6 @@
 //! Wishes about the model beyond its score, judged by measured numbers.
 
+use ansatz_core::metric::Direction;
 use ansatz_core::task::Constraints;
 use ansatz_core::verdict::{Stage, Verdict};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,14 @@ pub fn judge(wishes: &Constraints, measured: &Measured) -> Vec<Verdict> {
     verdicts
 }
 
+/// The verdict on a score that was wished for; `None` without such a wish. A score that is not known does not reach it.
+pub fn judge_score(wishes: &Constraints, score: Option<f64>, direction: Direction) -> Option<Verdict> {
+    let wanted = wishes.score?;
+    let told = score.map(|score| (!direction.better(wanted, score), format!("{score:.4}")));
+    let bound = if direction == Direction::Maximize { "at least" } else { "at most" };
+    Some(verdict("score", told, &format!("{bound} {wanted}")))
+}
+
 /// Whether every wish is met.
 pub fn met(wishes: &Constraints, measured: &Measured) -> bool {
     judge(wishes, measured).iter().all(|verdict| verdict.passed)
@@ -61,8 +70,12 @@ mod tests {
 
     #[test]
     fn wishes_are_compared_with_what_was_measured() {
-        let wishes =
-            Constraints { latency_ms_max: Some(50.0), model_bytes_max: Some(1024), interpretable: true };
+        let wishes = Constraints {
+            latency_ms_max: Some(50.0),
+            model_bytes_max: Some(1024),
+            interpretable: true,
+            score: None,
+        };
         let measured = Measured { latency_ms: Some(12.5), model_bytes: Some(1 << 20), interpretable: None };
         let told: Vec<(bool, String)> =
             judge(&wishes, &measured).into_iter().map(|verdict| (verdict.passed, verdict.evidence)).collect();
@@ -75,5 +88,14 @@ mod tests {
             ]
         );
         assert!(!met(&wishes, &measured) && met(&Constraints::default(), &measured));
+    }
+    #[test]
+    fn a_score_that_was_wished_for_is_compared_in_its_direction() {
+        let wishes = Constraints { score: Some(0.9), ..Constraints::default() };
+        let passed = |score, direction| judge_score(&wishes, score, direction).map(|verdict| verdict.passed);
+        assert_eq!(passed(Some(0.9), Direction::Maximize), Some(true));
+        assert_eq!(passed(Some(0.95), Direction::Minimize), Some(false));
+        assert_eq!(passed(None, Direction::Maximize), Some(false));
+        assert_eq!(judge_score(&Constraints::default(), Some(0.9), Direction::Maximize), None);
     }
 }

@@ -370,6 +370,10 @@ impl Task {
             let _ = self.folder.parent().map(|runs| std::fs::remove_file(waiting_file(runs, &self.id)));
             return Ok(());
         }
+        if self.question().is_some() {
+            self.is_cancelled = true;
+            return Ok(());
+        }
         match self.session.control().filter(|_| self.session.stage() == Stage::Running) {
             Some(control) => {
                 control.ask();
@@ -388,6 +392,17 @@ impl Task {
             return Err(Problem::new(StatusCode::CONFLICT, "state", "this task has not begun"));
         }
         let mut replies = Vec::new();
+        if self.session.question().is_some() {
+            let answered = self.session.answered(text, &mut |reply| replies.push(shown(&reply)));
+            if let Some((options, keys)) = answered {
+                // The run that asked holds nothing but its question.
+                let _ = std::fs::remove_dir_all(&self.folder);
+                self.waiting = Some(Box::new((options, keys)));
+                replies.push(shown(&Reply::Said("thank you: the task begins".into())));
+            }
+            self.said.extend(replies.iter().cloned());
+            return Ok(replies);
+        }
         if self.session.seen().is_none() {
             // A run of an earlier process: it can be asked about and gone on with.
             self.session.adopt(&self.folder);
@@ -404,6 +419,9 @@ impl Task {
         }
         if self.waiting.is_some() {
             return if self.needs_yes { "awaiting_input" } else { "queued" };
+        }
+        if self.session.question().is_some() {
+            return "awaiting_input";
         }
         match self.session.stage() {
             Stage::Running => self.session.seen().map_or("running", |seen| match seen.live.phase {
@@ -425,6 +443,11 @@ impl Task {
     /// Whether nothing more will happen.
     pub fn is_over(&self) -> bool {
         !matches!(self.status(), "queued" | "awaiting_input" | "planning" | "running")
+    }
+
+    /// What has to be known before the task can begin.
+    fn question(&self) -> Option<String> {
+        self.session.question().filter(|_| self.waiting.is_none() && !self.is_cancelled)
     }
 
     fn result(&self) -> Option<RunResult> {
@@ -461,6 +484,7 @@ impl Task {
             },
             "best": best,
             "cost": {"usd": live.spent.usd, "tokens_in": live.spent.tokens_in, "tokens_out": live.spent.tokens_out},
+            "question": self.question(),
             "result": self.result(),
             "error": error.map(|error| json!({"detail": error.message, "hint": error.hint})),
             "links": {

@@ -80,6 +80,10 @@ impl Following {
         let is_over = self.task_is_over();
         let records = ansatz_journal::read(&self.folder).map(|replay| replay.records).unwrap_or_default();
         let mut text = String::new();
+        if self.after > records.len() as u64 {
+            // The task asked something and began anew with the answer.
+            self.after = 0;
+        }
         if self.after == 0 {
             text.push_str("retry: 2000\n\n");
         }

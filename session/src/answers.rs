@@ -1,10 +1,11 @@
 //! Answers from what is seen of a run. Every number comes from its events.
 
+use crate::evidence;
 use crate::intent::Question;
 use crate::running::Seen;
 use ansatz_core::bill::{Quote, Span};
 use ansatz_core::outcome::RunResult;
-use ansatz_core::task::{Problem, Task};
+use ansatz_core::task::{BY_MODEL, Problem, Task};
 use ansatz_report::number::{self, count, counted};
 use ansatz_report::text::{MESSAGE_WIDTH, visible};
 use ansatz_report::{Headline, Live};
@@ -24,6 +25,15 @@ pub fn answer(question: &Question, seen: &Seen, folder: &Path) -> String {
         Question::Cost => cost(&seen.live),
         Question::Files => files(seen, folder),
         Question::Why(subject) => why(subject, folder),
+        Question::Dropped => evidence::dropped(&seen.live),
+        Question::Columns => evidence::columns(&seen.live, folder),
+        Question::Sure => evidence::sure(seen),
+        Question::Gain => evidence::gain(seen),
+        Question::Worth => evidence::worth(seen),
+        Question::Data => evidence::data(&seen.live),
+        Question::Left => evidence::left(seen),
+        Question::Predictions => evidence::predictions(seen, folder),
+        Question::Task => evidence::task(&seen.live),
     }
 }
 
@@ -42,7 +52,10 @@ pub fn task(task: &Task) -> String {
 /// What was concluded rather than said, a line each.
 pub fn taken_for_granted(task: &Task) -> Vec<String> {
     let line = |one: &ansatz_core::task::Inference| {
-        let line = format!("I take for granted: {} {}, because {}", one.field, one.value, one.because);
+        let line = match one.because.strip_prefix(BY_MODEL) {
+            Some(more) => format!("{BY_MODEL}: {} = {}{more}", one.field, one.value),
+            None => format!("I take for granted: {} {}, because {}", one.field, one.value, one.because),
+        };
         visible(&line, MESSAGE_WIDTH)
     };
     task.inferred.iter().map(line).collect()
@@ -201,7 +214,8 @@ fn why(subject: &str, folder: &Path) -> String {
                 .take(LINES_MAX)
                 .map(|line| format!("{}{}", "  ".repeat(line.depth), visible(&line.text, MESSAGE_WIDTH)))
                 .collect();
-            told.join("\n")
+            let choice = evidence::choice(&live).filter(|_| subject == "result");
+            choice.into_iter().chain(told).collect::<Vec<_>>().join("\n")
         }
         Err(error) if error.examples.is_empty() => format!("nothing is known about {subject} yet"),
         Err(error) => format!("{error}; {}", error.hint()),

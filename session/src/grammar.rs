@@ -5,6 +5,7 @@
 
 use crate::intent::{Amend, Intent, Question, Reading};
 use crate::numbers::figured;
+use crate::questions::{about_evidence, holds, is_question, question, why};
 use ansatz_agents::understand::{metric_in, seconds_in};
 use ansatz_core::steer::{Preference, Steer};
 
@@ -52,6 +53,9 @@ const SOLUTIONS: &[(&str, &str)] = &[
     ("logistic", "linear"),
 ];
 
+/// Seconds that "more time" means when nobody says how much.
+const MORE_SECONDS: f64 = 300.0;
+
 /// Reads a sentence. `is_path` says whether a word names a file or folder that is there.
 pub fn read(text: &str, is_path: &dyn Fn(&str) -> bool) -> Reading {
     let mut reading = Reading::default();
@@ -61,10 +65,14 @@ pub fn read(text: &str, is_path: &dyn Fn(&str) -> bool) -> Reading {
         let data = data_in(clause, is_path);
         let plain = figured(clause);
         let plain = plain.trim_end_matches(['?', '!', '.']).trim();
-        if is_request(plain) && !is_question(plain) {
+        if is_request(plain) && !is_question(plain) && about_evidence(plain).is_none() {
             reading.intents.push(Intent::Request { data, words: clause.clone() });
         } else if let Some(intent) = intent(plain, clause) {
+            let is_vague =
+                matches!(intent, Intent::Amend(Amend::Steer(Steer::Prefer { .. }))) && names_a_place(plain);
             reading.intents.push(intent);
+            // How small that has to be is for whoever reads the task.
+            reading.intents.extend(is_vague.then(|| Intent::Remark(clause.clone())));
         } else if let Some(data) = data {
             reading.intents.push(Intent::Amend(Amend::Data(data)));
         } else if requests {
@@ -130,12 +138,6 @@ fn is_request(plain: &str) -> bool {
         && amended_target(plain).is_none()
 }
 
-fn is_question(plain: &str) -> bool {
-    ["what", "how", "why", "where", "when", "which model", "which one is", "show"]
-        .iter()
-        .any(|cue| plain.starts_with(cue))
-}
-
 /// The word of a clause that names data.
 fn data_in(clause: &str, is_path: &dyn Fn(&str) -> bool) -> Option<String> {
     let words: Vec<&str> =
@@ -172,10 +174,22 @@ fn intent(plain: &str, clause: &str) -> Option<Intent> {
     if let Some(question) = question(plain) {
         return Some(Intent::Ask(question));
     }
-    if has(&["quit", "exit", "goodbye", "good bye"]) || plain == "bye" {
+    if has(&["try again", "run it again", "do it again", "once more", "rerun", "run again", "start over"])
+        || plain == "again"
+    {
+        let more = has(&["more time", "longer"]).then_some(Amend::MoreSeconds(MORE_SECONDS));
+        return Some(Intent::Again(time(plain).or(more)));
+    }
+    let is_short = plain.split_whitespace().count() <= 4;
+    if (is_short && has(&["quit", "exit", "goodbye", "good bye"]) && !has(&["who", "that"])) || plain == "bye"
+    {
         return Some(Intent::Quit);
     }
-    if has(&["submit", "enough", "finish now", "wrap up", "stop", "finish up", "good enough", "deliver what"])
+    let has_enough = plain == "enough" || starts(&["enough"]) || (is_short && plain.ends_with(" enough"));
+    let has_stop = has(&["stop"]) && (is_short || starts(&["stop"])) && !has(&["who", "that", "which"]);
+    if has_enough
+        || has_stop
+        || has(&["submit", "finish now", "wrap up", "finish up", "good enough", "deliver what"])
     {
         return Some(Intent::Submit);
     }
@@ -226,74 +240,11 @@ fn intent(plain: &str, clause: &str) -> Option<Intent> {
     starts(&polite).then_some(Intent::Courtesy)
 }
 
-/// Whether a text holds a phrase as whole words.
-fn holds(text: &str, phrase: &str) -> bool {
-    format!(" {text} ").contains(&format!(" {phrase} "))
-}
-
-fn question(plain: &str) -> Option<Question> {
-    let has = |words: &[&str]| words.iter().any(|word| holds(plain, word));
-    if has(&["cost", "costs", "spent", "spend", "expensive", "how many tokens", "price", "bill"])
-        && is_question(plain)
-    {
-        return Some(Question::Cost);
-    }
-    if has(&[
-        "leaderboard",
-        "all models",
-        "all the models",
-        "all candidates",
-        "ranking",
-        "everything you tried",
-        "other models",
-    ]) {
-        return Some(Question::Leaderboard);
-    }
-    if has(&["submission", "files", "file", "artifacts", "download"])
-        && (is_question(plain) || plain.starts_with("give me") || plain.starts_with("get me"))
-    {
-        return Some(Question::Files);
-    }
-    if plain.starts_with("where") {
-        return Some(Question::Files);
-    }
-    if has(&["best", "winning", "leading", "in the lead", "ahead"])
-        && (is_question(plain) || plain.starts_with("which"))
-    {
-        return Some(Question::Best);
-    }
-    if (has(&["plan"]) && !has(&["to", "i"])) || has(&["going to do", "will you do", "would you do"]) {
-        return Some(Question::Plan);
-    }
-    let status = [
-        "status",
-        "progress",
-        "how far",
-        "how is it going",
-        "how's it going",
-        "how long",
-        "are you done",
-        "still running",
-        "what are you doing",
-        "how are we doing",
-    ];
-    has(&status).then_some(Question::Status)
-}
-
-/// What "why …" asks about.
-fn why(plain: &str) -> Option<String> {
-    let rest = plain.strip_prefix("why ").or((plain == "why").then_some(""))?;
-    let filler = [
-        "is", "are", "was", "were", "did", "do", "does", "you", "the", "a", "it", "so", "not", "this",
-        "that", "column", "model", "use", "used", "using", "best", "better", "drop", "dropped", "choose",
-        "chosen", "chose", "pick", "winning", "leading", "result", "score", "ahead", "leave", "left", "out",
-        "bad", "low", "good",
-    ];
-    let subject = rest
-        .split_whitespace()
-        .map(|word| word.trim_matches(['"', '\'', '`']))
-        .find(|word| !filler.contains(word));
-    Some(subject.unwrap_or("result").to_owned())
+/// Whether a wish says where the model has to fit.
+fn names_a_place(plain: &str) -> bool {
+    ["enough for", "enough to", "fit on", "fits on", "fit into", "fits into", "fit in", "fits in"]
+        .iter()
+        .any(|place| holds(plain, place))
 }
 
 /// What is to be left out: a solution, or a column.

@@ -21,10 +21,13 @@ fn shown(intent: &Intent) -> String {
         Intent::Amend(Amend::MoreSeconds(seconds)) => format!("more {seconds}"),
         Intent::Amend(Amend::Trials(trials)) => format!("trials {trials}"),
         Intent::Amend(Amend::Steer(steer)) => steer.to_string(),
+        Intent::Remark(words) => format!("remark {words}"),
         Intent::Approve => "yes".into(),
         Intent::Refuse => "no".into(),
         Intent::Ask(Question::Why(subject)) => format!("why {subject}"),
         Intent::Ask(question) => format!("{question:?}").to_lowercase(),
+        Intent::Again(None) => "again".into(),
+        Intent::Again(Some(amend)) => format!("again {}", shown(&Intent::Amend(amend.clone()))),
         Intent::Submit => "submit".into(),
         Intent::Resume(run) => format!("resume {}", run.as_deref().unwrap_or("latest")),
         Intent::Help => "help".into(),
@@ -88,6 +91,62 @@ fn ordinary_sentences_are_understood() {
     println!("{} of 40 understood", 40 - missed.len());
 }
 
+/// Questions about a run, and which of them each is.
+const QUESTIONS: &[(&str, &str)] = &[
+    ("what did you drop?", "dropped"),
+    ("which columns did you ignore?", "dropped"),
+    ("are there any leaks?", "dropped"),
+    ("what was left out and why", "dropped | why result"),
+    ("why that model?", "why result"),
+    ("why did you choose catboost?", "why catboost"),
+    ("which columns matter?", "columns"),
+    ("what are the most important features?", "columns"),
+    ("which variables drive the prediction?", "columns"),
+    ("how sure are you?", "sure"),
+    ("can I trust this score?", "sure"),
+    ("how accurate will it be on new data?", "sure"),
+    ("is it overfitted?", "sure"),
+    ("how long still?", "left"),
+    ("how much longer will it take?", "left"),
+    ("when will you be done?", "left"),
+    ("how much time is left?", "left"),
+    ("what does it cost?", "cost"),
+    ("how many tokens did you use so far?", "cost"),
+    ("show me the predictions", "predictions"),
+    ("can I see the first rows of the predictions?", "predictions"),
+    ("try again with more time", "again more 300"),
+    ("run it again with 10 minutes", "again seconds 600"),
+    ("once more please", "again"),
+    ("what is wrong with my data?", "data"),
+    ("are there problems in the file?", "data"),
+    ("is it better than guessing?", "gain"),
+    ("how does it compare to the baseline?", "gain"),
+    ("would more time help?", "worth"),
+    ("is it worth going on?", "worth"),
+    ("what is the target?", "task"),
+    ("what are you predicting?", "task"),
+    ("which model is winning?", "best"),
+    ("where is the report?", "files"),
+];
+
+#[test]
+fn questions_about_a_run_are_understood() {
+    let missed: Vec<String> = QUESTIONS
+        .iter()
+        .filter(|(text, expected)| meant(text) != *expected)
+        .map(|(text, expected)| format!("{text}: {} instead of {expected}", meant(text)))
+        .collect();
+    assert!(QUESTIONS.len() >= 25);
+    assert!(
+        missed.is_empty(),
+        "{} of {} were read otherwise:\n{}",
+        missed.len(),
+        QUESTIONS.len(),
+        missed.join("\n")
+    );
+    println!("{} of {} understood", QUESTIONS.len() - missed.len(), QUESTIONS.len());
+}
+
 #[test]
 fn a_folder_with_an_ordinary_name_is_no_data_by_itself() {
     let reading =
@@ -99,6 +158,12 @@ fn a_folder_with_an_ordinary_name_is_no_data_by_itself() {
 fn what_is_not_understood_is_said() {
     assert_eq!(meant("the weather is lovely"), "?the weather is lovely");
     assert_eq!(meant("purple elephants, use rmsle"), "metric rmsle | ?purple elephants");
+}
+
+#[test]
+fn words_that_only_sound_like_commands_are_none() {
+    assert_eq!(meant("find the members that quit"), "?find the members that quit");
+    assert_eq!(meant("small enough for a phone"), "deliver a single model | remark small enough for a phone");
 }
 
 #[test]

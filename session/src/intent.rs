@@ -14,12 +14,16 @@ pub enum Intent {
     },
     /// Something about the task or the run is to be otherwise.
     Amend(Amend),
+    /// Words about the task that go with another wish.
+    Remark(String),
     /// Yes, begin.
     Approve,
     /// No, not this.
     Refuse,
     /// Something is asked.
     Ask(Question),
+    /// The same once more, with another time if that is wished.
+    Again(Option<Amend>),
     /// Finish with what there is.
     Submit,
     /// Go on with an interrupted run: the one that is named, or the latest.
@@ -68,6 +72,24 @@ pub enum Question {
     Why(String),
     /// Where are the files?
     Files,
+    /// What is not used?
+    Dropped,
+    /// Which columns matter?
+    Columns,
+    /// How sure is the score?
+    Sure,
+    /// How much is gained over a default?
+    Gain,
+    /// Would more time help?
+    Worth,
+    /// What is odd about the data?
+    Data,
+    /// How long still?
+    Left,
+    /// What is predicted for the test file?
+    Predictions,
+    /// What is the task?
+    Task,
 }
 
 /// What was read in a sentence.

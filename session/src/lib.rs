@@ -8,11 +8,16 @@
 //! every answer rests on the run's own events.
 
 mod answers;
+mod evidence;
+mod front;
 pub mod grammar;
 pub mod intent;
 mod numbers;
+mod plan;
+mod questions;
 mod running;
 mod session;
 
+pub use front::{Maker, Reply, Stage, Tell, Trouble, Wishes};
 pub use running::Seen;
-pub use session::{Maker, Reply, Session, Stage, Tell, Trouble, Wishes};
+pub use session::Session;

@@ -1,13 +1,13 @@
 //! The conversation: what was wished so far, what stage it is at, and what a sentence changes.
 
 use crate::answers;
+use crate::front::{Maker, Reply, Stage, Tell, Trouble, Wishes};
 use crate::grammar;
 use crate::intent::{Amend, Intent, Question, Reading};
+use crate::plan::{Shown, as_answer, not_understood_at_all};
 use crate::running::{Running, Seen, Work};
-use ansatz_core::clock::Clock;
-use ansatz_core::outcome::RunResult;
 use ansatz_core::steer::{Preference, Steer};
-use ansatz_engine::{Control, Keys, Observer, Options, RunError, Silent};
+use ansatz_engine::{Control, Keys, Options, RunError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,112 +17,24 @@ const HELP: &str = "say what you want, for example:\n  predict churn in data.csv
 10 minutes instead · drop the zip column · without catboost · prefer something small\n  yes (begin) · how is it going? · \
 what is best? · why is catboost best? · that's enough, submit\ncommands: /plan /status /best /leaderboard /cost /steer TEXT /stop /why SUBJECT /quit /help";
 
-/// What was wished so far.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Wishes {
-    /// The data.
-    pub data: Option<String>,
-    /// The user's words about the task.
-    pub words: String,
-    /// The target, when it was named by itself.
-    pub target: Option<String>,
-    /// The metric, when it was named by itself.
-    pub metric: Option<String>,
-    /// Time in all, in seconds.
-    pub seconds: Option<f64>,
-    /// Trials, instead of time.
-    pub trials: Option<u32>,
-    /// What is to be otherwise from the start.
-    pub steer: Vec<Steer>,
-}
-
-/// Why something cannot be done, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Trouble {
-    /// One line.
-    pub message: String,
-    /// Advice.
-    pub hint: Option<String>,
-}
-
-impl From<RunError> for Trouble {
-    fn from(error: RunError) -> Self {
-        Self { message: error.message, hint: error.hint }
-    }
-}
-
-/// Makes runs of wishes: the front end knows configuration, folders and keys.
-pub trait Maker: Send + Sync {
-    /// Options and keys of a run. A rehearsal stops after the plan, in a folder of its own that is removed afterwards.
-    ///
-    /// # Errors
-    /// [`Trouble`]: the wishes make no sense, or the data are not there.
-    fn make(&self, wishes: &Wishes, is_rehearsal: bool) -> Result<(Options, Keys), Trouble>;
-
-    /// An interrupted run: the named one, or the latest; with its keys and the folder of the program's state.
-    ///
-    /// # Errors
-    /// There is no such run.
-    fn interrupted(&self, named: Option<&str>) -> Result<(PathBuf, PathBuf, Keys), Trouble>;
-
-    /// Whether a word names a file or folder that may be used.
-    fn is_there(&self, word: &str) -> bool;
-
-    /// The time.
-    fn clock(&self) -> Arc<dyn Clock>;
-
-    /// Who watches a run.
-    fn observer(&self) -> Box<dyn Observer>;
-}
-
-/// What is said to the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// Something told.
-    Said(String),
-    /// Something asked: the conversation waits for an answer.
-    Asked(String),
-    /// Something that cannot be done, with advice.
-    Trouble(String, Option<String>),
-}
-
-impl From<Trouble> for Reply {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble.message, trouble.hint)
-    }
-}
-
-/// Where a conversation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Something is missing, or nothing was wished yet.
-    Gathering,
-    /// A plan waits for a yes.
-    Planned,
-    /// A run goes on.
-    Running,
-    /// A run is over.
-    Over,
-    /// The conversation is over.
-    Ended,
-}
-
 /// One conversation.
 pub struct Session {
-    maker: Arc<dyn Maker>,
-    wishes: Wishes,
-    is_planned: bool,
+    pub(crate) maker: Arc<dyn Maker>,
+    pub(crate) wishes: Wishes,
+    pub(crate) is_planned: bool,
     running: Option<Running>,
     /// Whether the end of the run was told.
     is_told: bool,
     has_quit: bool,
     /// The folder of a run of an earlier process.
     adopted: Option<PathBuf>,
+    /// The plan that was shown last.
+    pub(crate) shown: Shown,
+    /// Whether the next words answer a question about the task.
+    pub(crate) is_asked: bool,
+    /// What a front end began the run with.
+    begun: Option<(Options, Keys)>,
 }
-
-/// Hears replies as they come, the first at once.
-pub type Tell<'a> = &'a mut dyn FnMut(Reply);
 
 impl Session {
     /// A conversation in which nothing was said.
@@ -136,6 +48,9 @@ impl Session {
             is_told: false,
             has_quit: false,
             adopted: None,
+            shown: Shown::default(),
+            is_asked: false,
+            begun: None,
         }
     }
 
@@ -174,14 +89,21 @@ impl Session {
     pub fn say(&mut self, text: &str, tell: Tell<'_>) {
         let maker = Arc::clone(&self.maker);
         let Reading { intents, not_understood } = grammar::read(text, &|word| maker.is_there(word));
-        for part in &not_understood {
-            let hint = "say it otherwise, or `help` for examples".to_owned();
-            tell(Reply::Trouble(format!("I did not understand: {part}"), Some(hint)));
-        }
         let approves = intents.contains(&Intent::Approve);
+        let words = self.wishes.words.clone();
         let mut has_changed = false;
         for intent in intents {
             has_changed |= self.take(intent, tell);
+        }
+        let (heeded, missed): (Vec<&String>, Vec<&String>) =
+            not_understood.iter().partition(|_| self.heeds_words());
+        for part in missed {
+            tell(not_understood_at_all(part));
+        }
+        if !heeded.is_empty() {
+            let heeded: Vec<&str> = heeded.into_iter().map(String::as_str).collect();
+            self.heed(&heeded, words, tell);
+            return;
         }
         if self.stage() == Stage::Running || self.has_quit {
             return;
@@ -199,6 +121,11 @@ impl Session {
         match intent {
             Intent::Request { data, words } => self.request(data, &words, tell),
             Intent::Amend(amend) => self.amend(amend, tell),
+            Intent::Remark(words) if self.stage() != Stage::Running => {
+                self.add_words(&words);
+                true
+            }
+            Intent::Remark(_) | Intent::Courtesy => false,
             Intent::Approve if self.stage() == Stage::Planned => {
                 self.begin(tell);
                 false
@@ -224,6 +151,7 @@ impl Session {
                 self.submit(tell);
                 false
             }
+            Intent::Again(amend) => self.again(amend, tell),
             Intent::Resume(named) => {
                 self.resume(named.as_deref(), tell);
                 false
@@ -232,7 +160,6 @@ impl Session {
                 tell(Reply::Said(HELP.into()));
                 false
             }
-            Intent::Courtesy => false,
             Intent::Quit => {
                 self.has_quit = true;
                 false
@@ -251,10 +178,7 @@ impl Session {
             _ => {}
         }
         self.wishes.data = data.or(self.wishes.data.take());
-        if !self.wishes.words.is_empty() {
-            self.wishes.words.push_str(". ");
-        }
-        self.wishes.words.push_str(words);
+        self.add_words(words);
         true
     }
 
@@ -284,6 +208,21 @@ impl Session {
             Amend::Steer(steer) => self.wishes.steer.push(steer),
         }
         true
+    }
+
+    /// The same once more; with more time a run that goes on is simply longer.
+    fn again(&mut self, amend: Option<Amend>, tell: Tell<'_>) -> bool {
+        match (self.stage(), amend) {
+            (Stage::Running, None) => {
+                tell(Reply::Trouble("it goes on already".into(), Some("say `submit` to finish it".into())));
+                false
+            }
+            (Stage::Gathering, _) if self.wishes == Wishes::default() => {
+                tell(Reply::Said("nothing has been started yet".into()));
+                false
+            }
+            (_, amend) => self.amend(amend.unwrap_or(Amend::MoreSeconds(0.0)), tell),
+        }
     }
 
     /// Steers the run that goes on. What comes of it is an event of the run.
@@ -333,66 +272,50 @@ impl Session {
         }
     }
 
-    /// Works out the task and its plan and shows both with the quote; whether a plan waits for a yes now.
-    fn plan(&mut self, tell: Tell<'_>) -> bool {
-        let Some(data) = self.wishes.data.clone() else {
-            tell(Reply::Asked("which file or folder holds the data?".into()));
-            return false;
-        };
-        tell(Reply::Said(format!("looking at {data}")));
-        match self.rehearse() {
-            Err(trouble) => {
-                tell(trouble.into());
-                false
-            }
-            Ok((result, task, steps)) => {
-                let mut lines = Vec::new();
-                if let Some(task) = &task {
-                    lines.push(answers::task(task));
-                    lines.extend(answers::taken_for_granted(task));
-                }
-                lines.extend(result.warnings.iter().map(|warning| format!("note: {warning}")));
-                lines.extend(self.wishes.steer.iter().map(|steer| format!("and {steer}")));
-                lines.push(format!("plan: {}", answers::plan(&steps)));
-                lines.extend(result.quote.as_ref().map(answers::quote));
-                tell(Reply::Said(lines.join("\n")));
-                tell(Reply::Asked("shall I begin? (yes, or say what should be otherwise)".into()));
-                self.is_planned = true;
-                true
-            }
+    /// Begins a run that was made already, without showing a plan first: for front ends whose users have decided.
+    pub fn begin_with(&mut self, options: Options, keys: Keys, tell: Tell<'_>) {
+        self.begun = Some((options.clone(), keys.clone()));
+        self.start(Ok((Work::New(Box::new(options)), keys)), tell);
+    }
+
+    /// What a run that a front end began has to know before it can go on.
+    pub fn question(&self) -> Option<String> {
+        self.begun.as_ref()?;
+        match self.seen()?.end? {
+            Err(error) => error.question,
+            Ok(_) => None,
         }
     }
 
-    /// A run that stops after its plan: the task, the steps, the quote.
-    fn rehearse(&self) -> Result<(RunResult, Option<ansatz_core::task::Task>, Vec<String>), Trouble> {
-        let (options, keys) = self.maker.make(&self.wishes, true)?;
-        let folder = options.out.clone();
-        let run = ansatz_engine::run(options, keys, self.maker.clock(), Box::new(Silent), Arc::default());
-        let events = ansatz_journal::read(&folder).map(|replay| replay.records).unwrap_or_default();
-        let events: Vec<_> = events.into_iter().map(|record| record.event).collect();
-        let live = ansatz_report::Live::after(&events);
-        // A rehearsal leaves nothing behind.
-        let _ = std::fs::remove_dir_all(&folder);
-        let is_left_out = |step: &str| {
-            self.wishes.steer.iter().any(|steer| match steer {
-                Steer::Without { solution } => step.split_once(':').is_some_and(|(_, name)| name == solution),
-                _ => false,
-            })
-        };
-        let steps =
-            live.steps.iter().map(|(step, _)| step.to_string()).filter(|step| !is_left_out(step)).collect();
-        Ok((run?, live.task, steps))
-    }
-
-    fn begin(&mut self, tell: Tell<'_>) {
-        let work =
-            self.maker.make(&self.wishes, false).map(|(options, keys)| (Work::New(Box::new(options)), keys));
-        self.start(work, tell);
-    }
-
-    /// Begins a run that was made already, without showing a plan first: for front ends whose users have decided.
-    pub fn begin_with(&mut self, options: Options, keys: Keys, tell: Tell<'_>) {
-        self.start(Ok((Work::New(Box::new(options)), keys)), tell);
+    /// The run that a front end began, with the answer to its question; `None` when the words are no answer, and were
+    /// replied to.
+    pub fn answered(&mut self, text: &str, tell: Tell<'_>) -> Option<(Options, Keys)> {
+        self.question()?;
+        let (mut options, keys) = self.begun.clone()?;
+        let Reading { intents, not_understood } = grammar::read(text, &|_| false);
+        let mut words: Vec<String> = not_understood.iter().map(|part| as_answer(part)).collect();
+        for intent in intents {
+            match intent {
+                Intent::Amend(Amend::Target(target)) => options.target = Some(target),
+                Intent::Amend(Amend::Metric(metric)) => options.metric = Some(metric),
+                Intent::Amend(Amend::Steer(steer)) => options.steer.push(steer),
+                Intent::Request { words: more, .. } => words.push(more),
+                Intent::Ask(question) => {
+                    self.ask(&question, tell);
+                    return None;
+                }
+                Intent::Help => {
+                    tell(Reply::Said(HELP.into()));
+                    return None;
+                }
+                Intent::Approve | Intent::Refuse => words.push(text.to_owned()),
+                _ => {}
+            }
+        }
+        let before = options.request.take();
+        let all: Vec<String> = before.into_iter().chain(words).collect();
+        options.request = Some(all.join(". ")).filter(|words| !words.is_empty());
+        Some((options, keys))
     }
 
     /// Takes up the conversation about a run of an earlier process: it can be asked about, and gone on with.
@@ -412,7 +335,7 @@ impl Session {
         self.start(found.map(|(folder, home, keys)| (Work::Again(folder, home), keys)), tell);
     }
 
-    fn start(&mut self, work: Result<(Work, Keys), Trouble>, tell: Tell<'_>) {
+    pub(crate) fn start(&mut self, work: Result<(Work, Keys), Trouble>, tell: Tell<'_>) {
         let started = work.and_then(|(work, keys)| {
             let (clock, watcher) = (self.maker.clock(), self.maker.observer());
             Running::start(work, keys, clock, watcher, Arc::default())
@@ -443,6 +366,10 @@ impl Session {
         Some(match end {
             Ok(result) => {
                 Reply::Said(format!("{}\nfiles: {}", answers::ended(&result), running.folder.display()))
+            }
+            Err(RunError { question: Some(question), .. }) => {
+                self.is_asked = self.begun.is_none();
+                Reply::Asked(question)
             }
             Err(error) => Trouble::from(error).into(),
         })

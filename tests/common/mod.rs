@@ -5,8 +5,10 @@
 pub mod endpoint;
 pub mod orders;
 pub mod ray;
+pub mod server;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -73,4 +75,19 @@ pub fn small_table(rows: usize) -> String {
         writeln!(text, "{row},{size},{weight}.5,{day},{colour},{y}").expect("a string takes everything");
     }
     text
+}
+
+/// Says sentences to `chat` in a folder, with flags for all its runs.
+pub fn chat(folder: &Path, sentences: &str, flags: &[&str]) -> Output {
+    let mut child = program()
+        .args(["chat", "--", "--no-memory"])
+        .args(flags)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("its input").write_all(sentences.as_bytes()).expect("it listens");
+    child.wait_with_output().expect("it ends")
 }

@@ -6,6 +6,7 @@ use super::words::Clause;
 use super::{Facts, Notes};
 use ansatz_core::outcome::DroppedColumn;
 use ansatz_core::profile::{Column, ColumnKind};
+use ansatz_core::task::BY_MODEL;
 use std::collections::BTreeSet;
 
 /// How the columns are treated.
@@ -289,7 +290,8 @@ fn time_column(facts: &Facts<'_>, used: &[&Column], notes: &mut Notes) -> Option
     } else if said {
         (*dated.first()?, "the task text says that the files are split by time")
     } else {
-        return None;
+        let name = facts.heard?.time_column.as_ref()?;
+        (*used.iter().find(|column| column.name == *name)?, BY_MODEL)
     };
     notes.infer("time_column", &column.name, because);
     Some(column.name.clone())
@@ -321,7 +323,11 @@ fn group_column(facts: &Facts<'_>, used: &[&Column], notes: &mut Notes) -> Optio
             said(&column).then(|| (column.name.clone(), "the task text says that the files are split by it"))
         }
     });
-    let (name, because) = found?;
+    let heard = || {
+        let name = facts.heard?.group_column.as_ref()?;
+        used.iter().find(|column| column.name == *name).map(|column| (column.name.clone(), BY_MODEL))
+    };
+    let (name, because) = found.or_else(heard)?;
     notes.infer("group_column", &name, because);
     Some(name)
 }

@@ -49,6 +49,18 @@ pub enum UnderstandErrorKind {
         /// The least number.
         rows_min: u64,
     },
+    /// Nothing was asked for that a model could do.
+    #[error("this does not read as a request for a model: {why}")]
+    NoRequest {
+        /// Why not, in a language model's words.
+        why: String,
+    },
+    /// The words leave open what is to be predicted.
+    #[error("{question}")]
+    Unclear {
+        /// What has to be known, in a language model's words.
+        question: String,
+    },
     /// A metric was named that is not known.
     #[error("metric `{name}` is not known")]
     MetricUnknown {
@@ -102,7 +114,17 @@ impl UnderstandError {
             UnderstandErrorKind::ColumnAbsent { .. }
                 | UnderstandErrorKind::MetricUnknown { .. }
                 | UnderstandErrorKind::MetricUnfit { .. }
+                | UnderstandErrorKind::NoRequest { .. }
+                | UnderstandErrorKind::Unclear { .. }
         )
+    }
+
+    /// What somebody who is there could be asked.
+    pub fn question(&self) -> Option<&str> {
+        match &self.kind {
+            UnderstandErrorKind::Unclear { question } => Some(question),
+            _ => None,
+        }
     }
 }
 

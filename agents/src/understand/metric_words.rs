@@ -207,6 +207,11 @@ pub(crate) fn named(name: &str) -> Option<&'static str> {
     PHRASES.iter().find(|(phrase, _, _)| wanted.trim() == *phrase).map(|(_, metric, _)| *metric)
 }
 
+/// Whether a clause speaks of the metric.
+pub(crate) fn speaks_of(clause: &Clause, metric: &str) -> bool {
+    mentions(clause).iter().any(|mention| mention.metric == metric)
+}
+
 /// All metrics that a clause speaks of, the longest phrase at each place.
 fn mentions(clause: &Clause) -> Vec<Mention<'_>> {
     let tokens: Vec<&str> = clause.plain.split_whitespace().collect();

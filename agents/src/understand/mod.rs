@@ -1,19 +1,23 @@
 //! From words and a data card to a typed task.
 //!
-//! Trust falls in this order: flags, the sample submission, the task text, names and shapes. Whatever is concluded
-//! rather than said is written into `task.inferred` with its reason; whatever is guessed is a warning as well.
+//! Trust falls in this order: flags, the sample submission, the task text, a language model's reading of it (where one is
+//! asked), names and shapes. Whatever is concluded rather than said is written into `task.inferred` with its reason;
+//! whatever is guessed is a warning as well.
 
 mod columns;
 mod error;
+mod heard;
 mod metric_words;
 mod nearest;
 mod problem;
 mod sample;
 mod target;
+mod unread;
 mod wishes;
 mod words;
 
 pub use error::{UnderstandError, UnderstandErrorKind};
+pub use heard::{Heard, doubts, problems, question, settle};
 pub use wishes::SaidBudget;
 
 use ansatz_core::metric::{Direction, PredictionKind};
@@ -67,6 +71,9 @@ pub struct Request {
     pub described: String,
     /// The data card.
     pub profile: Profile,
+    /// What a language model read in the words, where it was asked.
+    #[serde(default)]
+    pub heard: Option<Heard>,
 }
 
 /// What a request means.
@@ -86,6 +93,9 @@ pub struct Understood {
     pub said: SaidBudget,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Whether the target is only a guess from its place in the file.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// Rows below which nothing can be learnt and judged.
@@ -96,6 +106,7 @@ struct Facts<'a> {
     flags: &'a Flags,
     words: Words,
     profile: &'a Profile,
+    heard: Option<&'a Heard>,
 }
 
 impl Facts<'_> {
@@ -115,6 +126,7 @@ impl Facts<'_> {
 struct Notes {
     inferred: Vec<Inference>,
     warnings: Vec<String>,
+    guessed: bool,
 }
 
 impl Notes {
@@ -137,6 +149,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
         flags: &request.flags,
         words: Words::read(&request.said, &request.described),
         profile: &request.profile,
+        heard: request.heard.as_ref(),
     };
     enough_rows(facts.profile)?;
     let mut notes = Notes::default();
@@ -149,6 +162,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
         SubmissionFormat { id, columns, kind: decided.submission }
     });
     let columns = columns::treat(&facts, target.column, id.as_deref(), &mut notes)?;
+    let constraints = wishes::all(&facts, &decided.metric, &mut notes);
     let task = Task {
         name: request.name.clone(),
         request: join(&request.said, &request.described),
@@ -157,7 +171,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
         id,
         metric: decided.metric,
         classes: decided.classes,
-        constraints: wishes::constraints(&facts.words),
+        constraints,
         submission,
         inferred: notes.inferred,
     };
@@ -169,6 +183,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
         group_column: columns.group,
         said: wishes::budget(&facts.words),
         warnings: notes.warnings,
+        guessed: notes.guessed,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What kind of answer is wanted, how it is scored, and what the submission holds.
 
 use super::error::{UnderstandError, UnderstandErrorKind, problem_words};
+use super::heard::because;
 use super::metric_words::{self, Mention};
 use super::target::Target;
 use super::words::{Words, plain};
@@ -47,7 +48,7 @@ pub(super) fn decide(
     let own = facts.flags.own_metric.as_ref();
     let asked = if own.is_some() { None } else { asked(facts, notes)? };
     let reads = own.map_or_else(|| asked.as_ref().map(|asked| asked.spec.reads), |own| own.reads);
-    let (problem, because) = problem_of(target, reads, &facts.words)?;
+    let (problem, because) = problem_of(target, reads, facts)?;
     notes.infer("problem", problem_name(problem), because);
     let metric = match own {
         Some(own) => own_metric(own, problem, notes)?,
@@ -80,13 +81,19 @@ fn asked(facts: &Facts<'_>, notes: &mut Notes) -> Result<Option<Asked>, Understa
         })?;
         return Ok(Some(Asked { spec: metric.spec().clone(), explicit: true, because: None }));
     }
-    let Some(mention) = metric_words::asked_for(&facts.words) else { return Ok(None) };
+    let Some(mention) = metric_words::asked_for(&facts.words) else { return Ok(heard_metric(facts)) };
     let Ok(metric) = metrics::lookup(mention.metric) else {
         notes.warn(format!("the task text speaks of `{}`, which is not available", mention.metric));
         return Ok(None);
     };
     let because = Some(said(&mention));
     Ok(Some(Asked { spec: metric.spec().clone(), explicit: mention.is_explicit(), because }))
+}
+
+/// The metric that a language model read in the words, where no rule reads one.
+fn heard_metric(facts: &Facts<'_>) -> Option<Asked> {
+    let metric = metrics::lookup(facts.heard?.metric.as_deref()?).ok()?;
+    Some(Asked { spec: metric.spec().clone(), explicit: false, because: Some(because("")) })
 }
 
 fn said(mention: &Mention<'_>) -> String {
@@ -107,7 +114,7 @@ const LEVELS_MAX: u64 = 20;
 fn problem_of(
     target: &Target<'_>,
     reads: Option<PredictionKind>,
-    words: &Words,
+    facts: &Facts<'_>,
 ) -> Result<(Problem, String), UnderstandError> {
     let column = target.column;
     if let Some(classes) = &target.class_columns {
@@ -116,7 +123,7 @@ fn problem_of(
     }
     match column.kind {
         ColumnKind::Datetime => Err(unfit(column, "holds moments in time, which cannot be predicted yet")),
-        ColumnKind::Numeric => Ok(numeric_problem(target, reads, words)),
+        ColumnKind::Numeric => Ok(numeric_problem(target, reads, facts)),
         _ if column.distinct == 2 => Ok((Problem::Binary, format!("`{}` has two values", column.name))),
         ColumnKind::Text => Err(unfit(column, "holds free text, which cannot be predicted")),
         _ => Ok((Problem::Multiclass, format!("`{}` has {} different texts", column.name, column.distinct))),
@@ -128,7 +135,11 @@ fn unfit(column: &Column, problem: &str) -> UnderstandError {
     UnderstandError::new(kind, "name another column with --target")
 }
 
-fn numeric_problem(target: &Target<'_>, reads: Option<PredictionKind>, words: &Words) -> (Problem, String) {
+fn numeric_problem(
+    target: &Target<'_>,
+    reads: Option<PredictionKind>,
+    facts: &Facts<'_>,
+) -> (Problem, String) {
     let column = target.column;
     let (name, distinct) = (&column.name, column.distinct);
     let several = if distinct == 2 { Problem::Binary } else { Problem::Multiclass };
@@ -161,8 +172,13 @@ fn numeric_problem(target: &Target<'_>, reads: Option<PredictionKind>, words: &W
             return (several, "the sample submission holds its values as labels".into());
         }
     }
-    if let Some((problem, because)) = said_problem(words) {
+    if let Some((problem, because)) = said_problem(&facts.words) {
         return (problem, because);
+    }
+    match facts.heard.and_then(|heard| heard.problem) {
+        Some(Problem::Regression) => return (Problem::Regression, because("")),
+        Some(_) if distinct <= column.top.len() as u64 => return (several, because("")),
+        _ => {}
     }
     // Codes of classes stand next to each other; amounts leave gaps.
     let span = column.max.zip(column.min).map_or(f64::INFINITY, |(max, min)| max - min + 1.0);

@@ -1,6 +1,7 @@
 //! Which column is to be predicted, and which one names the rows.
 
 use super::error::{UnderstandError, UnderstandErrorKind, quoted};
+use super::heard::because;
 use super::nearest::nearest;
 use super::sample::{SampleReading, column_of_classes};
 use super::words::{Clause, Spellings, Words, column_after, spellings};
@@ -84,6 +85,11 @@ fn by_text_or_shape<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<&'a C
         notes.infer("target", &column.name, because);
         return Ok(column);
     }
+    let heard = facts.heard.and_then(|heard| heard.target.as_deref()).filter(|_| train_only.len() != 1);
+    if let Some(column) = heard.and_then(|name| candidates.iter().find(|column| column.name == name)) {
+        notes.infer("target", &column.name, because(""));
+        return Ok(column);
+    }
     if let Some(word) = unknown_target_word(&facts.words)
         && let Some(near) = nearest(&word, candidates.iter().map(|column| column.name.as_str()))
     {
@@ -113,6 +119,7 @@ fn by_shape<'a>(
         return Err(UnderstandError::new(UnderstandErrorKind::NoTarget, hint));
     };
     notes.infer("target", &column.name, because);
+    notes.guessed = !sure;
     if !sure {
         notes.warn(format!(
             "`{}` is taken as the target because {because}; --target names another",

@@ -34,6 +34,22 @@ fn real(name: &str) -> Column {
     Column { min: Some(0.5), max: Some(99.5), ..column(name, ColumnKind::Numeric, 700) }
 }
 
+/// A category of these values, equally frequent.
+pub(super) fn categories(name: &str, values: &[&str]) -> Column {
+    let each: Vec<(&str, u64)> = values.iter().map(|value| (*value, 1000 / values.len() as u64)).collect();
+    levels(name, ColumnKind::Categorical, &each)
+}
+
+/// Numbers with decimals.
+pub(super) fn numbers(name: &str) -> Column {
+    real(name)
+}
+
+/// One file of these columns.
+pub(super) fn card(columns: Vec<Column>) -> Profile {
+    profile(0, columns, None)
+}
+
 fn levels(name: &str, kind: ColumnKind, values: &[(&str, u64)]) -> Column {
     let numbers: Vec<f64> = values.iter().filter_map(|(value, _)| value.parse().ok()).collect();
     let numeric = kind == ColumnKind::Numeric;
@@ -70,13 +86,14 @@ fn sample(columns: &[&str], values: &[&str]) -> Sample {
     }
 }
 
-fn request(said: &str, described: &str, profile: Profile) -> Request {
+pub(super) fn request(said: &str, described: &str, profile: Profile) -> Request {
     Request {
         name: "demo".into(),
         flags: Flags::default(),
         said: said.into(),
         described: described.into(),
         profile,
+        heard: None,
     }
 }
 

@@ -1,7 +1,12 @@
 //! Wishes beside the score: time for a prediction, size of the model, readability, and the time to spend.
 
+use super::heard::because;
+use super::metric_words;
 use super::words::{Clause, Words};
+use super::{Facts, Notes};
+use ansatz_core::metric::{Direction, MetricSpec};
 use ansatz_core::task::Constraints;
+use ansatz_referee::metrics;
 use serde::{Deserialize, Serialize};
 
 /// A budget that was said in words; a flag goes before it.
@@ -76,7 +81,94 @@ pub(crate) fn constraints(words: &Words) -> Constraints {
         latency_ms_max: words.clauses.iter().find_map(latency_ms),
         model_bytes_max: words.clauses.iter().find_map(model_bytes),
         interpretable: words.clauses.iter().any(wants_readable),
+        score: None,
     }
+}
+
+/// All wishes: those that the words say, and where they leave something open, those that a language model read in them.
+pub(super) fn all(facts: &Facts<'_>, metric: &MetricSpec, notes: &mut Notes) -> Constraints {
+    let mut wishes = constraints(&facts.words);
+    wishes.score = score(&facts.words, metric);
+    let Some(heard) = facts.heard else { return wishes };
+    if let Some(limit) = heard.latency_ms_max.filter(|_| wishes.latency_ms_max.is_none()) {
+        wishes.latency_ms_max = Some(limit);
+        notes.infer("latency", format!("at most {limit} ms"), because(""));
+    }
+    if let Some(limit) = heard.model_bytes_max.filter(|_| wishes.model_bytes_max.is_none()) {
+        wishes.model_bytes_max = Some(limit);
+        notes.infer("model size", format!("at most {limit} bytes"), because(""));
+    }
+    if heard.interpretable && !wishes.interpretable {
+        wishes.interpretable = true;
+        notes.infer("interpretable", "yes", because(""));
+    }
+    if let Some(wanted) = heard.score.filter(|wanted| wishes.score.is_none() && can_be(metric, *wanted)) {
+        wishes.score = Some(wanted);
+        notes.infer("score to reach", wanted.to_string(), because(""));
+    }
+    wishes
+}
+
+/// Words before a score that is to be reached, for metrics of which more is better.
+const AT_LEAST: &[&str] = &[
+    "at least",
+    "above",
+    "over",
+    "better than",
+    "more than",
+    "minimum",
+    "min",
+    "reach",
+    "higher than",
+    "exceed",
+];
+/// The same for metrics of which less is better.
+const AT_MOST: &[&str] = &[
+    "at most",
+    "below",
+    "under",
+    "better than",
+    "less than",
+    "maximum",
+    "max",
+    "within",
+    "lower than",
+    "no more than",
+];
+
+/// The score that the user's own words demand: a number beside the metric's name, behind words of a bound.
+fn score(words: &Words, metric: &MetricSpec) -> Option<f64> {
+    let said =
+        words.clauses.iter().filter(|clause| clause.said && metric_words::speaks_of(clause, &metric.name));
+    said.filter_map(|clause| demanded(clause, metric)).next()
+}
+
+fn demanded(clause: &Clause, metric: &MetricSpec) -> Option<f64> {
+    /// How many words may stand between the bound and its number.
+    const REACH: usize = 5;
+    let bounds = if metric.direction == Direction::Maximize { AT_LEAST } else { AT_MOST };
+    let words: Vec<&str> = clause.plain.split_whitespace().collect();
+    let numbers = (0..words.len()).filter_map(|at| Some((at, words[at].parse::<f64>().ok()?)));
+    numbers
+        .filter(|(at, _)| words.get(at + 1).is_none_or(|next| unit(next).is_none()))
+        .filter(|(at, _)| {
+            let before = format!(" {} ", words[at.saturating_sub(REACH)..*at].join(" "));
+            bounds.iter().any(|bound| before.contains(&format!(" {bound} ")))
+        })
+        .map(|(_, number)| of_percent(metric, number))
+        .find(|number| can_be(metric, *number))
+}
+
+/// A score in per cent as a share, for metrics that are shares.
+fn of_percent(metric: &MetricSpec, number: f64) -> f64 {
+    let is_share = metrics::range(metric).1 <= 1.0;
+    if is_share && (1.0 < number && number <= 100.0) { number / 100.0 } else { number }
+}
+
+/// Whether a metric can have such a score.
+fn can_be(metric: &MetricSpec, score: f64) -> bool {
+    let (low, high) = metrics::range(metric);
+    score.is_finite() && low <= score && score <= high
 }
 
 /// The time to spend, from the user's own words: a description may speak of minutes that are data.

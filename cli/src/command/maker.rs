@@ -153,6 +153,10 @@ impl Maker for RunMaker {
         Arc::new(self.session.clock)
     }
 
+    fn thinks(&self) -> bool {
+        self.resolved(Path::new("data.csv"), &[]).is_ok_and(|options| options.llm.is_some())
+    }
+
     fn observer(&self) -> Box<dyn Observer> {
         if self.is_shown { Box::new(self.session.line_watcher()) } else { Box::new(Silent) }
     }
@@ -171,6 +175,7 @@ impl TaskMaker for RunMaker {
         };
         let mut options = self.options(data, &wishes, asked.seed)?;
         options.test = test.map(Path::to_path_buf).or(options.test);
+        options.asks_back = true;
         let keys = self.keys(&options);
         Ok((options, keys))
     }

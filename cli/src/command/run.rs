@@ -288,6 +288,8 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         ray: args.ray.resolve(args.sandbox == SandboxChoice::Ray, args.gpus, session)?,
         steer: Vec::new(),
         llm: llm::resolve(&args.llm, &session.surroundings, config)?,
+        asks_back: false,
+        given: Vec::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::console::{Paint, Style};
 use ansatz_core::event::Event;
 use ansatz_core::outcome::DroppedColumn;
-use ansatz_core::task::{Problem, Task};
+use ansatz_core::task::{BY_MODEL, Problem, Task};
 use ansatz_report::Live;
 use ansatz_report::headline::is_leak;
 use ansatz_report::number::{arrow, better, count, counted, metric, score, seconds};
@@ -126,6 +126,10 @@ fn understood(task: &Task) -> Vec<Line> {
     );
     let inferred = task.inferred.iter().map(|inference| {
         let (field, value) = (message(&inference.field), name(&inference.value));
+        if let Some(more) = inference.because.strip_prefix(BY_MODEL) {
+            let value = message(&inference.value);
+            return Line::plain(format!("  {BY_MODEL}: {field} = {value}{}", message(more)));
+        }
         Line::new(Style::Dim, format!("  {field} {value}: {}", message(&inference.because)))
     });
     std::iter::once(Line::new(Style::Bold, first)).chain(inferred).collect()

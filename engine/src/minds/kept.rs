@@ -1,8 +1,9 @@
 //! A model whose answers are kept: those of an earlier life of the run are given again, new ones are reported.
 
 use super::{Called, News};
-use ansatz_llm::{Answer, Answering, Ask, ChatModel, Key, OnText};
+use ansatz_llm::{Answer, Answering, Ask, ChatModel, Entry, Key, LlmError, LlmErrorKind, OnText, Tape};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -10,6 +11,8 @@ pub struct Kept {
     model: Box<dyn ChatModel>,
     known: BTreeMap<Key, Answer>,
     sender: UnboundedSender<News>,
+    /// Where an answer is recorded that was got before the recording began.
+    tape: Option<Arc<Tape>>,
 }
 
 impl Kept {
@@ -17,8 +20,9 @@ impl Kept {
         model: Box<dyn ChatModel>,
         known: BTreeMap<Key, Answer>,
         sender: UnboundedSender<News>,
+        tape: Option<Arc<Tape>>,
     ) -> Self {
-        Self { model, known, sender }
+        Self { model, known, sender, tape }
     }
 }
 
@@ -26,6 +30,21 @@ impl ChatModel for Kept {
     fn answer<'a>(&'a self, ask: &'a Ask, on_text: OnText<'a>) -> Answering<'a> {
         Box::pin(async move {
             if let Some(answer) = self.known.get(&ask.key) {
+                if let Some(tape) = &self.tape {
+                    let failed = |error| LlmError {
+                        model: self.name(),
+                        request: None,
+                        kind: LlmErrorKind::Cassette(error),
+                    };
+                    tape.write(&Entry::Call {
+                        key: ask.key.clone(),
+                        want: ask.want.clone(),
+                        fields: ask.fields.clone(),
+                        answer: Some(Box::new(answer.clone())),
+                        error: None,
+                    })
+                    .map_err(failed)?;
+                }
                 on_text(&answer.text);
                 return Ok(answer.clone());
             }
@@ -56,12 +75,12 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_paid_for_once() {
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let first = Kept::new(Box::new(Scripted::saying(["one"])), BTreeMap::new(), sender.clone());
+        let first = Kept::new(Box::new(Scripted::saying(["one"])), BTreeMap::new(), sender.clone(), None);
         let answer = first.answer(&ask("a"), &mut silent()).await.unwrap();
         let Some(News::Called(called)) = receiver.recv().await else { panic!("a call is news") };
         assert_eq!(called.result.as_ref().unwrap().text, "one");
         let known = BTreeMap::from([(called.key.clone(), answer)]);
-        let second = Kept::new(Box::new(Scripted::saying(["two"])), known, sender);
+        let second = Kept::new(Box::new(Scripted::saying(["two"])), known, sender, None);
         assert_eq!(second.answer(&ask("a"), &mut silent()).await.unwrap().text, "one");
         assert!(receiver.try_recv().is_err(), "what is known is no news");
         assert_eq!(second.answer(&ask("b"), &mut silent()).await.unwrap().text, "two");

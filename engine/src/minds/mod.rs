@@ -14,11 +14,12 @@ mod sight;
 mod summary;
 
 pub use quote::quote;
-pub use sight::{Cases, cases};
+pub use sight::{Cases, cases, nonce};
 pub use summary::{ideas_of, summary};
 
 use crate::error::{RunError, RunErrorKind};
 use crate::options::LlmOptions;
+use crate::record::Record;
 use ansatz_agents::mind::{Mind, MindError, Purpose};
 use ansatz_agents::thought::{Conclusion, Grounds, Thought};
 use ansatz_core::bill::{Bill, PriceTable, Usage};
@@ -54,6 +55,8 @@ pub const THOUGHTS_MAX: u32 = 20;
 const SUBJECT: &str = "subject";
 /// Name of the recorded decision that holds pages.
 const PAGES: &str = "pages";
+/// Name of the recorded decision that the request was begun without an answer.
+const LATE: &str = "understood without an answer";
 
 /// Something that came back.
 pub enum News {
@@ -73,6 +76,24 @@ pub enum News {
         /// What was found, or why nothing.
         result: Result<Vec<Page>, String>,
     },
+}
+
+/// Why nothing was heard about a request.
+pub enum Unheard {
+    /// There was no more time to wait.
+    Late(Duration),
+    /// No answer, or none of use.
+    Failed(MindError),
+}
+
+impl Unheard {
+    /// What the user is told.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Late(longest) => format!("no answer within {:.0} s", longest.as_secs_f64()),
+            Self::Failed(error) => told(error),
+        }
+    }
 }
 
 /// One call that ended.
@@ -97,8 +118,10 @@ pub struct Council {
     search: Option<String>,
     retrieved: Option<Vec<Page>>,
     is_looking: bool,
-    tape: Option<Arc<Tape>>,
     player: Option<Arc<Player>>,
+    tape: Option<Arc<Tape>>,
+    /// Whether the recording that is played has no answer about the request, because there was no time for it.
+    was_late: bool,
     sender: mpsc::UnboundedSender<News>,
     receiver: mpsc::UnboundedReceiver<News>,
     grounds: Option<Arc<Grounds>>,
@@ -138,7 +161,8 @@ impl Council {
         let caps = Caps { usd: budget.usd, ..Caps::default() };
         let caps = Caps { tokens: Some(budget.tokens.unwrap_or(TOKENS_DEFAULT)), ..caps };
         let patience = patience(options, budget);
-        let caller = caller::connect(options, keys, caps, patience, subject.seed, clock, past.is_empty())?;
+        let is_resumed = past.iter().any(|event| matches!(event, Event::RunStarted { .. }));
+        let caller = caller::connect(options, keys, caps, patience, subject.seed, clock, !is_resumed)?;
         if let (Some(cassette), Some(folder)) = (&caller.cassette, &options.replay) {
             same_subject(cassette, subject, folder)?;
         }
@@ -151,8 +175,10 @@ impl Council {
             caller.ledger.carry_over(charge);
         }
         let retrieved = pages_known(past, caller.cassette.as_ref());
-        let Caller { model, name, ledger, failure, player, tape, .. } = caller;
-        let model: Arc<dyn ChatModel> = Arc::new(Kept::new(model, known(past, blobs), sender.clone()));
+        let Caller { model, name, ledger, failure, player, tape, cassette } = caller;
+        let was_late = cassette.is_some_and(|cassette| cassette.decisions(LATE).next().is_some());
+        let kept = Kept::new(model, known(past, blobs), sender.clone(), tape.clone());
+        let model: Arc<dyn ChatModel> = Arc::new(kept);
         Ok(Self {
             model,
             name,
@@ -165,8 +191,9 @@ impl Council {
             search: options.search.clone().filter(|_| player.is_none() && retrieved.is_none()),
             retrieved,
             is_looking: false,
-            tape,
             player,
+            tape,
+            was_late,
             sender,
             receiver,
             grounds: None,
@@ -295,6 +322,58 @@ impl Council {
         Some(format!("the language model {} gave no answer while the run searched: {why}", self.name))
     }
 
+    /// Has one question answered before anything else is done, and waits so long for it.
+    ///
+    /// # Errors
+    /// When the journal or the recording cannot be written.
+    pub async fn hear(
+        &mut self,
+        thought: Thought,
+        step: &str,
+        longest: Duration,
+        record: &mut Record,
+    ) -> Result<Result<Conclusion, Unheard>, RunError> {
+        if self.was_late {
+            return Ok(Err(Unheard::Late(longest)));
+        }
+        let call = self.call(&thought, step);
+        record.write(Event::ModelAsked { call: call.clone() })?;
+        self.ask(thought, &call);
+        let until = tokio::time::Instant::now() + longest;
+        loop {
+            match tokio::time::timeout_at(until, self.news()).await {
+                Ok(News::Called(called)) => self.keep(&called, record)?,
+                // Nobody looks anything up before the search.
+                Ok(News::Retrieved { .. }) => {}
+                Ok(News::Concluded { result, .. }) => return Ok(result.map_err(Unheard::Failed)),
+                Err(_) => {
+                    self.dismiss();
+                    if let Some(tape) = &self.tape {
+                        let late = Entry::Decision { name: LATE.into(), value: Value::Null };
+                        tape.write(&late).map_err(|error| caller::unusable(&error))?;
+                    }
+                    return Ok(Err(Unheard::Late(longest)));
+                }
+            }
+        }
+    }
+
+    /// Journals a call that ended, and counts what it cost.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn keep(&self, called: &Called, record: &mut Record) -> Result<(), RunError> {
+        let answer = called.result.as_ref().ok().map(|answer| {
+            let bytes = serde_json::to_vec(answer).map_err(|error| RunError::failed(error.to_string()))?;
+            record.blob(&bytes)
+        });
+        let event = self.entry(called, answer.transpose()?);
+        if let Event::ModelAnswered { usage, usd, .. } = &event {
+            record.count_call(usage, *usd);
+        }
+        record.write(event)
+    }
+
     /// Lets go of all open questions.
     pub fn dismiss(&mut self) {
         for task in std::mem::take(&mut self.open).into_values() {
@@ -303,7 +382,7 @@ impl Council {
     }
 
     /// The event of a call that ended, and what it cost.
-    pub fn entry(&self, called: &Called, answer: Option<ArtifactId>) -> Event {
+    fn entry(&self, called: &Called, answer: Option<ArtifactId>) -> Event {
         let (model, usage) = match &called.result {
             Ok(answer) => (answer.model.clone(), answer.usage),
             Err(_) => (self.name.clone(), Usage::default()),

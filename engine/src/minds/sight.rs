@@ -32,7 +32,7 @@ pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder) -> Cases {
     let profile = &visible(prepared);
     let rows = sample(prepared, profile, folder);
     let machine = Machine { cores: options.jobs, gpus: 0 };
-    let nonce = format!("{:08x}", options.seed.derive(options.run.as_str()).0 >> 32);
+    let nonce = nonce(options);
     let of = |level| {
         let sight = Sight {
             nonce: nonce.clone(),
@@ -45,6 +45,11 @@ pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder) -> Cases {
         Case::new(task, &sight)
     };
     Cases { full: of(Level::Full), short: of(Level::Short) }
+}
+
+/// The mark of a run's data blocks.
+pub fn nonce(options: &Options) -> String {
+    format!("{:08x}", options.seed.derive(options.run.as_str()).0 >> 32)
 }
 
 /// The card without what solutions do not get: leaks, identifiers, constants. Their names stand among the notices, so that

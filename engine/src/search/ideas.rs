@@ -136,7 +136,11 @@ impl Ideas {
 
     /// Built-in solutions whose spaces a model must know before it can plan.
     pub(super) fn wants_spaces_of(&mut self, solutions: Vec<String>) {
-        self.council.stand_on(Grounds { short: self.cases.short.clone(), solutions: solutions.clone() });
+        self.council.stand_on(Grounds {
+            short: self.cases.short.clone(),
+            solutions: solutions.clone(),
+            columns: Vec::new(),
+        });
         self.spaces_due = solutions.into();
     }
 
@@ -172,8 +176,8 @@ impl Ideas {
     fn read(&mut self, pages: &[Page]) {
         let source = |(at, page): (usize, &Page)| Source {
             name: format!("page-{}", at + 1),
-            kind: format!("page at {}", page.url),
-            text: page.text.clone(),
+            kind: "page".into(),
+            text: format!("{} ({})", page.text, page.url),
         };
         self.known.sources.extend(pages.iter().enumerate().map(source));
     }
@@ -213,18 +217,7 @@ impl Dispatcher<'_, '_> {
     pub(super) fn hear(&mut self, news: News) -> Result<(), RunError> {
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
         match news {
-            News::Called(called) => {
-                let answer = called.result.as_ref().ok().map(|answer| {
-                    let bytes =
-                        serde_json::to_vec(answer).map_err(|error| RunError::failed(error.to_string()))?;
-                    self.s.record.blob(&bytes)
-                });
-                let event = ideas.council.entry(&called, answer.transpose()?);
-                if let Event::ModelAnswered { usage, usd, .. } = &event {
-                    self.s.record.count_call(usage, *usd);
-                }
-                self.s.record.write(event)
-            }
+            News::Called(called) => ideas.council.keep(&called, self.s.record),
             News::Retrieved { query, result } => {
                 let (pages, error) = match result {
                     Ok(pages) => (pages, None),
