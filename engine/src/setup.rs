@@ -4,6 +4,7 @@
 
 use crate::environment::Environment;
 use crate::error::{RunError, RunErrorKind};
+use crate::fetched;
 use crate::folder::Folder;
 use crate::functions::{Loaded, LoadedFunctions};
 use crate::intake;
@@ -24,6 +25,7 @@ use ansatz_core::verdict::Stage;
 use ansatz_referee::leaks::{self, Action};
 use ansatz_referee::split::{HoldoutPlan, SplitInput, seal};
 use ansatz_sandbox::Launcher;
+use ansatz_sources::Acquired;
 use serde::{Deserialize, Serialize};
 
 /// Most rows that a training file may have.
@@ -40,6 +42,9 @@ pub struct StoredColumn {
     pub store: String,
     /// Its place in that array.
     pub index: usize,
+    /// Whether it comes from a further table.
+    #[serde(default)]
+    pub joined: bool,
 }
 
 /// The arrays' table of contents.
@@ -113,12 +118,14 @@ impl Prepared {
     }
 }
 
-/// Reads, understands, seals and looks for leaks.
+/// Reads, understands, seals and looks for leaks. `acquired` is what was fetched, when the data come from elsewhere.
 ///
 /// # Errors
 /// Of kind `Data` when the files cannot carry the task; the message says where and the hint what to do.
+#[expect(clippy::too_many_arguments, reason = "all that the first half of a run depends on")]
 pub fn prepare(
     options: &Options,
+    acquired: Option<&Acquired>,
     folder: &Folder,
     record: &mut Record,
     launcher: &Launcher,
@@ -127,7 +134,7 @@ pub fn prepare(
     looks: impl FnOnce(&str) -> u32,
 ) -> Result<Prepared, RunError> {
     record.note(&Note::Phase("reading the data"));
-    let originals = intake::find(options)?;
+    let originals = intake::find(options, acquired, &folder.path("found"))?;
     let files = intake::snapshot(&originals, &folder.input())?;
     let reader = Reader::start(launcher, environment, &folder.input())?;
     let profile = reader.read(&files)?;
@@ -138,7 +145,7 @@ pub fn prepare(
         record.warn(notice.message.clone())?;
     }
 
-    let understood = understand(options, &files, functions, profile.clone())?;
+    let understood = understand(options, acquired, &files, functions, profile.clone())?;
     for warning in &understood.warnings {
         record.warn(warning.clone())?;
     }
@@ -155,7 +162,14 @@ pub fn prepare(
         exclude: understood.excluded.iter().map(|column| column.column.clone()).collect(),
         categorical: &understood.categorical,
     };
-    reader.write(&layout, &folder.data(), &folder.seal())?;
+    for notice in reader.write(&layout, &folder.data(), &folder.seal())? {
+        match notice.code.as_str() {
+            "join" | "join_unused" => record.check(Stage::Data, "tables", true, notice.message)?,
+            "join_target" => record.warn(notice.message)?,
+            // The others were told of when the files were read.
+            _ => {}
+        }
+    }
     let (truth, table, ids) = load_arrays(folder)?;
     check_target(&understood.task, &truth)?;
     let times = time_columns(folder, &table, understood.time_column.as_deref());
@@ -224,12 +238,13 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, RunError> {
 
 fn understand(
     options: &Options,
+    acquired: Option<&Acquired>,
     files: &intake::Files,
     functions: &LoadedFunctions,
     profile: Profile,
 ) -> Result<Understood, RunError> {
-    let name =
-        options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
+    let stem = || options.data.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let name = acquired.map(|acquired| acquired.name.clone()).or_else(stem).unwrap_or_else(|| "data".into());
     let request = Request {
         name,
         flags: Flags {
@@ -240,16 +255,21 @@ fn understand(
         },
         said: options.request.clone().unwrap_or_default(),
         described: intake::description(files),
+        proposed: acquired.map(fetched::proposed).unwrap_or_default(),
         profile,
     };
-    understand::understand(&request).map_err(|error| {
+    let mut understood = understand::understand(&request).map_err(|error| {
         let kind = if error.is_usage() { RunErrorKind::Usage } else { RunErrorKind::Data };
         let wrapped = RunError::new(kind, error.to_string());
         match error.hint() {
             Some(hint) => wrapped.hint(hint),
             None => wrapped,
         }
-    })
+    })?;
+    if let Some(acquired) = acquired {
+        fetched::leave_out(acquired, options, &mut understood, &request.profile);
+    }
+    Ok(understood)
 }
 
 fn describe(task: &Task) -> String {
