@@ -19,6 +19,7 @@ mod llm;
 mod panics;
 mod progress;
 mod signals;
+mod sources;
 mod summary;
 mod surroundings;
 mod table;

@@ -205,6 +205,7 @@ mod tests {
             worth_continuing: Some("10 more minutes: +0.002 ± 0.003".into()),
             llm: None,
             quote: None,
+            sources: Vec::new(),
         }
     }
 

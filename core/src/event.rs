@@ -8,6 +8,7 @@ use crate::candidate::Candidate;
 use crate::ids::{ArtifactId, CandidateId, RunId, StepId, TrialId};
 use crate::outcome::{DroppedColumn, RunResult};
 use crate::seed::Seed;
+use crate::source::Provenance;
 use crate::steer::Steer;
 use crate::task::Task;
 use crate::verdict::Verdict;
@@ -101,6 +102,11 @@ pub enum Event {
         at: u64,
         /// Bytes of a torn last line that were dropped.
         torn_bytes: u64,
+    },
+    /// A file of the data was fetched from elsewhere.
+    Fetched {
+        /// From where, and what it is.
+        provenance: Box<Provenance>,
     },
     /// The data were parsed and described.
     Profiled {

@@ -21,6 +21,7 @@ pub mod profile;
 pub mod retry;
 pub mod secret;
 pub mod seed;
+pub mod source;
 pub mod status;
 pub mod steer;
 pub mod task;

@@ -2,6 +2,7 @@
 
 use crate::bill::{Bill, Quote, QuoteLine};
 use crate::candidate::Origin;
+use crate::source::Provenance;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -294,6 +295,9 @@ pub struct RunResult {
     /// What a run will probably take, told by a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
+    /// Where the data came from, when they were fetched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Provenance>,
 }
 
 /// A column that was not used, and why.

@@ -58,13 +58,21 @@ pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
         ) => Ok(status),
         (
             S::Understanding,
-            E::Profiled { .. } | E::Understood { .. } | E::Sealed { .. } | E::ColumnDropped { .. },
+            E::Fetched { .. }
+            | E::Profiled { .. }
+            | E::Understood { .. }
+            | E::Sealed { .. }
+            | E::ColumnDropped { .. },
         ) => Ok(S::Understanding),
         (S::Understanding, E::PlanAdopted { .. }) => Ok(S::Running),
         (S::Understanding, _) => illegal,
         (
             S::Running | S::Finalising,
-            E::Profiled { .. } | E::Understood { .. } | E::Sealed { .. } | E::ColumnDropped { .. },
+            E::Fetched { .. }
+            | E::Profiled { .. }
+            | E::Understood { .. }
+            | E::Sealed { .. }
+            | E::ColumnDropped { .. },
         ) => illegal,
         // A plan may be adopted again while running: replanning, or a resumption with an edited plan.
         (S::Running, E::PlanAdopted { .. }) => Ok(S::Running),
@@ -94,6 +102,7 @@ pub fn name(event: &Event) -> &'static str {
     match event {
         Event::RunStarted { .. } => "run_started",
         Event::Resumed { .. } => "resumed",
+        Event::Fetched { .. } => "fetched",
         Event::Profiled { .. } => "profiled",
         Event::Understood { .. } => "understood",
         Event::Sealed { .. } => "sealed",

@@ -85,6 +85,11 @@ pub fn write(
     });
     put("bundle.json", description.to_string().as_bytes())?;
     put("schema.json", schema(folder, prepared)?.to_string().as_bytes())?;
+    for number in 0.. {
+        let name = crate::reader::joined_file(number);
+        let Ok(bytes) = std::fs::read(folder.seal().join(&name)) else { break };
+        put(&name, &bytes)?;
+    }
     put("predict.py", PREDICT.as_bytes())?;
     put("requirements.lock", environment::lock_text())?;
     for (name, content) in environment::source_files() {
@@ -153,7 +158,14 @@ fn schema(folder: &Folder, prepared: &Prepared) -> Result<Value, RunError> {
     Ok(schema)
 }
 
-/// Runs a bundle on a CSV file in a fresh cell; gives the CSV that it writes.
+/// Whether a bundle's model looks at images that cells name.
+fn looks_at_images(bundle: &Path) -> bool {
+    let schema = std::fs::read(bundle.join("schema.json")).ok();
+    let schema: Option<Value> = schema.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    schema.is_some_and(|schema| schema["images"].as_array().is_some_and(|columns| !columns.is_empty()))
+}
+
+/// Runs a bundle on a CSV file in a fresh cell, with the folder of the images that it names; gives the CSV that it writes.
 ///
 /// # Errors
 /// When the bundle does not load or refuses the file; the message is its last line.
@@ -162,6 +174,7 @@ pub fn apply(
     environment: &Environment,
     bundle: &Path,
     input: &Path,
+    images: Option<&Path>,
     limit: Duration,
 ) -> Result<Vec<u8>, RunError> {
     let name =
@@ -169,8 +182,11 @@ pub fn apply(
     let inside = format!("/in/user/{}", safe(&name));
     let arguments =
         ["-m", "ansatz_worker", "apply", INSIDE, &inside, "/out/predictions.csv"].map(String::from);
-    let mounts =
+    let mut mounts =
         vec![(bundle.to_path_buf(), PathBuf::from(INSIDE)), (input.to_path_buf(), PathBuf::from(&inside))];
+    if let Some(images) = images.filter(|_| looks_at_images(bundle)) {
+        mounts.push((images.to_path_buf(), PathBuf::from("/in/images")));
+    }
     let cell = cells::start_command(launcher, environment, "apply", &arguments, mounts)?;
     let ended = cell.wait(limit);
     let report = cell.stop(Duration::ZERO);
@@ -209,7 +225,8 @@ pub fn prove(
 ) -> Result<String, RunError> {
     let has_test = prepared.table.test_rows > 0;
     let source = source_file(folder, if has_test { "test" } else { "train" })?;
-    let got = apply(launcher, environment, &folder.path(FOLDER), &source, limit)?;
+    let images = Some(folder.input().join("images")).filter(|images| images.is_dir());
+    let got = apply(launcher, environment, &folder.path(FOLDER), &source, images.as_deref(), limit)?;
     let got =
         String::from_utf8(got).map_err(|_| RunError::failed("the bundle's predictions are not text"))?;
     if !has_test {

@@ -69,6 +69,19 @@ impl RunError {
     }
 }
 
+impl From<ansatz_sources::SourceError> for RunError {
+    fn from(error: ansatz_sources::SourceError) -> Self {
+        use ansatz_sources::SourceErrorKind as K;
+        let kind = match error.kind {
+            K::Usage => RunErrorKind::Usage,
+            K::Data => RunErrorKind::Data,
+            K::Auth => RunErrorKind::Auth,
+            K::Failed => RunErrorKind::Failed,
+        };
+        Self { kind, message: error.message, hint: error.hint, question: None }
+    }
+}
+
 impl From<ansatz_sandbox::trusted::environment::EnvironmentError> for RunError {
     fn from(error: ansatz_sandbox::trusted::environment::EnvironmentError) -> Self {
         let failed = Self::failed(error.message);

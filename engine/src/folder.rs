@@ -114,7 +114,7 @@ impl Folder {
 
     /// Removes what a refused run has written, the journal excepted.
     pub fn clear(&self) {
-        for name in ["input", "data", "seal", "models", "blobs", "functions"] {
+        for name in ["input", "data", "seal", "models", "blobs", "functions", "found"] {
             let _ = std::fs::remove_dir_all(self.path(name));
         }
         for name in ["plan.json", "submission.csv", "setup.json"] {

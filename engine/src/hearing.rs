@@ -5,6 +5,7 @@
 //! bounded, since nothing is trained before a task is known.
 
 use crate::error::{RunError, RunErrorKind};
+use crate::fetched;
 use crate::functions::{Loaded, LoadedFunctions};
 use crate::intake;
 use crate::minds::{self, Council, Subject, Unheard};
@@ -18,6 +19,7 @@ use ansatz_core::event::Event;
 use ansatz_core::profile::Profile;
 use ansatz_core::verdict::Stage;
 use ansatz_prompts::{Case, Level, Machine, Sight};
+use ansatz_sources::Acquired;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ pub struct Hearing<'a> {
     pub clock: &'a Arc<dyn Clock>,
     /// Events of an earlier life of the run, or answers that were got before it.
     pub earlier: &'a [Event],
+    /// Data that were fetched for the run.
+    pub acquired: Option<&'a Acquired>,
     /// The model, once it was asked: the run goes on with it.
     pub council: &'a mut Option<Council>,
 }
@@ -56,8 +60,9 @@ pub async fn understand(
     record: &mut Record,
     hearing: Hearing<'_>,
 ) -> Result<Understood, RunError> {
-    let name =
-        options.data.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
+    let stem = || options.data.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let acquired = hearing.acquired;
+    let name = acquired.map(|acquired| acquired.name.clone()).or_else(stem).unwrap_or_else(|| "data".into());
     let request = Request {
         name,
         flags: Flags {
@@ -68,6 +73,7 @@ pub async fn understand(
         },
         said: options.request.clone().unwrap_or_default(),
         described: intake::description(files),
+        proposed: acquired.map(fetched::proposed).unwrap_or_default(),
         profile,
         heard: None,
     };

@@ -5,6 +5,8 @@
 
 use crate::error::RunError;
 use crate::options::Options;
+use crate::pictures;
+use ansatz_sources::{Acquired, Tables};
 use std::path::{Path, PathBuf};
 
 /// Largest task description that is read.
@@ -15,6 +17,12 @@ const TEXT_BYTES_MAX: u64 = 256 * 1024;
 pub struct Files {
     /// Training rows.
     pub train: PathBuf,
+    /// Further parts of the training and test tables, when they come in several files.
+    pub parts: Parts,
+    /// Further tables beside them, which may be joined.
+    pub tables: Vec<PathBuf>,
+    /// Images that cells may name: the folder below which they lie.
+    pub images: Option<PathBuf>,
     /// Rows to predict.
     pub test: Option<PathBuf>,
     /// Sample submission.
@@ -23,7 +31,22 @@ pub struct Files {
     pub description: Option<PathBuf>,
 }
 
-const TABLE_ENDINGS: [&str; 6] = ["csv", "tsv", "parquet", "csv.gz", "tsv.gz", "txt"];
+/// Further tables of a folder that are looked at.
+const TABLES_MAX: usize = 20;
+
+/// Largest further table that is looked at.
+const TABLE_BYTES_MAX: u64 = 2 << 30;
+
+/// Parts of tables beside the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Of the training table.
+    pub train: Vec<PathBuf>,
+    /// Of the test table.
+    pub test: Vec<PathBuf>,
+}
+
+const TABLE_ENDINGS: [&str; 7] = ["csv", "tsv", "parquet", "csv.gz", "tsv.gz", "arff", "txt"];
 
 fn table_named(folder: &Path, stem: &str) -> Option<PathBuf> {
     TABLE_ENDINGS.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).find(|path| path.is_file())
@@ -33,30 +56,23 @@ fn any_table_named(folder: &Path, stems: &[&str]) -> Option<PathBuf> {
     stems.iter().find_map(|stem| table_named(folder, stem))
 }
 
-/// Finds the files of a task.
+/// Finds the files of a task: those that were fetched, or those that lie where the user says. For a folder of images by class
+/// tables of their names are written below `into`.
 ///
 /// # Errors
 /// When the data, or a file named by the user, is not there.
-pub fn find(options: &Options) -> Result<Files, RunError> {
-    let data = &options.data;
-    let metadata = std::fs::metadata(data).map_err(|error| {
-        let message = format!("cannot open {}: {}", data.display(), plain(&error));
-        RunError::data(message).hint("give a CSV, TSV or Parquet file, or a folder with train.csv")
-    })?;
-    let mut files = if metadata.is_dir() {
-        let train = any_table_named(data, &["train", "training", "data"]).ok_or_else(|| {
-            RunError::data(format!("{} has no train.csv", data.display()))
-                .hint("name the training file train.csv (or .tsv, .parquet), or give the file itself")
-        })?;
-        let description = ["task.md", "description.md", "task.txt", "description.txt", "README.md"];
-        Files {
-            train,
-            test: any_table_named(data, &["test", "testing"]),
-            sample: any_table_named(data, &["sample_submission", "sampleSubmission", "sample"]),
-            description: description.iter().map(|name| data.join(name)).find(|path| path.is_file()),
-        }
-    } else {
-        Files { train: data.clone(), test: None, sample: None, description: None }
+pub fn find(options: &Options, acquired: Option<&Acquired>, into: &Path) -> Result<Files, RunError> {
+    let mut files = match acquired.map(|acquired| &acquired.tables) {
+        // A description that came along is foreign text: it gives no orders.
+        Some(Tables::Folder(folder)) => match of_classes(folder, into)? {
+            Some(files) => files,
+            None => Files { description: None, ..in_folder(folder)? },
+        },
+        Some(Tables::Files { train, test }) => in_parts(train, test)?,
+        None => match of_classes(&options.data, into)? {
+            Some(files) => files,
+            None => on_this_machine(&options.data)?,
+        },
     };
     for (given, slot) in [(&options.test, &mut files.test), (&options.sample, &mut files.sample)] {
         if let Some(path) = given {
@@ -68,6 +84,90 @@ pub fn find(options: &Options) -> Result<Files, RunError> {
         }
     }
     Ok(files)
+}
+
+fn single(train: PathBuf) -> Files {
+    Files {
+        train,
+        parts: Parts::default(),
+        tables: Vec::new(),
+        images: None,
+        test: None,
+        sample: None,
+        description: None,
+    }
+}
+
+fn in_parts(train: &[PathBuf], test: &[PathBuf]) -> Result<Files, RunError> {
+    let [first, rest @ ..] = train else { return Err(RunError::data("the source has no training rows")) };
+    let parts = Parts { train: rest.to_vec(), test: test.iter().skip(1).cloned().collect() };
+    Ok(Files { parts, test: test.first().cloned(), ..single(first.clone()) })
+}
+
+fn on_this_machine(data: &Path) -> Result<Files, RunError> {
+    let metadata = std::fs::metadata(data).map_err(|error| {
+        let message = format!("cannot open {}: {}", data.display(), plain(&error));
+        RunError::data(message).hint("give a CSV, TSV or Parquet file, or a folder with train.csv")
+    })?;
+    if metadata.is_dir() { in_folder(data) } else { Ok(single(data.to_path_buf())) }
+}
+
+/// Writes tables for a folder that holds nothing but images by class; `None` for other folders.
+fn of_classes(folder: &Path, into: &Path) -> Result<Option<Files>, RunError> {
+    if !folder.is_dir() || !tables_of(folder).is_empty() {
+        return Ok(None);
+    }
+    let Some(found) = pictures::by_class(folder) else { return Ok(None) };
+    let (train, test) = found.write(into)?;
+    Ok(Some(Files { test, images: Some(folder.to_path_buf()), ..single(train) }))
+}
+
+fn in_folder(folder: &Path) -> Result<Files, RunError> {
+    let named = any_table_named(folder, &["train", "training", "data"]);
+    let train = named.or_else(|| only_table(folder)).ok_or_else(|| {
+        RunError::data(format!("{} has no train.csv", folder.display()))
+            .hint("name the training file train.csv (or .tsv, .parquet), or give the file itself")
+    })?;
+    let description = ["task.md", "description.md", "task.txt", "description.txt", "README.md"];
+    let test = any_table_named(folder, &["test", "testing"]);
+    let sample = any_table_named(folder, &["sample_submission", "sampleSubmission", "sample"]);
+    let known = [Some(&train), test.as_ref(), sample.as_ref()];
+    let mut tables: Vec<PathBuf> =
+        tables_of(folder).into_iter().filter(|path| !known.contains(&Some(path))).collect();
+    tables.truncate(TABLES_MAX);
+    let images = pictures::are_below(folder).then(|| folder.to_path_buf());
+    Ok(Files {
+        tables,
+        images,
+        test,
+        sample,
+        description: description.iter().map(|name| folder.join(name)).find(|path| path.is_file()),
+        ..single(train)
+    })
+}
+
+/// The table of a folder that has a single one.
+fn only_table(folder: &Path) -> Option<PathBuf> {
+    match tables_of(folder).as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    }
+}
+
+/// All tables of a folder by name, texts left out: they may be anything.
+fn tables_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut tables: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+            let is_table = || TABLE_ENDINGS.iter().any(|end| name.ends_with(&format!(".{end}")));
+            let is_text = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+            path.is_file() && !is_text && is_table()
+        })
+        .collect();
+    tables.sort();
+    tables
 }
 
 fn plain(error: &std::io::Error) -> String {
@@ -104,12 +204,44 @@ pub fn snapshot(files: &Files, folder: &Path) -> Result<Files, RunError> {
     let optional =
         |role: &str, path: &Option<PathBuf>| path.as_deref().map(|path| copy(role, path)).transpose();
     let description = optional("task", &files.description)?;
+    let several = |role: &str, paths: &[PathBuf]| -> Result<Vec<PathBuf>, RunError> {
+        paths.iter().enumerate().map(|(i, path)| copy(&format!("{role}-{}", i + 1), path)).collect()
+    };
     Ok(Files {
+        tables: further(&files.tables, &folder.join("tables"))?,
+        images: files
+            .images
+            .as_deref()
+            .map(|images| pictures::copy(images, &folder.join("images")))
+            .transpose()?,
+        parts: Parts {
+            train: several("train", &files.parts.train)?,
+            test: several("test", &files.parts.test)?,
+        },
         train: copy("train", &files.train)?,
         test: optional("test", &files.test)?,
         sample: optional("sample", &files.sample)?,
         description,
     })
+}
+
+/// Copies further tables under their own names, which say what their columns are called; one that cannot be read, or is too
+/// large, is left out.
+fn further(tables: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>, RunError> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    std::fs::create_dir_all(folder).map_err(|error| RunError::io("creating", folder, &error))?;
+    let mut copied = Vec::new();
+    for path in tables {
+        let Some(name) = path.file_name() else { continue };
+        let target = folder.join(name);
+        let is_small = path.metadata().is_ok_and(|found| found.len() <= TABLE_BYTES_MAX);
+        if is_small && std::fs::copy(path, &target).is_ok() {
+            copied.push(target);
+        }
+    }
+    Ok(copied)
 }
 
 /// The description beside the data; empty without one.

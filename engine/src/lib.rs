@@ -4,7 +4,7 @@
 //! [`predict`] uses a delivered model. Everything that happens on the way is an event in the run's journal, and
 //! every watcher ([`Observer`]) sees exactly those events.
 //!
-//! Data flow: `intake` → `reader` (a cell) → `agents` understand and plan → `search` (trials in the `worker`'s
+//! Data flow: (`fetched` →) `intake` → `reader` (a cell) → `agents` understand and plan → `search` (trials in the `worker`'s
 //! children) → `finalise` (ensemble, judge, package) → `result.json`.
 //!
 //! Invariant: no solution code runs outside a cell; no score is taken from a cell; no sealed label enters one.
@@ -15,6 +15,7 @@ mod cells;
 mod control;
 pub mod environment;
 mod error;
+mod fetched;
 mod finalise;
 mod folder;
 mod functions;
@@ -26,6 +27,7 @@ mod minds;
 mod observer;
 mod options;
 mod pace;
+mod pictures;
 mod pool;
 mod predict;
 mod predictions;
@@ -47,10 +49,11 @@ pub use control::Control;
 pub use error::{RunError, RunErrorKind};
 pub use functions::FunctionFile;
 pub use observer::{Note, Observer, Silent};
-pub use options::{Given, GpuAsk, Keys, LlmOptions, Options, WALL_DEFAULT};
+pub use options::{Given, GpuAsk, Keys, LlmOptions, Options, SourceOptions, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
 pub use ray::RayOptions;
 pub use run::{resume, run};
 pub use setup::evidence;
 
 pub use ansatz_core::outcome::RunResult;
+pub use ansatz_sources::{Settings as SourceSettings, Source, SourceError, SourceErrorKind};

@@ -7,6 +7,8 @@ use ansatz_core::event::Event;
 pub enum Note {
     /// The worker environment is being made; a line about it.
     Setup(String),
+    /// Data are on their way; a line about it.
+    Fetching(String),
     /// A phase began.
     Phase(&'static str),
     /// Trials under way, and seconds used of the search time.

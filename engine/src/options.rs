@@ -19,6 +19,9 @@ use std::path::PathBuf;
 pub struct Options {
     /// A CSV, TSV or Parquet file, or a folder with `train.csv`.
     pub data: PathBuf,
+    /// Where the data are fetched from, when they are not on this machine; `data` is then its name alone.
+    #[serde(default)]
+    pub source: Option<SourceOptions>,
     /// The user's words.
     pub request: Option<String>,
     /// Target column, when the user named it.
@@ -89,6 +92,15 @@ pub struct Given {
     pub answer: String,
 }
 
+/// Data that are fetched from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceOptions {
+    /// What was typed: an address, `openml:…`, `hf:…`.
+    pub named: String,
+    /// How sources are reached and what they may bring.
+    pub settings: ansatz_sources::Settings,
+}
+
 /// Which GPUs a run uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +141,8 @@ pub struct Keys {
     pub ray: Option<Secret>,
     /// Keys of the language model's endpoints, in their order.
     pub llm: Vec<Option<Secret>>,
+    /// Token of Hugging Face.
+    pub hf: Option<Secret>,
 }
 
 /// Time after which a run without any limit ends.

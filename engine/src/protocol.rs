@@ -3,6 +3,7 @@
 use ansatz_agents::understand::OBJECTIVE;
 use ansatz_core::candidate::{Params, Solution, Space};
 use ansatz_core::metric::Direction;
+use ansatz_core::profile::Notice;
 use ansatz_core::task::{Problem, Task};
 use ansatz_referee::metrics;
 use serde::{Deserialize, Serialize};
@@ -184,6 +185,12 @@ pub enum ReaderEvent {
         /// Rows, when a new file was applied.
         #[serde(default)]
         rows: Option<usize>,
+        /// Further tables that were joined.
+        #[serde(default)]
+        tables: usize,
+        /// What is to be told.
+        #[serde(default)]
+        notices: Vec<Notice>,
     },
     /// Evidence is computed.
     Evidence {

@@ -7,7 +7,7 @@ use crate::intake::Files;
 use crate::protocol::ReaderEvent;
 use ansatz_core::evidence::LeakEvidence;
 use ansatz_core::npy;
-use ansatz_core::profile::Profile;
+use ansatz_core::profile::{Notice, Profile};
 use ansatz_core::task::Task;
 use ansatz_sandbox::{Cell, Launcher};
 use serde::de::DeserializeOwned;
@@ -55,10 +55,18 @@ impl Reader {
             let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
             self.cell.inside(&format!("/in/user/{name}"))
         };
+        let below = |path: &Path| {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            self.cell.inside(&format!("/in/user/tables/{name}"))
+        };
         let request = json!({
             "op": "read",
             "train": inside(&files.train),
+            "train_parts": files.parts.train.iter().map(|path| inside(path)).collect::<Vec<_>>(),
             "test": files.test.as_deref().map(inside),
+            "test_parts": files.parts.test.iter().map(|path| inside(path)).collect::<Vec<_>>(),
+            "tables": files.tables.iter().map(|path| below(path)).collect::<Vec<_>>(),
+            "images": files.images.as_ref().map(|_| self.cell.inside("/in/user/images")),
             "sample": files.sample.as_deref().map(inside),
         });
         match self.ask(&request, &[])? {
@@ -67,11 +75,12 @@ impl Reader {
         }
     }
 
-    /// Writes the arrays into `data` (features, visible to solutions) and `seal` (targets and ids, never mounted).
+    /// Writes the arrays into `data` (features, visible to solutions) and `seal` (targets and ids, never mounted); gives
+    /// what is to be told.
     ///
     /// # Errors
     /// When the reader fails or the disk is full.
-    pub fn write(&self, layout: &Layout<'_>, data: &Path, seal: &Path) -> Result<(), RunError> {
+    pub fn write(&self, layout: &Layout<'_>, data: &Path, seal: &Path) -> Result<Vec<Notice>, RunError> {
         let task = layout.task;
         let request = json!({
             "op": "write",
@@ -83,9 +92,16 @@ impl Reader {
             "categorical": layout.categorical,
             "weights": null,
         });
-        match self.ask(&request, &[])? {
-            ReaderEvent::Written { .. } => {}
+        let (tables, notices) = match self.ask(&request, &[])? {
+            ReaderEvent::Written { tables, notices, .. } => (tables, notices),
             other => return Err(unexpected(&other)),
+        };
+        let joined: Vec<String> = (0..tables).map(joined_file).collect();
+        for name in &joined {
+            let bytes = self.cell.collect(name, ARRAYS_BYTES_MAX);
+            let bytes = bytes.map_err(|error| RunError::failed(format!("collecting {name}: {error}")))?;
+            std::fs::create_dir_all(seal).map_err(|error| RunError::io("creating", seal, &error))?;
+            cells::write_durably(&seal.join(name), &bytes)?;
         }
         for (folder, names) in [
             (data, &["numeric.npy", "codes.npy", "levels.json", "table.json"][..]),
@@ -100,7 +116,7 @@ impl Reader {
                 }
             }
         }
-        Ok(())
+        Ok(notices)
     }
 
     /// Computes evidence about leaks on the given training rows.
@@ -159,6 +175,11 @@ impl Reader {
         serde_json::from_slice(&bytes)
             .map_err(|error| RunError::failed(format!("{name} from the reader: {error}")))
     }
+}
+
+/// Name of the file that keeps what is needed of a joined table.
+pub fn joined_file(number: usize) -> String {
+    format!("joined-{number}.parquet")
 }
 
 fn unexpected(event: &ReaderEvent) -> RunError {

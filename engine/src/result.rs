@@ -89,6 +89,7 @@ fn blank(options: &Options, record: &Record) -> RunResult {
         worth_continuing: None,
         llm: None,
         quote: None,
+        sources: record.live.sources.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cells;
 use crate::control::Control;
 use crate::environment::{self, Environment};
 use crate::error::{RunError, RunErrorKind};
+use crate::fetched;
 use crate::finalise::{Choice, Delivery, Finalise};
 use crate::folder::Folder;
 use crate::functions::{Check, Functions, LoadedFunctions};
@@ -43,6 +44,7 @@ use ansatz_journal::{Blobs, Journal};
 use ansatz_planner::{Plan, StepKind};
 use ansatz_referee::split::{FoldPlan, folds};
 use ansatz_sandbox::Launcher;
+use ansatz_sources::Acquired;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -131,6 +133,7 @@ pub fn resume(
         match event {
             Event::Checked { verdict } => record.verdicts.push(verdict.clone()),
             Event::Warned { message } => record.warnings.push(message.clone()),
+            Event::Fetched { .. } => record.live.take(event),
             _ => {}
         }
     }
@@ -208,6 +211,11 @@ impl Life {
         let mut gpus = GpuWorkers::lease(ask)?;
         let environment = environment::ensure(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
         let functions = self.functions.load(&options.home, &mut |line| record.note(&Note::Setup(line)))?;
+        // Like the set-up, what comes over a network is no part of the run's time.
+        let acquired = match past {
+            Some(_) => None,
+            None => fetched::acquire(options, &self.keys, &self.stop, record)?,
+        };
         let setup_s = setup_started.elapsed().as_secs_f64();
         let launcher = Launcher::with_options(cells::helper()?, &options.launcher())
             .map_err(|error| cells::sandbox_error(&error))?;
@@ -224,7 +232,15 @@ impl Life {
             .max_blocking_threads(self.options.jobs + batches + 4)
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
-        runtime.block_on(self.carry_out(&launcher, &environment, &functions, past, setup_s, Arc::new(gpus)))
+        runtime.block_on(self.carry_out(
+            &launcher,
+            &environment,
+            &functions,
+            past,
+            acquired.as_ref(),
+            setup_s,
+            Arc::new(gpus),
+        ))
     }
 
     /// Takes up the use of a cluster, if one is wanted.
@@ -254,13 +270,18 @@ impl Life {
         Ok(())
     }
 
-    #[expect(clippy::too_many_lines, reason = "one line per phase: the run from end to end")]
+    #[expect(
+        clippy::too_many_lines,
+        clippy::too_many_arguments,
+        reason = "one line per phase: the run from end to end, with what the set-up made"
+    )]
     async fn carry_out(
         &mut self,
         launcher: &Launcher,
         environment: &Environment,
         functions: &LoadedFunctions,
         past: Option<Vec<Event>>,
+        acquired: Option<&Acquired>,
         setup_s: f64,
         gpus: Arc<GpuWorkers>,
     ) -> Result<RunResult, RunError> {
@@ -273,7 +294,7 @@ impl Life {
             let looks = |hash: &str| memory.looks(hash);
             let (options, folder, record) = (&self.options, &self.folder, &mut self.record);
             let (keys, clock, earlier) = (&self.keys, &self.clock, self.earlier.as_slice());
-            let hearing = Hearing { keys, clock, earlier, council: &mut council };
+            let hearing = Hearing { keys, clock, earlier, acquired, council: &mut council };
             setup::prepare(options, folder, record, launcher, environment, functions, looks, hearing).await?
         };
         for warning in memory.warnings() {
@@ -598,6 +619,11 @@ impl Life {
             seed: self.options.seed,
             drop: prepared.setup.leaks.clone(),
             columns: prepared.table.columns.iter().map(|column| column.name.clone()).collect(),
+            has_joins: prepared
+                .table
+                .columns
+                .iter()
+                .any(|column| column.joined && !prepared.setup.leaks.contains(&column.name)),
             steered: progress.steered.clone(),
             rows_permille: permille,
             test_rows: test_rows(prepared),

@@ -4,6 +4,7 @@
 
 use crate::environment::Environment;
 use crate::error::RunError;
+use crate::fetched;
 use crate::folder::Folder;
 use crate::functions::LoadedFunctions;
 use crate::hearing::{self, Hearing};
@@ -41,6 +42,9 @@ pub struct StoredColumn {
     pub store: String,
     /// Its place in that array.
     pub index: usize,
+    /// Whether it comes from a further table.
+    #[serde(default)]
+    pub joined: bool,
 }
 
 /// The arrays' table of contents.
@@ -114,7 +118,7 @@ impl Prepared {
     }
 }
 
-/// Reads, understands, seals and looks for leaks.
+/// Reads, understands, seals and looks for leaks. `acquired` is what was fetched, when the data come from elsewhere.
 ///
 /// # Errors
 /// Of kind `Data` when the files cannot carry the task; the message says where and the hint what to do.
@@ -130,7 +134,7 @@ pub async fn prepare(
     hearing: Hearing<'_>,
 ) -> Result<Prepared, RunError> {
     record.note(&Note::Phase("reading the data"));
-    let originals = intake::find(options)?;
+    let originals = intake::find(options, hearing.acquired, &folder.path("found"))?;
     let files = intake::snapshot(&originals, &folder.input())?;
     let reader = Reader::start(launcher, environment, &folder.input())?;
     let profile = reader.read(&files)?;
@@ -141,8 +145,12 @@ pub async fn prepare(
         record.warn(notice.message.clone())?;
     }
 
-    let understood =
+    let acquired = hearing.acquired;
+    let mut understood =
         hearing::understand(options, &files, functions, profile.clone(), record, hearing).await?;
+    if let Some(acquired) = acquired {
+        fetched::leave_out(acquired, options, &mut understood, &profile);
+    }
     for warning in &understood.warnings {
         record.warn(warning.clone())?;
     }
@@ -159,7 +167,14 @@ pub async fn prepare(
         exclude: understood.excluded.iter().map(|column| column.column.clone()).collect(),
         categorical: &understood.categorical,
     };
-    reader.write(&layout, &folder.data(), &folder.seal())?;
+    for notice in reader.write(&layout, &folder.data(), &folder.seal())? {
+        match notice.code.as_str() {
+            "join" | "join_unused" => record.check(Stage::Data, "tables", true, notice.message)?,
+            "join_target" => record.warn(notice.message)?,
+            // The others were told of when the files were read.
+            _ => {}
+        }
+    }
     let (truth, table, ids) = load_arrays(folder)?;
     check_target(&understood.task, &truth)?;
     let times = time_columns(folder, &table, understood.time_column.as_deref());

@@ -3,10 +3,11 @@
 //! The bytes go to `NAME.part`; beside it `NAME.part.tag` holds the version that the server named, so that halves of two
 //! versions are never put together. The file itself appears at the end, by renaming.
 
-use crate::body::Incoming;
+use crate::body::{self, Incoming};
 use crate::error::{FetchError, FetchErrorKind};
 use crate::request::Request;
 use ansatz_core::ids::hex;
+use ansatz_core::secret::Redactor;
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -24,6 +25,8 @@ pub struct Downloaded {
     pub sha256: String,
     /// Bytes that an earlier attempt had brought already.
     pub resumed_from: u64,
+    /// The version that the server names: its entity tag, else when the file was last changed.
+    pub tag: Option<String>,
 }
 
 /// Where a download goes.
@@ -61,7 +64,9 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> FetchErrorKind {
 }
 
 impl Request {
-    /// Downloads to a file of at most so many bytes. `progress` hears the bytes so far and, when known, all of them.
+    /// Downloads to a file of at most so many bytes; a web page where data were expected is an error.
+    ///
+    /// `progress` hears the bytes so far and, when known, all of them.
     ///
     /// A broken download is taken up where it ended, here (as the client's patience allows) and by the next call.
     ///
@@ -96,7 +101,9 @@ impl Request {
             sent => sent?,
         };
         let url = incoming.url.clone();
-        receive(&mut incoming, target, begun, max, progress).await.map_err(|kind| self.error(&url, kind))
+        receive(&mut incoming, target, begun, max, self.redactor(), progress)
+            .await
+            .map_err(|kind| self.error(&url, kind))
     }
 }
 
@@ -105,6 +112,7 @@ async fn receive(
     target: &Target,
     begun: Option<(u64, String)>,
     max: u64,
+    redactor: &Redactor,
     progress: &mut (dyn FnMut(u64, Option<u64>) + Send),
 ) -> Result<Downloaded, FetchErrorKind> {
     let resumed_from = match begun {
@@ -115,6 +123,8 @@ async fn receive(
         }
         _ => 0,
     };
+    let tag = incoming.header("etag").or_else(|| incoming.header("last-modified"));
+    let tag = tag.filter(|tag| tag.len() <= TAG_MAX).map(str::to_owned);
     let all = incoming.length().map(|rest| resumed_from + rest);
     if all.is_some_and(|all| all > max) {
         target.forget();
@@ -131,6 +141,11 @@ async fn receive(
     let mut bytes = resumed_from;
     progress(bytes, all);
     while let Some(piece) = incoming.piece().await? {
+        if bytes == 0 && body::looks_like_html(&piece) {
+            drop(file);
+            target.forget();
+            return Err(FetchErrorKind::Html { title: body::title(&piece, redactor) });
+        }
         bytes += piece.len() as u64;
         if bytes > max {
             drop(file);
@@ -147,7 +162,7 @@ async fn receive(
     file.sync_all().map_err(io(&target.part))?;
     std::fs::rename(&target.part, &target.path).map_err(io(&target.path))?;
     let _ = std::fs::remove_file(&target.tag);
-    Ok(Downloaded { bytes, sha256: hex(&hash.finalize()), resumed_from })
+    Ok(Downloaded { bytes, sha256: hex(&hash.finalize()), resumed_from, tag })
 }
 
 /// Whether a partial reply begins where what is there ends.

@@ -5,6 +5,7 @@ use crate::body::{self, Incoming};
 use crate::client::Client;
 use crate::error::{FetchError, FetchErrorKind};
 use ansatz_core::retry::{Retry, asked, unit};
+use ansatz_core::secret::Redactor;
 use bytes::Bytes;
 use reqwest::Url;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -305,6 +306,10 @@ impl Request {
         let message = body::complaint(&incoming.beginning().await, &self.client.0.redactor);
         let kind = FetchErrorKind::Status { status: incoming.status, message, retry_after };
         Err(self.error(&incoming.url, kind))
+    }
+
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.client.0.redactor
     }
 
     pub(crate) fn error(&self, url: &Url, kind: FetchErrorKind) -> FetchError {

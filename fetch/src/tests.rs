@@ -272,3 +272,14 @@ async fn a_download_too_large_leaves_nothing() {
     assert!(matches!(error.kind, FetchErrorKind::TooLarge { max: 4999 }), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_page_in_place_of_a_file_leaves_nothing() {
+    let page = "<!DOCTYPE html><title>Sign in</title>";
+    let server = Double::start(move |_, _| reply(200, &["content-type: text/csv"], page)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::new(&server.base, quick()).unwrap();
+    let error = client.get("x").download(&folder.path().join("x"), 4999, &mut |_, _| ()).await.unwrap_err();
+    assert!(matches!(&error.kind, FetchErrorKind::Html { title } if title == "Sign in"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -6,6 +6,7 @@ use ansatz_core::candidate::Origin;
 use ansatz_core::event::Event;
 use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::outcome::{DroppedColumn, RunResult};
+use ansatz_core::source::Provenance;
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Verdict;
 use std::collections::BTreeMap;
@@ -88,6 +89,8 @@ pub struct Live {
     pub options: serde_json::Value,
     /// What it is busy with.
     pub phase: Phase,
+    /// Where the data came from, when they were fetched.
+    pub sources: Vec<Provenance>,
     /// The task, once known.
     pub task: Option<Task>,
     /// Sealed rows and how they were sealed.
@@ -169,6 +172,11 @@ impl Live {
                 self.phase = Phase::Understanding;
             }
             Event::Resumed { .. } => self.forget_running(),
+            Event::Fetched { provenance } => {
+                // A resumed run looks again.
+                self.sources.retain(|known| known.address != provenance.address);
+                self.sources.push((**provenance).clone());
+            }
             Event::Understood { task, .. } => self.task = Some((**task).clone()),
             Event::Sealed { rows, method, .. } => self.sealed = Some((*rows, method.clone())),
             Event::ColumnDropped { dropped } => self.dropped.push(dropped.clone()),

@@ -119,6 +119,7 @@ fn result() -> RunResult {
         worth_continuing: Some("10 more minutes: +0.002 ± 0.003".into()),
         llm: None,
         quote: None,
+        sources: Vec::new(),
     }
 }
 

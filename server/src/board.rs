@@ -28,7 +28,7 @@ const WAITING: &str = "task.json";
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
-    /// A path below the allowed data folder.
+    /// A path below the allowed data folder, or a source: `openml:…`, `hf:…`, an address on an allowed host.
     #[serde(default)]
     pub data: Option<String>,
     /// The id of an uploaded training file.

@@ -22,7 +22,7 @@ pub fn document() -> Value {
                     "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
                     "code": {"type": "string"}, "detail": {"type": "string"}, "hint": {"type": ["string", "null"]}}},
                 "NewTask": {"type": "object", "additionalProperties": false, "properties": {
-                    "data": {"type": "string", "description": "a path below the allowed data folder"},
+                    "data": {"type": "string", "description": "a path below the allowed data folder; or openml:NUMBER, hf:OWNER/NAME, an address on an allowed host"},
                     "upload": {"type": "string", "description": "id of an uploaded training file"},
                     "test_upload": {"type": "string", "description": "id of an uploaded test file"},
                     "task": {"type": "string", "description": "the task in words"},

@@ -12,6 +12,9 @@ use ansatz_core::steer::{Preference, Steer};
 /// Endings of files that hold tables.
 const ENDINGS: &[&str] = &[".csv", ".tsv", ".parquet", ".csv.gz", ".txt"];
 
+/// How names of data that lie elsewhere begin.
+const ELSEWHERE: &[&str] = &["http://", "https://", "openml:", "hf:"];
+
 /// Words before the name of data.
 const PLACES: &[&str] = &["in", "on", "from", "with", "using", "of", "is", "file", "folder", "use"];
 
@@ -145,6 +148,7 @@ fn data_in(clause: &str, is_path: &dyn Fn(&str) -> bool) -> Option<String> {
     let looks = |word: &&&str| {
         let small = word.to_lowercase();
         small.ends_with('/')
+            || ELSEWHERE.iter().any(|start| small.starts_with(start) && small.len() > start.len())
             || ENDINGS.iter().any(|ending| small.ends_with(ending) && small.len() > ending.len())
     };
     // Ordinary words may be names of folders as well: they name data only where a place is spoken of.

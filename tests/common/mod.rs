@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod endpoint;
+pub mod files;
 pub mod orders;
 pub mod ray;
 pub mod server;

@@ -100,6 +100,7 @@ impl Folding {
             Event::Finished { result } => self.finished(result),
             Event::RunStarted { .. }
             | Event::Resumed { .. }
+            | Event::Fetched { .. }
             | Event::TrialStarted { .. }
             | Event::ModelAsked { .. }
             | Event::Retrieved { .. }

@@ -119,6 +119,7 @@ fn finished(best: Option<&str>) -> Event {
         worth_continuing: None,
         llm: None,
         quote: None,
+        sources: Vec::new(),
     };
     Event::Finished { result: Box::new(result) }
 }

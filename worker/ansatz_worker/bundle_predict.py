@@ -89,7 +89,7 @@ def apply(folder: Path, source: Path) -> tuple[list[str], list[list[str]]]:
     # The reader needs pyarrow; frames must be made without it, as they were in training.
     from ansatz_worker.reader import serve
 
-    table, features, notices = serve.apply_schema(source, bundle.schema)
+    table, features, notices = serve.apply_schema(source, bundle.schema, folder)
     identifier = bundle.record["output"].get("id")
     ids = serve.ids(table, identifier)
     for notice in notices:
@@ -120,9 +120,10 @@ def average(bundle: Bundle, features: Features) -> Floats:
     weights = 0.0
     with threadpool_limits(bundle.threads):
         for member in bundle.record["members"]:
-            drop = frozenset(str(name) for name in member.get("drop") or bundle.record.get("drop") or [])
-            task = TaskView.parse(bundle.record["task"], harness.kinds(columns, drop))
             kept = model.load(bundle.folder / member["file"])
+            names = member.get("drop") or bundle.record.get("drop")
+            drop = harness.dropped(names, kept.params, columns)
+            task = TaskView.parse(bundle.record["task"], harness.kinds(columns, drop))
             stage = member.get("stage") or kept.stage
             part = kept.predict(rows.drop(columns=list(drop), errors="ignore").copy(), task, stage)
             weight = float(member["weight"])

@@ -29,11 +29,14 @@ class TableColumn:
     kind: str
     store: str
     index: int
+    joined: bool = False
+    """Whether it comes from a further table."""
 
     @classmethod
     def parse(cls, record: dict[str, Any]) -> TableColumn:
         """The column that `table.json` describes; raises `ValueError` for an unknown kind or store."""
-        column = cls(str(record["name"]), str(record["kind"]), str(record["store"]), int(record["index"]))
+        place = (str(record["store"]), int(record["index"]))
+        column = cls(str(record["name"]), str(record["kind"]), *place, bool(record.get("joined", False)))
         if column.kind not in KINDS or column.store not in ("numeric", "codes"):
             raise ValueError(f"column {column.name!r}: kind {column.kind!r}, store {column.store!r}")
         return column

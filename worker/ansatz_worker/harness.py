@@ -29,6 +29,9 @@ Report = Callable[[float, float], None]
 IMPORTANCES_MAX = 300
 """Columns whose importance is told; more would not fit a message."""
 
+JOINED = "joined"
+"""The parameter of every solution that says whether it gets further tables' columns; it does by default."""
+
 CHECKED_ROWS = 20
 """Rows on which features are compared one by one with the batch."""
 
@@ -82,9 +85,10 @@ class Job:
     @classmethod
     def parse(cls, order: dict[str, Any], bench: Bench) -> Job:
         """The job of an order; raises `OrderError` when a field is missing or malformed."""
-        drop = frozenset(str(name) for name in order.get("drop") or [])
+        params = dict(order.get("params") or {})
+        drop = dropped(order.get("drop"), params, bench.columns)
         try:
-            params, seed, threads = dict(order.get("params") or {}), int(order["seed"]), int(order["threads"])
+            seed, threads = int(order["seed"]), int(order["threads"])
             stage, out = order.get("stage"), Path(order["out"])
             stage = None if stage in (None, 0) else float(stage)
         except (KeyError, TypeError, ValueError) as error:
@@ -98,6 +102,16 @@ class Job:
     def rows(self, bench: Bench, rows: Array) -> pd.DataFrame:
         """The rows of the table without the dropped columns."""
         return frames.take(bench.frame.drop(columns=list(self.drop), errors="ignore"), rows)
+
+
+def dropped(names: Any, params: dict[str, Any], columns: list[frames.TableColumn]) -> frozenset[str]:
+    """The columns that a solution does not get: those named, and those of further tables where its parameters
+    say so.
+    """
+    found = {str(name) for name in names or []}
+    if params.get(JOINED) is False:
+        found |= {column.name for column in columns if column.joined}
+    return frozenset(found)
 
 
 def kinds(columns: list[frames.TableColumn], drop: frozenset[str]) -> dict[str, tuple[str, ...]]:
@@ -237,9 +251,9 @@ def facts(solution: Solution, model: Any, state: Any) -> dict[str, Any]:
 def predict(order: dict[str, Any], bench: Bench) -> dict[str, Any]:
     """Predicts `predict_rows` with a kept model."""
     out, watch = Path(str(order.get("out"))), Stopwatch()
-    drop = frozenset(str(name) for name in order.get("drop") or [])
-    task = TaskView.parse(order.get("task") or {}, kinds(bench.columns, drop))
     kept = models.load(Path(str(order.get("model"))))
+    drop = dropped(order.get("drop"), kept.params, bench.columns)
+    task = TaskView.parse(order.get("task") or {}, kinds(bench.columns, drop))
     stage = order.get("stage") or kept.stage
     rows = frames.take(bench.frame.drop(columns=list(drop), errors="ignore"), bench.array("predict_rows"))
     with threadpool_limits(int(order.get("threads") or 1)):

@@ -12,7 +12,7 @@ pub use pasts::pasts;
 pub(crate) use plans::{features_step, finish, profile_step, recipe_of};
 pub use plans::{plans, solution_of};
 pub use portfolio::{Configuration, Need, Portfolio, PortfolioError, SolutionEntry, When};
-pub use proposals::{Proposal, proposals};
+pub use proposals::{JOINED, Proposal, both_ways, proposals};
 pub use shape::DataShape;
 
 /// The solution that a person can read.

@@ -49,6 +49,27 @@ pub fn proposals(step: &Step, task: &Task, profile: &Profile, warm: &[WarmStart]
     found
 }
 
+/// The parameter of every solution that says whether it gets the columns of further tables; true without it.
+pub const JOINED: &str = "joined";
+
+/// Proposals of which the first has a twin that leaves the columns of further tables out: whether they help is for the
+/// referee to say. What memory knows of other tables says nothing about these.
+pub fn both_ways(proposals: Vec<Proposal>) -> Vec<Proposal> {
+    let mut found: Vec<Proposal> = Vec::new();
+    for mut proposal in proposals {
+        proposal.params.remove(JOINED);
+        let twin = found.is_empty().then(|| {
+            let mut twin = proposal.clone();
+            twin.params.insert(JOINED.into(), false.into());
+            twin.why.push_str(", without the columns of further tables");
+            twin
+        });
+        found.push(proposal);
+        found.extend(twin);
+    }
+    found
+}
+
 fn playbook_proposals(solution: &str, step: &Step, task: &Task, shape: &DataShape) -> Vec<Proposal> {
     let propose = |params: &Params, why: String| Proposal {
         solution: solution.to_owned(),

@@ -69,6 +69,9 @@ pub struct Request {
     pub said: String,
     /// The description found beside the data (`task.md`); empty without.
     pub described: String,
+    /// Columns that the source of the data proposes as `target` or `id`, with the reason: less than words, more than shapes.
+    #[serde(default)]
+    pub proposed: Vec<Inference>,
     /// The data card.
     pub profile: Profile,
     /// What a language model read in the words, where it was asked.
@@ -105,11 +108,19 @@ const ROWS_MIN: u64 = 20;
 struct Facts<'a> {
     flags: &'a Flags,
     words: Words,
+    proposed: &'a [Inference],
     profile: &'a Profile,
     heard: Option<&'a Heard>,
 }
 
 impl Facts<'_> {
+    /// The column that the source of the data proposes, if the training file has it.
+    fn proposal(&self, field: &str) -> Option<(&Column, &str)> {
+        let proposal = self.proposed.iter().find(|proposal| proposal.field == field)?;
+        let column = self.profile.column(&proposal.value).filter(|column| column.in_train)?;
+        Some((column, proposal.because.as_str()))
+    }
+
     fn has_test(&self) -> bool {
         self.profile.test_rows > 0
     }
@@ -148,6 +159,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
     let facts = Facts {
         flags: &request.flags,
         words: Words::read(&request.said, &request.described),
+        proposed: &request.proposed,
         profile: &request.profile,
         heard: request.heard.as_ref(),
     };

@@ -90,6 +90,16 @@ fn by_text_or_shape<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<&'a C
         notes.infer("target", &column.name, because(""));
         return Ok(column);
     }
+    if let Some((column, because)) = facts.proposal("target") {
+        notes.infer("target", &column.name, because);
+        return Ok(column);
+    }
+    if let Some(proposal) = facts.proposed.iter().find(|proposal| proposal.field == "target") {
+        notes.warn(format!(
+            "the source names `{}` as the target, but there is no such column",
+            proposal.value
+        ));
+    }
     if let Some(word) = unknown_target_word(&facts.words)
         && let Some(near) = nearest(&word, candidates.iter().map(|column| column.name.as_str()))
     {
@@ -265,6 +275,12 @@ pub(super) fn find_id(
     }
     if let Some(name) = target.sample.as_ref().and_then(|sample| sample.id.as_ref()) {
         return Ok(id_of_sample(facts, name, notes));
+    }
+    if let Some((column, because)) = facts.proposal("id")
+        && column.name != target.column.name
+    {
+        notes.infer("id", &column.name, because);
+        return Ok(Some(column.name.clone()));
     }
     let rows = facts.profile.train_rows;
     let is_id = |column: &&Column| {

@@ -88,6 +88,7 @@ fn sample(columns: &[&str], values: &[&str]) -> Sample {
 
 pub(super) fn request(said: &str, described: &str, profile: Profile) -> Request {
     Request {
+        proposed: Vec::new(),
         name: "demo".into(),
         flags: Flags::default(),
         said: said.into(),

@@ -6,8 +6,9 @@ use super::{Global, Session, ray};
 use crate::exit::Failure;
 use crate::folders::{self, Run};
 use crate::llm;
+use crate::sources;
 use ansatz_core::clock::Clock;
-use ansatz_engine::{Keys, LlmOptions, Observer, Options, Silent};
+use ansatz_engine::{Keys, LlmOptions, Observer, Options, Silent, Source, SourceSettings};
 use ansatz_server::{Asked, TaskMaker};
 use ansatz_session::{Maker, Trouble, Wishes};
 use clap::Parser;
@@ -64,7 +65,10 @@ impl RunMaker {
 
     fn resolved(&self, data: &Path, wished: &[String]) -> Result<Options, Failure> {
         let has_time = wished.iter().any(|flag| REPLACED_BY_TIME.contains(&flag.as_str()));
-        let mut words = vec![self.session.surroundings.absolute(data).display().to_string()];
+        let named = data.to_string_lossy().into_owned();
+        let is_source = sources::is_source(&named, &self.session.config);
+        let absolute = || self.session.surroundings.absolute(data).display().to_string();
+        let mut words = vec![if is_source { named } else { absolute() }];
         let mut flags = self.flags.iter();
         while let Some(flag) = flags.next() {
             let name = flag.split('=').next().unwrap_or_default();
@@ -83,7 +87,12 @@ impl RunMaker {
             Failure::usage(first)
                 .hint("what stands behind `--` are flags of `ansatz run`; `ansatz run --help` lists them")
         })?;
-        run::resolve(&parsed.args, &self.session)
+        let mut options = run::resolve(&parsed.args, &self.session)?;
+        if let Some(source) = &mut options.source {
+            // What a caller names may be a place that only this machine can reach.
+            source.settings.any_host = self.is_shown;
+        }
+        Ok(options)
     }
 
     fn options(&self, data: &Path, wishes: &Wishes, seed: Option<u64>) -> Result<Options, Trouble> {
@@ -116,7 +125,8 @@ impl RunMaker {
 
     fn keys_of(&self, llm: Option<&LlmOptions>) -> Keys {
         let cluster = ray::keys(&ray::TokenArgs::default(), &self.session).unwrap_or_default();
-        Keys { llm: llm::keys(llm, &self.session.surroundings), ..cluster }
+        let surroundings = &self.session.surroundings;
+        Keys { llm: llm::keys(llm, surroundings), hf: sources::token(surroundings), ..cluster }
     }
 }
 
@@ -146,7 +156,8 @@ impl Maker for RunMaker {
 
     fn is_there(&self, word: &str) -> bool {
         // A caller's sentence must not find out what is on this machine.
-        self.is_shown && !word.starts_with('-') && self.session.surroundings.folder.join(word).exists()
+        sources::is_source(word, &self.session.config)
+            || self.is_shown && !word.starts_with('-') && self.session.surroundings.folder.join(word).exists()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -195,6 +206,11 @@ impl TaskMaker for RunMaker {
                 "upload the data by POST /v1/uploads, or start the server with --data-root FOLDER".into(),
             ),
         };
+        let settings = SourceSettings { any_host: false, ..sources::settings(&self.session.config) };
+        if let Some(source) = Source::read(named, &settings) {
+            let allowed = source.and_then(|source| settings.allow(&source));
+            return allowed.map(|()| PathBuf::from(named)).map_err(|error| trouble(sources::failure(error)));
+        }
         let root = self.data_root.as_ref().ok_or_else(|| refused("this server takes no paths".into()))?;
         let root = root.canonicalize().map_err(|error| refused(format!("the data folder: {error}")))?;
         // What is outside and what is not there sound the same: a caller learns nothing about this machine.

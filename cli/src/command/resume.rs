@@ -6,6 +6,7 @@ use crate::engine;
 use crate::exit::{Exit, Failure};
 use crate::folders::{self, Run};
 use crate::llm;
+use crate::sources;
 use ansatz_engine::LlmOptions;
 use clap::Args;
 
@@ -47,6 +48,7 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
         Err(failure) if args.token != TokenArgs::default() => return Err(failure),
         keys => keys.unwrap_or_default(),
     };
+    keys.hf = sources::token(&session.surroundings);
     keys.llm = llm::keys(llm.as_ref(), &session.surroundings);
     let result = engine::resume(&folder, &session.home()?, keys, session.clock, watcher)?;
     run::show(&result, &folder, args.json_stream, session)?;

@@ -6,6 +6,7 @@ use crate::console;
 use crate::engine;
 use crate::exit::{Exit, Failure};
 use crate::llm::{self, LlmFlags};
+use crate::sources;
 use crate::summary;
 use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock as _;
@@ -33,7 +34,8 @@ const SECONDS_MAX: f64 = 365.0 * 86_400.0;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct RunArgs {
-    /// A CSV, TSV or Parquet file, or a folder with train.csv and perhaps test.csv, `sample_submission.csv`, task.md
+    /// A CSV, TSV or Parquet file, a folder with train.csv and perhaps test.csv, `sample_submission.csv`, task.md; or an
+    /// http(s) address of a file, openml:NUMBER, hf:OWNER/NAME, or the address of such a data set's page
     data: PathBuf,
     /// What is wanted, in plain words; @FILE reads them from a file
     #[arg(long, value_name = "TEXT|@FILE")]
@@ -182,6 +184,7 @@ pub fn execute(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
         None => Keys::default(),
     };
     keys.llm = llm::keys(options.llm.as_ref(), &session.surroundings);
+    keys.hf = sources::token(&session.surroundings);
     let result = engine::run(options, keys, session.clock, session.watcher(args.json_stream))?;
     show(&result, &out, args.json_stream, session)?;
     if is_dry && !session.is_json && !args.json_stream {
@@ -223,6 +226,8 @@ fn show_plan(folder: &Path, wall: Option<Duration>, session: &Session) -> Result
 pub fn look_at_inputs(options: &Options) -> Result<(), Failure> {
     let advice = "give a CSV, TSV or Parquet file, or a folder with train.csv";
     match options.data.metadata() {
+        // What is fetched is looked at when it is there.
+        _ if options.source.is_some() => {}
         Err(error) => return Err(missing(&options.data, &error).hint(advice)),
         Ok(found) if found.is_file() && found.len() == 0 => {
             return Err(Failure::new(Exit::Data, format!("{} is empty", options.data.display())).hint(advice));
@@ -255,12 +260,14 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
     let config = &session.config;
     let absolute = |path: &PathBuf| session.surroundings.absolute(path);
     let run = run_id(&args.data, session);
+    let source = sources::resolve(&args.data.to_string_lossy(), config)?;
     let home = session.home()?;
     let has_memory = config.truth("memory") || args.memory.is_some();
     let memory = args.memory.as_ref().map_or_else(|| home.join("memory"), absolute);
     let cores = session.surroundings.cores as u64;
     Ok(Options {
-        data: absolute(&args.data),
+        data: if source.is_some() { args.data.clone() } else { absolute(&args.data) },
+        source,
         request: args.task.as_deref().map(|task| request(task, session)).transpose()?,
         target: args.target.clone(),
         id: args.id.clone(),

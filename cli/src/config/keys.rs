@@ -153,7 +153,7 @@ const fn key(name: &'static str, holds: Holds, in_project: bool, about: &'static
 }
 
 /// All keys.
-pub const KEYS: [Key; 18] = [
+pub const KEYS: [Key; 22] = [
     key("home", Holds::Folder, false, "state of the program: worker environment, memory"),
     key("runs", Holds::Folder, false, "where runs go"),
     key("minutes", Holds::Number, true, "time of a run, in minutes"),
@@ -186,6 +186,15 @@ pub const KEYS: [Key; 18] = [
         false,
         "folder of your own wordings, as `ansatz prompts export` writes them",
     ),
+    key("openml_base_url", Holds::Text, false, "base URL of OpenML's API"),
+    key("hf_base_url", Holds::Text, false, "base URL of Hugging Face, or of a mirror"),
+    key(
+        "source_hosts",
+        Holds::Text,
+        false,
+        "hosts, with commas, that addresses of data may lead to beside their own; for `serve` the only ones",
+    ),
+    key("source_max_mib", Holds::Count, false, "most MiB of data that are fetched"),
     key("prices", Holds::Prices, false, "USD per million tokens by model"),
 ];
 

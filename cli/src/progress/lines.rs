@@ -3,6 +3,7 @@
 use crate::console::{Paint, Style};
 use ansatz_core::event::Event;
 use ansatz_core::outcome::DroppedColumn;
+use ansatz_core::source::Provenance;
 use ansatz_core::task::{BY_MODEL, Problem, Task};
 use ansatz_report::Live;
 use ansatz_report::headline::is_leak;
@@ -55,6 +56,7 @@ pub fn lines(event: &Event, before: &Live, detail: Detail) -> Vec<Line> {
     match event {
         Event::RunStarted { run, options, .. } => vec![started(run.as_str(), options)],
         Event::Resumed { torn_bytes, .. } => vec![resumed(*torn_bytes, before)],
+        Event::Fetched { provenance } => vec![fetched(provenance)],
         Event::Understood { task, .. } => understood(task),
         Event::Sealed { rows, method, looks_before, .. } => vec![sealed(*rows, method, *looks_before)],
         Event::ColumnDropped { dropped } => dropped_column(dropped, before, detail),
@@ -109,6 +111,20 @@ fn resumed(torn_bytes: u64, before: &Live) -> Line {
     let finished = counted(before.trials_finished.into(), "finished trial is", "finished trials are");
     let torn = if torn_bytes > 0 { "; the last line of the journal was torn and is dropped" } else { "" };
     Line::plain(format!("taking up the run: {finished} kept{torn}"))
+}
+
+fn fetched(provenance: &Provenance) -> Line {
+    let how = if provenance.was_cached { "as fetched before" } else { "fetched" };
+    let about = [
+        provenance.version.as_ref().map(|version| format!("version {version}")),
+        provenance.licence.as_ref().map(|licence| format!("licence {licence}")),
+        provenance.checked.as_ref().map(|kind| format!("{kind} checked")),
+    ];
+    let about: Vec<String> = about.into_iter().flatten().collect();
+    let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+    let (what, from) = (name(&provenance.source), visible(&provenance.address, MESSAGE_WIDTH));
+    let mib = provenance.bytes as f64 / f64::from(1 << 20);
+    Line::plain(visible(&format!("data: {what}, {mib:.1} MiB, {how} from {from}{about}"), MESSAGE_WIDTH))
 }
 
 fn understood(task: &Task) -> Vec<Line> {

@@ -13,6 +13,7 @@ use ansatz_core::clock::Clock;
 use ansatz_core::event::Event;
 use ansatz_engine::{Note, Observer};
 use ansatz_report::Live;
+use ansatz_report::text::{MESSAGE_WIDTH, visible};
 use block::{Block, Figures};
 use lines::{Detail, Line, lines};
 use serde::Serialize;
@@ -218,6 +219,7 @@ impl Observer for Watcher {
     fn note(&mut self, note: &Note) {
         match note {
             Note::Setup(line) => self.set_up(line),
+            Note::Fetching(line) => self.say(&Line::plain(visible(line, MESSAGE_WIDTH))),
             Note::Phase(phase) => {
                 self.end_set_up();
                 self.enter(phase);

@@ -6,6 +6,7 @@
 mod advice;
 mod drafts;
 mod ideas;
+mod joined;
 mod next;
 mod refining;
 mod returned;
@@ -90,6 +91,8 @@ pub struct Search<'a> {
     pub drop: Vec<String>,
     /// All columns that solutions could get.
     pub columns: BTreeSet<String>,
+    /// Whether some of them come from further tables.
+    pub has_joins: bool,
     /// What the user wanted otherwise, in this life of the run and in earlier ones.
     pub steered: Steered,
     /// Share of the training rows that trials use, in thousandths.

@@ -242,7 +242,8 @@ impl Dispatcher<'_, '_> {
             .iter()
             .find(|step| step.kind == StepKind::Profile)
             .map_or_else(|| StepId::new("baseline"), |step| step.id.clone());
-        self.admit(&step, playbook::BASELINE, Params::new(), Origin::Baseline)
+        let params = self.reference_params();
+        self.admit(&step, playbook::BASELINE, params, Origin::Baseline)
     }
 
     /// The next proposal of a model step: first proposals of all steps come before second ones.

@@ -88,7 +88,7 @@ impl Dispatcher<'_, '_> {
         }
         match self.drafted_proposal(&step.id) {
             Some(drafted) => vec![drafted],
-            None => playbook::proposals(step, self.s.task, self.s.profile, &self.s.warm),
+            None => self.both_ways(playbook::proposals(step, self.s.task, self.s.profile, &self.s.warm)),
         }
     }
 

@@ -38,6 +38,7 @@ impl Dispatcher<'_, '_> {
             let step = step.clone();
             let told: Vec<Known> = known.iter().map(|(params, seen)| Known { params, seen: *seen }).collect();
             if let Some(params) = tuner.search.ask(&told) {
+                let params = self.decided(&chosen.solution, params);
                 self.admit(&step, &chosen.solution, params, Origin::Search)?;
                 return Ok(true);
             }
@@ -50,7 +51,10 @@ impl Dispatcher<'_, '_> {
     pub(super) fn known_of(&self, solution: &str) -> Vec<(Params, Seen)> {
         let entries = self.s.board.entries.values();
         let own: Vec<&Entry> = entries.filter(|entry| entry.candidate.solution.name() == solution).collect();
-        own.iter().map(|entry| (entry.candidate.params.clone(), self.seen(entry, &own))).collect()
+        own.iter()
+            .filter(|entry| self.is_told(entry, solution))
+            .map(|entry| (entry.candidate.params.clone(), self.seen(entry, &own)))
+            .collect()
     }
 
     fn seen(&self, entry: &Entry, own: &[&Entry]) -> Seen {

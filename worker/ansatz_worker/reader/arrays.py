@@ -32,6 +32,8 @@ class Features:
     numeric: Floats
     codes: NDArray[np.int32]
     levels: list[list[str]]
+    joined: frozenset[str] = frozenset()
+    """Names of the columns that come from further tables."""
 
     def table(self, train_rows: int) -> dict[str, Any]:
         """The record of `table.json`."""
@@ -39,7 +41,8 @@ class Features:
         records = []
         for column in self.columns:
             place = {"store": column.store, "index": places[column.store]}
-            records.append({"name": column.name, "kind": column.kind, **place, "notation": column.notation})
+            record = {"name": column.name, "kind": column.kind, **place, "notation": column.notation}
+            records.append(record | ({"joined": True} if column.name in self.joined else {}))
             places[column.store] += 1
         return {"train_rows": train_rows, "test_rows": len(self.numeric) - train_rows, "columns": records}
 
@@ -59,8 +62,8 @@ class Features:
         npy.write(out / "codes.npy", self.codes)
 
 
-def collect(columns: list[Typed], rows: int) -> Features:
-    """The matrices of feature columns."""
+def collect(columns: list[Typed], rows: int, joined: set[str] | None = None) -> Features:
+    """The matrices of feature columns; `joined` are those that come from further tables."""
     numbers_of = [column.values for column in columns if column.values is not None]
     codes_of = [column.codes for column in columns if column.codes is not None]
     numeric = np.empty((rows, len(numbers_of)), dtype=np.float64, order="F")
@@ -69,9 +72,8 @@ def collect(columns: list[Typed], rows: int) -> Features:
     codes = np.empty((rows, len(codes_of)), dtype=np.int32, order="F")
     for i, code in enumerate(codes_of):
         codes[:, i] = code
-    return Features(
-        columns, numeric, codes, [column.levels for column in columns if column.codes is not None]
-    )
+    levels = [column.levels for column in columns if column.codes is not None]
+    return Features(columns, numeric, codes, levels, frozenset(joined or ()))
 
 
 def labels_of(column: Typed, rows: int) -> tuple[list[str], NDArray[np.int32]]:

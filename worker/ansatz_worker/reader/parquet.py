@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,11 @@ def parse(data: bytes, file: str) -> RawTable:
         raise Refused("header_only", f"{file} has columns but no rows", "give a file with rows", file)
     names, notices = unique_names([str(name) for name in table.column_names], file)
     return RawTable(file, names, [cells(column) for column in table.columns], table.num_rows, notices)
+
+
+def save(path: Path, columns: dict[str, Any]) -> None:
+    """Writes columns of cells so that reading them gives the same cells."""
+    pa_parquet.write_table(pa.table(columns), path)
 
 
 def cells(column: Any) -> Any:

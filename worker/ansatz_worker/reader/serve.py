@@ -6,6 +6,7 @@ It parses the user's files and sees the training targets, but never solution cod
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -15,9 +16,9 @@ from typing import Any
 from ansatz_worker import npy
 from ansatz_worker.channel import Channel, ChannelError, Message, close_all
 from ansatz_worker.errors import OrderError, Refused, failed
-from ansatz_worker.reader import arrays, columns, files, parquet, profile, separated
+from ansatz_worker.reader import arff, arrays, columns, files, images, joins, parquet, profile, separated
 from ansatz_worker.reader.columns import Typed
-from ansatz_worker.reader.table import Notice, RawTable, short, some
+from ansatz_worker.reader.table import Notice, RawTable, below, short, some
 
 OUT = Path(os.environ.get("ANSATZ_OUT", "/out"))
 """The only folder that the host collects from."""
@@ -31,9 +32,25 @@ def read_table(path: Path) -> tuple[RawTable, str]:
     if source.parquet:
         return parquet.parse(source.data, source.name), source.sha256
     body, notices = files.decode(source)
+    if arff.is_arff(body):
+        table = arff.parse(body, source.name)
+        table.notices[:0] = notices
+        return table, source.sha256
     table = separated.parse(body, source.name)
     table.notices[:0] = notices
     return table, source.sha256
+
+
+def read_parts(paths: list[Path]) -> tuple[RawTable, str]:
+    """The table of several files, one below the other, and one hash of them all; raises `Refused`."""
+    tables, digests = [], []
+    for path in paths:
+        table, digest = read_table(path)
+        tables.append(table)
+        digests.append(digest)
+    if len(tables) == 1:
+        return tables[0], digests[0]
+    return below(tables), hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 @dataclass
@@ -49,12 +66,21 @@ class Reader:
     features: arrays.Features | None = None
     target: Any = None
     problem: str = ""
+    tables: list[RawTable] = field(default_factory=list)
+    unread: list[Notice] = field(default_factory=list)
+    pictured: list[str] = field(default_factory=list)
 
     def obey(self, message: Message, descriptors: list[int]) -> Message:
         """The answer to a request; raises `Refused` or `OrderError`."""
         match message:
             case {"op": "read", "train": str(train)}:
-                return self.read(Path(train), _path(message.get("test")), _path(message.get("sample")))
+                test, sample = _path(message.get("test")), _path(message.get("sample"))
+                train_parts, test_parts, more = (
+                    [Path(str(path)) for path in message.get(name) or []]
+                    for name in ("train_parts", "test_parts", "tables")
+                )
+                pictures = _path(message.get("images"))
+                return self.read(Path(train), test, sample, train_parts, test_parts, more, pictures)
             case {"op": "write"}:
                 return self.write(message)
             case {"op": "evidence"}:
@@ -66,11 +92,24 @@ class Reader:
             case _:
                 raise OrderError(f"no such request: {message.get('op')!r}")
 
-    def read(self, train: Path, test: Path | None, sample: Path | None) -> Message:
-        """Parses the files and writes `profile.json`."""
-        self.train, digest = read_table(train)
-        self.test = read_table(test)[0] if test else None
+    def read(
+        self,
+        train: Path,
+        test: Path | None,
+        sample: Path | None,
+        train_parts: list[Path] | None = None,
+        test_parts: list[Path] | None = None,
+        more: list[Path] | None = None,
+        pictures: Path | None = None,
+    ) -> Message:
+        """Parses the files and writes `profile.json`; parts are further files of the same table, more are
+        other tables that may be joined, pictures the folder of the images that cells name.
+        """
+        self.tables, self.unread = read_more(more or [])
+        self.train, digest = read_parts([train, *(train_parts or [])])
+        self.test = read_parts([test, *(test_parts or [])])[0] if test else None
         self.sample = read_table(sample)[0] if sample else None
+        self._describe_images(images.Images.below(pictures))
         self.typed, self.constant = {}, set()
         cards = []
         for name, cells in zip(self.train.names, self.train.columns, strict=True):
@@ -94,6 +133,17 @@ class Reader:
         }
         arrays.write_json(self.out / "profile.json", card)
         return {"event": "read", "profile": "profile.json"}
+
+    def _describe_images(self, found: images.Images | None) -> None:
+        """Puts numbers in place of columns that name image files."""
+        assert self.train is not None
+        self.pictured = images.columns_of(self.train, found) if found else []
+        if found is None or not self.pictured:
+            return
+        known: dict[str, Any] = {}
+        self.train = images.replaced(self.train, found, self.pictured, known)
+        if self.test:
+            self.test = images.replaced(self.test, found, self.pictured, known)
 
     def _card(
         self, name: str, cells: Any, other: Any | None, in_train: bool, in_test: bool
@@ -153,15 +203,43 @@ class Reader:
             if self._is_feature(name, {target, *excluded} | ({identifier} if identifier else set()))
         ]
         rows = self.train.rows + (self.test.rows if self.test else 0)
-        self.features = arrays.collect(chosen, rows)
+        joined, added, told_of_joins = self._join(target)
+        self.features = arrays.collect([*chosen, *added], rows, {it.name for it in added})
         self.features.save(self.out, self.train.rows)
-        arrays.write_json(self.out / "schema.json", self.features.schema(target, identifier))
+        schema = self.features.schema(target, identifier)
+        if self.pictured:
+            schema["images"] = self.pictured
+        if joined:
+            schema["joins"] = save_joins(joined, self.out)
+        arrays.write_json(self.out / "schema.json", schema)
+        notices += told_of_joins
         npy.write(self.out / "target.npy", self.target)
         arrays.write_json(self.out / "ids.json", ids(self.test, identifier))
         if self.sample:
             arrays.write_json(self.out / "sample_ids.json", ids(self.sample, identifier, first=True))
         told = [{"code": notice.code, "message": notice.message} for notice in notices]
-        return {"event": "written", "classes": classes, "features": len(chosen), "notices": told}
+        features = len(chosen) + len(added)
+        answer = {"event": "written", "classes": classes, "features": features, "notices": told}
+        return answer | ({"tables": len(joined)} if joined else {})
+
+    def _join(self, target: str) -> tuple[list[joins.Joined], list[Typed], list[Notice]]:
+        """The tables that are joined, the columns that they add, and what is told about them."""
+        assert self.train is not None
+        if not self.tables:
+            return [], [], self.unread
+        train, test = self.train, self.test
+        names = [name for name in train.names if test is None or test.column(name) is not None]
+        moments = {
+            name: self.typed[name].notation
+            for name in names
+            if name in self.typed and self.typed[name].kind == "datetime"
+        }
+
+        def main(name: str) -> Any:
+            return columns.together(train.column(name), test.column(name) if test else None)
+
+        joined, added, notices = joins.join(self.tables, main, names, train.rows, target, moments)
+        return joined, added, [*self.unread, *notices]
 
     def _target(self, name: str, classes: list[str] | None) -> tuple[list[str] | None, list[Notice]]:
         assert self.train is not None
@@ -196,17 +274,29 @@ class Reader:
     def apply(self, file: Path, schema: Path) -> Message:
         """Writes the arrays of a new file, read as the schema says."""
         record = json.loads(schema.read_text("utf-8"))
-        table, features, notices = apply_schema(file, record)
+        table, features, notices = apply_schema(file, record, schema.parent)
         features.save(self.out, features.numeric.shape[0])
         arrays.write_json(self.out / "ids.json", ids(table, record.get("id")))
         told = [{"code": notice.code, "message": notice.message} for notice in notices]
         return {"event": "written", "rows": table.rows, "ids": "ids.json", "notices": told}
 
 
-def apply_schema(file: Path, schema: dict[str, Any]) -> tuple[RawTable, arrays.Features, list[Notice]]:
-    """A new file, its features read as the schema says, and notices; `Refused` for an absent column."""
+def apply_schema(
+    file: Path, schema: dict[str, Any], folder: Path
+) -> tuple[RawTable, arrays.Features, list[Notice]]:
+    """A new file, its features read as the schema says, and notices; `Refused` for an absent column.
+
+    Tables to join lie in the folder.
+    """
     table, _ = read_table(file)
-    absent = [str(record["name"]) for record in schema["columns"] if table.column(record["name"]) is None]
+    if schema.get("images"):
+        table = with_images(table, [str(name) for name in schema["images"]], file.parent)
+    links = schema.get("joins") or []
+    added = {str(it["name"]) for link in links for it in link["added"]}
+    needed = [str(record["name"]) for record in schema["columns"] if str(record["name"]) not in added]
+    needed += [str(ours) for link in links for ours, _ in link["keys"]]
+    needed += [str(link["when"][0]) for link in links if link["when"]]
+    absent = [name for name in dict.fromkeys(needed) if table.column(name) is None]
     if absent:
         named = some([f"`{short(name)}`" for name in absent])
         raise Refused(
@@ -217,12 +307,52 @@ def apply_schema(file: Path, schema: dict[str, Any]) -> tuple[RawTable, arrays.F
             column=absent[0],
         )
     typed = []
+    built = joins.again(links, lambda name: read_table(folder / name)[0], table.column)
     for record in schema["columns"]:
+        if record["name"] in built:
+            typed.append(built[record["name"]])
+            continue
         cells = table.column(record["name"])
         levels = record.get("levels") or []
         notation = record.get("notation") or columns.likely_notation(cells, record["kind"], levels)
         typed.append(columns.read_as(record["name"], cells, record["kind"], notation, levels))
-    return table, arrays.collect(typed, table.rows), _capped(table.notices)
+    return table, arrays.collect(typed, table.rows, added), _capped(table.notices)
+
+
+def read_more(paths: list[Path]) -> tuple[list[RawTable], list[Notice]]:
+    """Further tables; one that cannot be read is told about and left out."""
+    tables, notices = [], []
+    for path in paths:
+        try:
+            tables.append(read_table(path)[0])
+        except Refused as refused:
+            notices.append(Notice("join_unused", f"{path.name} is not used: {refused.message}"))
+    return tables, notices
+
+
+def save_joins(joined: list[joins.Joined], out: Path) -> list[dict[str, Any]]:
+    """Keeps what is needed of the joined tables, and how to join them again."""
+    records = []
+    for number, it in enumerate(joined):
+        file = f"joined-{number}.parquet"
+        parquet.save(out / file, {name: it.raw.column(name) for name in it.needed()})
+        records.append(it.record(file))
+    return records
+
+
+PICTURES = Path("/in/images")
+"""Where a cell finds images that do not lie beside the file that names them."""
+
+
+def with_images(table: RawTable, chosen: list[str], beside: Path) -> RawTable:
+    """A new file with numbers in place of the columns that name image files; `Refused` without them."""
+    absent = [short(name) for name in chosen if table.column(name) is None]
+    found = images.Images.below(PICTURES if PICTURES.is_dir() else beside)
+    if absent or found is None:
+        what = f"lacks the column {some(absent)}" if absent else "lies beside no images"
+        hint = "the model looks at images: give a file with their paths, beside the images"
+        raise Refused("column_absent", f"{table.file} {what} that the model needs", hint, table.file)
+    return images.replaced(table, found, chosen, {})
 
 
 def choice(message: Message) -> tuple[str, str | None, set[str], set[str]]:

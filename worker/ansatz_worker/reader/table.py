@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from ansatz_worker.errors import Refused
 
 
@@ -33,6 +35,34 @@ class RawTable:
         """The cells of a column, `None` when the file has no such column."""
         place = self._places.get(name)
         return None if place is None else self.columns[place]
+
+
+def below(tables: list[RawTable]) -> RawTable:
+    """Parts of one table as one; a column that a part lacks is refused, one of another type becomes text."""
+    first = tables[0]
+    for table in tables[1:]:
+        absent = [short(name) for name in first.names if table.column(name) is None]
+        if absent:
+            raise Refused(
+                "column_absent",
+                f"{table.file} lacks the column {some(absent)} that {first.file} has",
+                "the parts of a table need the same columns",
+                table.file,
+            )
+    stacked = []
+    for name in first.names:
+        cells: list[Any] = [table.column(name) for table in tables]
+        if len({part.type for part in cells}) > 1:
+            cells = [part.cast(pa.string()) for part in cells]
+        stacked.append(pa.concat_arrays([_whole(part) for part in cells]))
+    rows = sum(table.rows for table in tables)
+    check_rows(rows, first.file)
+    notices = [notice for table in tables for notice in table.notices]
+    return RawTable(first.file, first.names, stacked, rows, notices)
+
+
+def _whole(cells: Any) -> Any:
+    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
 
 
 ROWS_MAX = 100_000_000
