@@ -169,7 +169,7 @@ impl Column {
             let norm = normal_between((0.0 - centre) / width, (1.0 - centre) / width);
             column.0.push(centre);
             column.1.push(1.0 / width);
-            column.2.push(-width.ln() - LN_ROOT_TWO_PI - norm.ln());
+            column.2.push(-(width * norm).ln() - LN_ROOT_TWO_PI);
         }
         Self::Normal { centres: column.0, widths: column.1, log_norms: column.2 }
     }
