@@ -5,7 +5,7 @@
     python3 bench.py stop FOLDER                stop the server
 
 Needs the distribution's PostgreSQL package and nothing else. The server listens on a Unix socket inside FOLDER alone and belongs to this
-benchmark; a server that runs on the machine is not touched. SCALE 1.0 is about 600,000 order lines (150 MB). The six questions have the shape of a
+benchmark; a server that runs on the machine is not touched. SCALE 1.0 (the default 2.0) is about 600,000 order lines (75 MB with their indexes). The six questions have the shape of a
 well-known analytic benchmark: a wide aggregate, a filter over a range, joins of three to six tables, a semi-join, a top list.
 """
 
@@ -164,7 +164,7 @@ def main() -> None:
         sys.exit(__doc__)
     folder = Path(sys.argv[2]).resolve()
     if sys.argv[1] == "prepare":
-        prepare(folder, float(sys.argv[3]) if len(sys.argv) > 3 else 1.0)
+        prepare(folder, float(sys.argv[3]) if len(sys.argv) > 3 else 2.0)
     elif sys.argv[1] == "run":
         run(folder)
     else:

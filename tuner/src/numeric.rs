@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_sum_of_powers_leaves_out_only_what_does_not_count() {
-        let numbers = [-3.0, 1.0, -2_000.0, 0.5, -41.0];
+        let numbers = [-3.0f64, 1.0, -2_000.0, 0.5, -41.0];
         let plain: f64 = numbers.iter().map(|x| x.exp()).sum();
         close(log_sum_exp(&numbers), plain.ln(), 1e-15);
         assert_eq!(log_sum_exp(&[f64::NEG_INFINITY]), f64::NEG_INFINITY);
