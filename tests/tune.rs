@@ -119,6 +119,13 @@ fn what_cannot_work_is_said_at_once() {
     said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\nlog = true\n", "echo 1", 2, "x");
     said("[[parameter]]\nname = 'x'\ntype = 'categorical'\nvalues = []\n", "echo 1", 2, "x");
     said(SPACE, "echo no licence >&2; exit 1", 1, "no licence");
+    said(SPACE, "echo nan", 1, "another code than 0");
+    said(
+        "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 'a'\nhigh = 1\n",
+        "echo 1",
+        2,
+        "line 4, column 7: invalid type",
+    );
     let output = program()
         .current_dir(folder.path())
         .args(["tune", "space.toml", "--out", "other", "--", "/nowhere/bench", "{x}"])
@@ -126,6 +133,58 @@ fn what_cannot_work_is_said_at_once() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(complaints(&output).contains("/nowhere/bench"), "{}", complaints(&output));
+}
+
+#[test]
+fn what_is_odd_is_said_and_the_study_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = "[[parameter]]\nname = 'rate'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    let said = |name: &str, space: &str, script: &str, expected: &str| {
+        let file = format!("{name}.toml");
+        std::fs::write(folder.path().join(&file), space).unwrap();
+        let output = program()
+            .current_dir(folder.path())
+            .args(["tune", &file, "--out", name, "--trials", "11", "--", "sh", "-c", script])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("warning: ") && told.contains(expected), "{name}: {told}");
+    };
+    said("typo", real, "echo {rate} {rat} >&2; echo {rate}", "has {rat}, which is no parameter");
+    said("flat", real, "echo 3", "each of 10 trials gave 3: does the command use its parameters?");
+    said(
+        "several",
+        real,
+        "echo loss {rate} accuracy 0.$ANSATZ_TRIAL",
+        "several numbers: the last one was taken",
+    );
+    let one = "[[parameter]]\nname = 'n'\ntype = 'int'\nlow = 4\nhigh = 4\n";
+    said("single", one, "echo {n}", "one configuration only");
+}
+
+#[test]
+fn a_command_that_hangs_is_given_up_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = study(folder.path(), SPACE, &["--trials", "2", "--timeout", "0.3"], "sleep 30");
+    let words = complaints(&output);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("no end after 0.3 s") && words.contains("--timeout"), "{words}");
+}
+
+#[test]
+fn a_study_of_another_version_is_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = study(folder.path(), SPACE, &["--trials", "3"], BOWL);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let (result, diary) = (folder.path().join("study/result.json"), folder.path().join("study/study.jsonl"));
+    std::fs::remove_file(result).unwrap();
+    let text = std::fs::read_to_string(&diary).unwrap().replacen("\"line\":\"run\"", "\"line\":\"newer\"", 1);
+    std::fs::write(&diary, text).unwrap();
+    let output = program().current_dir(folder.path()).args(["resume", "study"]).output().unwrap();
+    let words = complaints(&output);
+    assert_ne!(output.status.code(), Some(0), "{words}");
+    assert!(words.contains("study.jsonl, line ") && words.contains("another version"), "{words}");
 }
 
 #[test]

@@ -53,4 +53,5 @@ pub use ray::RayOptions;
 pub use run::{resume, run};
 pub use setup::evidence;
 
+pub use ansatz_agents::search::Method as SearchMethod;
 pub use ansatz_core::outcome::RunResult;

@@ -312,6 +312,9 @@ fn summary(result: &TuneResult, session: &Session) -> String {
             visible(&told.collect::<Vec<_>>().join(", "), 2 * PARAMS_WIDTH)
         ));
     }
+    lines.extend(
+        result.warnings.iter().map(|warning| format!("warning: {}", visible(warning, 4 * PARAMS_WIDTH))),
+    );
     lines.push(String::new());
     let mut table = Table::new(&["trial", "value", "whose idea", "parameters"], 30);
     for trial in best_trials(result) {
