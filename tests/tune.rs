@@ -188,6 +188,67 @@ fn a_study_of_another_version_is_refused_with_the_line() {
 }
 
 #[test]
+fn progress_shows_what_differs_from_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("space.toml"), SPACE).unwrap();
+    let output = program()
+        .current_dir(folder.path())
+        .args(["tune", "space.toml", "--out", "study", "--trials", "6", "--start", "x=0.5"])
+        .args(["--", "sh", "-c", BOWL])
+        .output()
+        .unwrap();
+    let words = complaints(&output);
+    assert!(words.contains("default  as by default"), "{words}");
+    assert!(
+        words.lines().any(|line| line.contains("given  edge=") || line.ends_with("given  x=0.5")),
+        "{words}"
+    );
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("(default 1.5)"), "{told}");
+}
+
+/// The database example from end to end, small; without the distribution's package there is nothing to tune.
+#[test]
+fn a_database_is_restarted_with_the_settings_of_each_trial() {
+    let Some(_) = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|mut found| found.next()) else {
+        eprintln!("SKIPPED: PostgreSQL is not installed");
+        return;
+    };
+    // The server's own user must reach the folder, and a socket's path must be short.
+    let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/var/tmp").unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    let example = common::root().join("examples/postgres");
+    let (bench, base) = (example.join("bench.py"), folder.path().join("base"));
+    let python = |action: &str, more: &[&str]| {
+        let mut command = std::process::Command::new("python3");
+        command.arg(&bench).arg(action).arg(&base).args(more).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    };
+    common::succeed(&mut python("prepare", &["0.02"]));
+    let output = program()
+        .current_dir(folder.path())
+        .arg("tune")
+        .arg(example.join("space.toml"))
+        .args(["--out", "study", "--trials", "3", "--confirm", "2", "--json", "--", "python3"])
+        .arg(&bench)
+        .arg("run")
+        .arg(&base)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    assert!(trials(&result).iter().all(|trial| trial["state"] == "complete"), "{}", result["trials"]);
+    assert!(result["comparison"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{result}");
+    let used = std::fs::read_to_string(base.join("data/tuned.conf")).unwrap();
+    let last = &result["best"]["params"]["shared_buffers_mb"];
+    assert!(used.contains("shared_buffers = ") && used.contains("jit = "), "{used}");
+    assert!(used.contains(&format!("shared_buffers = {last}MB")) || used.contains("= 128MB"), "{used}");
+    assert!(!base.join("data/postmaster.pid").exists(), "the server is stopped after each run");
+}
+
+#[test]
 fn noise_is_met_by_repeats_and_a_fair_comparison() {
     let folder = tempfile::tempdir().unwrap();
     let script = "awk -v x={x} -v s=$ANSATZ_SEED 'BEGIN { srand(s); print 3 + (x-0.5)^2 + rand() / 10 }'";
