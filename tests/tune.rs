@@ -118,14 +118,14 @@ fn what_cannot_work_is_said_at_once() {
     said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 2\nhigh = 1\n", "echo 1", 2, "x");
     said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\nlog = true\n", "echo 1", 2, "x");
     said("[[parameter]]\nname = 'x'\ntype = 'categorical'\nvalues = []\n", "echo 1", 2, "x");
-    said(SPACE, "echo no licence >&2; exit 1", 1, "no licence");
-    said(SPACE, "echo nan", 1, "another code than 0");
     said(
         "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 'a'\nhigh = 1\n",
         "echo 1",
         2,
         "line 4, column 7: invalid type",
     );
+    said(SPACE, "echo no licence >&2; exit 1", 1, "no licence");
+    said(SPACE, "echo nan", 1, "another code than 0");
     let output = program()
         .current_dir(folder.path())
         .args(["tune", "space.toml", "--out", "other", "--", "/nowhere/bench", "{x}"])
@@ -199,10 +199,7 @@ fn progress_shows_what_differs_from_the_defaults() {
         .unwrap();
     let words = complaints(&output);
     assert!(words.contains("default  as by default"), "{words}");
-    assert!(
-        words.lines().any(|line| line.contains("given  edge=") || line.ends_with("given  x=0.5")),
-        "{words}"
-    );
+    assert!(words.lines().any(|line| line.ends_with("given  x=0.5")), "{words}");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(told.contains("(default 1.5)"), "{told}");
 }

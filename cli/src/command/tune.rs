@@ -12,7 +12,7 @@ use ansatz_engine::LlmOptions;
 use ansatz_engine::tune::{OracleSettings, TuneEnd, TuneNews, TuneOptions, TuneResult, TuneTrial, written};
 use ansatz_report::number;
 use ansatz_report::text::visible;
-use ansatz_tuner::space::{Parameter, Space};
+use ansatz_tuner::space::Space;
 use ansatz_tuner::trial::Direction;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -140,9 +140,10 @@ pub fn defaults_of(folder: &Path) -> Result<Params, Failure> {
     Ok(declared(&ansatz_engine::tune::options_of(folder)?.space))
 }
 
+/// The configuration that is tried first, where some parameter has a default.
 fn declared(space: &Space) -> Params {
-    let one = |parameter: &Parameter| Some((parameter.name.clone(), parameter.default.clone()?));
-    space.parameters().iter().filter_map(one).collect()
+    let has_default = space.parameters().iter().any(|parameter| parameter.default.is_some());
+    if has_default { space.params(&space.start_point()) } else { Params::new() }
 }
 
 /// The sampler, and the language model where it is to be asked: by name, or by saying where one is.
