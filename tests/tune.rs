@@ -118,7 +118,14 @@ fn what_cannot_work_is_said_at_once() {
     said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 2\nhigh = 1\n", "echo 1", 2, "x");
     said("[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\nlog = true\n", "echo 1", 2, "x");
     said("[[parameter]]\nname = 'x'\ntype = 'categorical'\nvalues = []\n", "echo 1", 2, "x");
+    said(
+        "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 'a'\nhigh = 1\n",
+        "echo 1",
+        2,
+        "line 4, column 7: invalid type",
+    );
     said(SPACE, "echo no licence >&2; exit 1", 1, "no licence");
+    said(SPACE, "echo nan", 1, "another code than 0");
     let output = program()
         .current_dir(folder.path())
         .args(["tune", "space.toml", "--out", "other", "--", "/nowhere/bench", "{x}"])
@@ -126,6 +133,116 @@ fn what_cannot_work_is_said_at_once() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(complaints(&output).contains("/nowhere/bench"), "{}", complaints(&output));
+}
+
+#[test]
+fn what_is_odd_is_said_and_the_study_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = "[[parameter]]\nname = 'rate'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    let said = |name: &str, space: &str, script: &str, expected: &str| {
+        let file = format!("{name}.toml");
+        std::fs::write(folder.path().join(&file), space).unwrap();
+        let output = program()
+            .current_dir(folder.path())
+            .args(["tune", &file, "--out", name, "--trials", "11", "--", "sh", "-c", script])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("warning: ") && told.contains(expected), "{name}: {told}");
+    };
+    said("typo", real, "echo {rate} {rat} >&2; echo {rate}", "has {rat}, which is no parameter");
+    said("flat", real, "echo 3", "each of 10 trials gave 3: does the command use its parameters?");
+    said(
+        "several",
+        real,
+        "echo loss {rate} accuracy 0.$ANSATZ_TRIAL",
+        "several numbers: the last one was taken",
+    );
+    let one = "[[parameter]]\nname = 'n'\ntype = 'int'\nlow = 4\nhigh = 4\n";
+    said("single", one, "echo {n}", "one configuration only");
+}
+
+#[test]
+fn a_command_that_hangs_is_given_up_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = study(folder.path(), SPACE, &["--trials", "2", "--timeout", "0.3"], "sleep 30");
+    let words = complaints(&output);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("no end after 0.3 s") && words.contains("--timeout"), "{words}");
+}
+
+#[test]
+fn a_study_of_another_version_is_refused_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = study(folder.path(), SPACE, &["--trials", "3"], BOWL);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let (result, diary) = (folder.path().join("study/result.json"), folder.path().join("study/study.jsonl"));
+    std::fs::remove_file(result).unwrap();
+    let text = std::fs::read_to_string(&diary).unwrap().replacen("\"line\":\"run\"", "\"line\":\"newer\"", 1);
+    std::fs::write(&diary, text).unwrap();
+    let output = program().current_dir(folder.path()).args(["resume", "study"]).output().unwrap();
+    let words = complaints(&output);
+    assert_ne!(output.status.code(), Some(0), "{words}");
+    assert!(words.contains("study.jsonl, line ") && words.contains("another version"), "{words}");
+}
+
+#[test]
+fn progress_shows_what_differs_from_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("space.toml"), SPACE).unwrap();
+    let output = program()
+        .current_dir(folder.path())
+        .args(["tune", "space.toml", "--out", "study", "--trials", "6", "--start", "x=0.5"])
+        .args(["--", "sh", "-c", BOWL])
+        .output()
+        .unwrap();
+    let words = complaints(&output);
+    assert!(words.contains("default  as by default"), "{words}");
+    assert!(words.lines().any(|line| line.ends_with("given  x=0.5")), "{words}");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("(default 1.5)"), "{told}");
+}
+
+/// The database example from end to end, small; without the distribution's package there is nothing to tune.
+#[test]
+fn a_database_is_restarted_with_the_settings_of_each_trial() {
+    let Some(_) = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|mut found| found.next()) else {
+        eprintln!("SKIPPED: PostgreSQL is not installed");
+        return;
+    };
+    // The server's own user must reach the folder, and a socket's path must be short.
+    let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/var/tmp").unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    let example = common::root().join("examples/postgres");
+    let (bench, base) = (example.join("bench.py"), folder.path().join("base"));
+    let python = |action: &str, more: &[&str]| {
+        let mut command = std::process::Command::new("python3");
+        command.arg(&bench).arg(action).arg(&base).args(more).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    };
+    common::succeed(&mut python("prepare", &["0.02"]));
+    let output = program()
+        .current_dir(folder.path())
+        .arg("tune")
+        .arg(example.join("space.toml"))
+        .args(["--out", "study", "--trials", "3", "--confirm", "2", "--json", "--", "python3"])
+        .arg(&bench)
+        .arg("run")
+        .arg(&base)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    assert!(trials(&result).iter().all(|trial| trial["state"] == "complete"), "{}", result["trials"]);
+    assert!(result["comparison"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{result}");
+    let used = std::fs::read_to_string(base.join("data/tuned.conf")).unwrap();
+    let last = &result["best"]["params"]["shared_buffers_mb"];
+    assert!(used.contains("shared_buffers = ") && used.contains("jit = "), "{used}");
+    assert!(used.contains(&format!("shared_buffers = {last}MB")) || used.contains("= 128MB"), "{used}");
+    assert!(!base.join("data/postmaster.pid").exists(), "the server is stopped after each run");
 }
 
 #[test]

@@ -55,5 +55,6 @@ pub use ray::RayOptions;
 pub use run::{resume, run};
 pub use setup::evidence;
 
+pub use ansatz_agents::search::Method as SearchMethod;
 pub use ansatz_core::outcome::RunResult;
 pub use ansatz_sources::{Settings as SourceSettings, Source, SourceError, SourceErrorKind};

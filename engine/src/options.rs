@@ -2,6 +2,7 @@
 
 use crate::functions::FunctionFile;
 use crate::ray::RayOptions;
+use ansatz_agents::search::Method;
 use ansatz_core::bill::PriceTable;
 use ansatz_core::budget::Budget;
 use ansatz_core::event::Event;
@@ -81,6 +82,9 @@ pub struct Options {
     /// Answers that the language model gave before the run began, while its plan was made; they are not paid twice.
     #[serde(default)]
     pub given: Vec<Given>,
+    /// Where configurations of solutions come from.
+    #[serde(default)]
+    pub search: Method,
 }
 
 /// An answer that was got before the run began.

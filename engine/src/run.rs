@@ -629,6 +629,7 @@ impl Life {
             test_rows: test_rows(prepared),
             warm: warm.starts,
             pasts: warm.pasts,
+            method: self.options.search,
             measured,
             stop,
             early: &mut early,

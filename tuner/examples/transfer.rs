@@ -1,10 +1,11 @@
 //! Measures what other tasks teach, on pools of recorded evaluations of the same parameters: each task is searched with the
 //! others as past studies (`transfer`) and without (`gp`), choosing among its own pool.
 //!
-//! usage: transfer POOLS.json [--seeds 5] [--trials 30] [--first-task 0] [--tasks 34] [--group 0]
+//! usage: transfer POOLS.json [--seeds 5] [--trials 30] [--first-task 0] [--tasks 34] [--group 0] [--half 2] [--cold 1]
 //!
 //! POOLS.f32 holds rows of parameters and a loss, task after task; POOLS.json says how many each has. With `--group N` tasks
-//! whose numbers are equal modulo N are left out together, so that none of a group helps another. Prints regret
+//! whose numbers are equal modulo N are left out together, so that none of a group helps another; `--half 0|1` searches every
+//! other task alone, so that what was chosen on one half is judged on the other; `--cold 0` leaves out the search without. Prints regret
 //! (best so far - best) / (worst - best), averaged over seeds, per task, and the means over tasks.
 
 use ansatz_core::seed::Seed;
@@ -100,7 +101,8 @@ fn regrets(
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = PathBuf::from(arguments.next().context("name the file of the pools")?);
-    let (mut seeds, mut trials, mut first, mut tasks, mut group) = (5, 30, 0, usize::MAX, 0);
+    let (mut seeds, mut trials, mut first, mut tasks, mut group, mut half, mut cold) =
+        (5, 30, 0, usize::MAX, 0, 2, 1);
     while let Some(name) = arguments.next() {
         let value: usize = arguments.next().with_context(|| format!("{name} needs a value"))?.parse()?;
         match name.as_str() {
@@ -109,6 +111,8 @@ fn main() -> Result<()> {
             "--first-task" => first = value,
             "--tasks" => tasks = value,
             "--group" => group = value,
+            "--half" => half = value,
+            "--cold" => cold = value,
             _ => bail!("there is no option {name}"),
         }
     }
@@ -117,7 +121,8 @@ fn main() -> Result<()> {
     println!("regret after {shown:?} evaluations: cold, then with the other tasks");
     let mut means = [vec![0.0; shown.len()], vec![0.0; shown.len()]];
     let last = pools.len().min(first.saturating_add(tasks));
-    for task in first..last {
+    let searched: Vec<usize> = (first..last).filter(|task| half > 1 || task % 2 == half).collect();
+    for task in searched.iter().copied() {
         let is_other = |other: usize| other != task && (group == 0 || other % group != task % group);
         let pasts: Vec<Past> = (0..pools.len())
             .filter(|other| is_other(*other))
@@ -126,6 +131,9 @@ fn main() -> Result<()> {
         let mut line = format!("task {task:2}");
         for (way, mean) in means.iter_mut().enumerate() {
             let mut sum = vec![0.0; shown.len()];
+            if way == 0 && cold == 0 {
+                continue;
+            }
             for seed in 0..seeds {
                 let sampler: Box<dyn Sampler> = if way == 0 {
                     Box::new(Gp::default())
@@ -137,7 +145,7 @@ fn main() -> Result<()> {
             }
             let told: Vec<String> = sum.iter().map(|regret| format!("{regret:.4}")).collect();
             line = format!("{line} | {}", told.join(" "));
-            mean.iter_mut().zip(&sum).for_each(|(mean, regret)| *mean += regret / (last - first) as f64);
+            mean.iter_mut().zip(&sum).for_each(|(mean, regret)| *mean += regret / searched.len() as f64);
         }
         println!("{line}");
     }

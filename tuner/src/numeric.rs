@@ -15,32 +15,88 @@ pub fn normal_below(z: f64) -> f64 {
     0.5 * erfc(-z * FRAC_1_SQRT_2)
 }
 
-/// The scaled complementary error function exp(x²) erfc(x) for x ≥ 0, to about twelve digits.
-///
-/// Below 2 by the power series of erf, above by the continued fraction, whose convergents from the back are stable.
-pub fn erfcx(x: f64) -> f64 {
-    if x < 2.0 {
-        return (x * x).exp() * (1.0 - erf_series(x));
-    }
-    let terms = if x < 3.0 { 60 } else { 30 };
-    let mut fraction = x;
-    for k in (1..=terms).rev() {
-        fraction = x + f64::from(k) / 2.0 / fraction;
-    }
-    1.0 / (fraction * PI.sqrt())
+// Cody's rational approximations of the error function (1969), to the last digits of a double: near 0, up to 4, and beyond.
+const NEAR: ([f64; 5], [f64; 4]) = (
+    [
+        1.857_777_061_846_031_53e-1,
+        3.161_123_743_870_565_6,
+        1.138_641_541_510_501_56e2,
+        3.774_852_376_853_020_21e2,
+        3.209_377_589_138_469_47e3,
+    ],
+    [
+        2.360_129_095_234_412_09e1,
+        2.440_246_379_344_441_73e2,
+        1.282_616_526_077_372_28e3,
+        2.844_236_833_439_170_62e3,
+    ],
+);
+const MIDDLE: ([f64; 9], [f64; 8]) = (
+    [
+        2.153_115_354_744_038_46e-8,
+        5.641_884_969_886_700_89e-1,
+        8.883_149_794_388_375_94,
+        6.611_919_063_714_162_95e1,
+        2.986_351_381_974_001_31e2,
+        8.819_522_212_417_690_9e2,
+        1.712_047_612_634_070_58e3,
+        2.051_078_377_826_071_47e3,
+        1.230_339_354_797_997_25e3,
+    ],
+    [
+        1.574_492_611_070_983_47e1,
+        1.176_939_508_913_124_99e2,
+        5.371_811_018_620_098_58e2,
+        1.621_389_574_566_690_19e3,
+        3.290_799_235_733_459_63e3,
+        4.362_619_090_143_247_16e3,
+        3.439_367_674_143_721_64e3,
+        1.230_339_354_803_749_42e3,
+    ],
+);
+const BEYOND: ([f64; 6], [f64; 5]) = (
+    [
+        1.631_538_713_730_209_78e-2,
+        3.053_266_349_612_323_44e-1,
+        3.603_448_999_498_044_39e-1,
+        1.257_817_261_112_292_46e-1,
+        1.608_378_514_874_227_66e-2,
+        6.587_491_615_298_378_03e-4,
+    ],
+    [
+        2.568_520_192_289_822_42,
+        1.872_952_849_923_467_25,
+        5.279_051_029_514_284_12e-1,
+        6.051_834_131_244_131_91e-2,
+        2.335_204_976_268_691_85e-3,
+    ],
+);
+/// Where Cody's approximations meet.
+const NEAR_END: f64 = 0.46875;
+const MIDDLE_END: f64 = 4.0;
+
+/// A ratio of polynomials, highest powers first; the lower one begins with 1.
+fn rational(upper: &[f64], lower: &[f64], x: f64) -> f64 {
+    let above = upper.iter().fold(0.0, |sum, term| sum * x + term);
+    let below = lower.iter().fold(1.0, |sum, term| sum * x + term);
+    above / below
 }
 
-fn erf_series(x: f64) -> f64 {
-    // erf(x) = 2/√π · exp(−x²) · Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms positive, so nothing cancels.
-    let mut term = x;
-    let mut sum = x;
-    let mut odd = 1.0;
-    while term > sum * 1e-17 {
-        odd += 2.0;
-        term *= 2.0 * x * x / odd;
-        sum += term;
+/// The error function for 0 ≤ x ≤ [`NEAR_END`].
+fn erf_near(x: f64) -> f64 {
+    x * rational(&NEAR.0, &NEAR.1, x * x)
+}
+
+/// The scaled complementary error function exp(x²) erfc(x) for x ≥ 0.
+pub fn erfcx(x: f64) -> f64 {
+    if x <= NEAR_END {
+        return (x * x).exp() * (1.0 - erf_near(x));
     }
-    2.0 / PI.sqrt() * (-x * x).exp() * sum
+    if x <= MIDDLE_END {
+        return rational(&MIDDLE.0, &MIDDLE.1, x);
+    }
+    let square = 1.0 / (x * x);
+    (1.0 / PI.sqrt() - square * rational(&BEYOND.0, &BEYOND.1, square)) / x
 }
 
 /// The complementary error function, with relative accuracy in the tail.
@@ -48,7 +104,7 @@ pub fn erfc(x: f64) -> f64 {
     if x < 0.0 {
         return 2.0 - erfc(-x);
     }
-    if x < 2.0 { 1.0 - erf_series(x) } else { (-x * x).exp() * erfcx(x) }
+    if x <= NEAR_END { 1.0 - erf_near(x) } else { (-x * x).exp() * erfcx(x) }
 }
 
 /// The probability that a standard normal variable lies between `a` and `b`, without cancellation in the tails.
@@ -116,13 +172,18 @@ pub fn normal_quantile(p: f64) -> f64 {
     if step.is_finite() { x - step } else { x }
 }
 
+/// Powers of e below the largest that count for nothing in a sum: a hundred thousand of them are less than a part in 10¹².
+const NEGLIGIBLE: f64 = 40.0;
+
 /// ln Σ exp(x), without overflow.
 pub fn log_sum_exp(numbers: &[f64]) -> f64 {
     let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if most == f64::NEG_INFINITY {
         return most;
     }
-    most + numbers.iter().map(|x| (x - most).exp()).sum::<f64>().ln()
+    // What is so far below the largest is lost in rounding; of a mixture that is nearly every component.
+    let term = |x: &f64| if *x > most - NEGLIGIBLE { (x - most).exp() } else { 0.0 };
+    most + numbers.iter().map(term).sum::<f64>().ln()
 }
 
 #[cfg(test)]
@@ -161,8 +222,36 @@ mod tests {
     }
 
     #[test]
-    fn the_two_branches_of_erfc_meet() {
-        close(erfc(2.0 - 1e-9), erfc(2.0 + 1e-9), 1e-7);
-        close(erfc(3.0 - 1e-9), erfc(3.0 + 1e-9), 1e-7);
+    fn the_pieces_of_erfc_meet_and_agree_with_its_series() {
+        for end in [NEAR_END, MIDDLE_END] {
+            close(erfc(end - 1e-12), erfc(end + 1e-12), 1e-10);
+            close(erfcx(end - 1e-12), erfcx(end + 1e-12), 1e-11);
+        }
+        for k in 0..200 {
+            let x = f64::from(k) * 0.01;
+            // erf(x) = 2/√π · exp(−x²) · Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!: all terms positive, so nothing cancels.
+            let (mut term, mut sum, mut odd) = (x, x, 1.0);
+            while term > sum * 1e-17 {
+                odd += 2.0;
+                term *= 2.0 * x * x / odd;
+                sum += term;
+            }
+            let erf = 2.0 / PI.sqrt() * (-x * x).exp() * sum;
+            assert!((1.0 - erfc(x) - erf).abs() < 1e-15, "{x}: {erf} and {}", 1.0 - erfc(x));
+        }
+        for k in 0..2_000 {
+            let x = 2.0 + f64::from(k) * 0.02;
+            // The continued fraction, from the back.
+            let fraction = (1..=80).rev().fold(x, |fraction, k| x + f64::from(k) / 2.0 / fraction);
+            close(erfcx(x), 1.0 / (fraction * PI.sqrt()), 1e-13);
+        }
+    }
+
+    #[test]
+    fn a_sum_of_powers_leaves_out_only_what_does_not_count() {
+        let numbers = [-3.0f64, 1.0, -2_000.0, 0.5, -41.0];
+        let plain: f64 = numbers.iter().map(|x| x.exp()).sum();
+        close(log_sum_exp(&numbers), plain.ln(), 1e-15);
+        assert_eq!(log_sum_exp(&[f64::NEG_INFINITY]), f64::NEG_INFINITY);
     }
 }

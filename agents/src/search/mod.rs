@@ -14,11 +14,12 @@ pub use space::{defaults, snap};
 use ansatz_core::candidate::{Params, Space};
 use ansatz_core::seed::Seed;
 use ansatz_tuner::sampler::Sampler;
-use ansatz_tuner::samplers::{Auto, Transferred};
+use ansatz_tuner::samplers::{Auto, Random, Transferred};
 use ansatz_tuner::space::Space as Tuned;
 use ansatz_tuner::study::{Ask, Options, Study};
 use ansatz_tuner::transfer::Past;
 use ansatz_tuner::trial::{Direction, Outcome};
+use serde::{Deserialize, Serialize};
 use space::{key, searchable};
 use std::collections::BTreeSet;
 
@@ -46,6 +47,17 @@ pub struct Known<'a> {
     pub seen: Seen,
 }
 
+/// Where configurations come from; which of them get all folds is decided by races either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The tuner, with what past studies teach.
+    #[default]
+    Tuner,
+    /// Chance: with the races this is successive halving. There to be compared with.
+    Halving,
+}
+
 /// How often a new configuration is asked for when rounding made one that is known.
 const ROUNDS_MAX: usize = 50;
 
@@ -58,6 +70,7 @@ pub struct Searcher {
     tuned: Option<Tuned>,
     seed: Seed,
     pasts: Vec<Past>,
+    method: Method,
     /// Caches of what it could compute again.
     sampler: Option<Box<dyn Sampler>>,
 }
@@ -75,7 +88,7 @@ impl Searcher {
     /// A search over the space that a solution declares. A dimension that cannot be searched stays at its default.
     pub fn new(declared: Space, seed: Seed) -> Self {
         let tuned = Tuned::from_solution(&searchable(&declared)).ok();
-        Self { declared, tuned, seed, pasts: Vec::new(), sampler: None }
+        Self { declared, tuned, seed, pasts: Vec::new(), method: Method::default(), sampler: None }
     }
 
     /// The search that knows what was found out about the same parameters on other tasks.
@@ -84,11 +97,18 @@ impl Searcher {
         Self { pasts, sampler: None, ..self }
     }
 
+    /// The search by another method than the tuner.
+    #[must_use]
+    pub fn by(self, method: Method) -> Self {
+        Self { method, sampler: None, ..self }
+    }
+
     fn fresh_sampler(&self) -> Box<dyn Sampler> {
-        if self.pasts.is_empty() {
-            return Box::new(Auto::default());
+        match self.method {
+            Method::Halving => Box::new(Random),
+            Method::Tuner if self.pasts.is_empty() => Box::new(Auto::default()),
+            Method::Tuner => Box::new(Transferred::new(self.pasts.clone(), Vec::new())),
         }
-        Box::new(Transferred::new(self.pasts.clone(), Vec::new()))
     }
 
     /// The next configuration to try, after those that are known, in the order in which they were proposed; `None`

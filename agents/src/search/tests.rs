@@ -70,6 +70,23 @@ fn what_is_known_is_not_asked() {
 }
 
 #[test]
+fn by_chance_the_default_comes_first_and_what_is_known_does_not_matter() {
+    let questions = |gain_of: fn(&Params) -> f64| -> Vec<String> {
+        let mut searcher = Searcher::new(space(), Seed(2)).by(Method::Halving);
+        let mut known: Vec<(Params, Seen)> = Vec::new();
+        for _ in 0..12 {
+            let told: Vec<Known> = known.iter().map(|(params, seen)| Known { params, seen: *seen }).collect();
+            let params = searcher.ask(&told).unwrap();
+            let seen = Seen::Scored(gain_of(&params));
+            known.push((params, seen));
+        }
+        assert_eq!(known[0].0["leaves"], json!(31));
+        known.iter().map(|(params, _)| key(params)).collect()
+    };
+    assert_eq!(questions(gain), questions(|params| -gain(params)));
+}
+
+#[test]
 fn a_space_without_dimensions_has_one_configuration() {
     assert_eq!(searched(Space::new(), 3, 5, |_| Seen::Scored(1.0)).len(), 1);
 }

@@ -32,11 +32,12 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
     };
     if ansatz_engine::tune::is_study(&folder) {
         session.console.note(&format!("taking up {}", session.shown(&folder).display()));
+        let defaults = tune::defaults_of(&folder)?;
         let result =
             engine::resume_study(&folder, tune::mind_of(&folder, session)?, session.clock, &mut |news| {
-                tune::tell(&news, session);
+                tune::tell(&news, &defaults, session);
             })?;
-        return tune::show(&result, session);
+        return tune::show(&result, &defaults, session);
     }
     session.console.note(&format!("taking up {}", session.shown(&folder).display()));
     let live = Run::read(&folder)?.live;

@@ -12,7 +12,7 @@ use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock as _;
 use ansatz_core::ids::RunId;
 use ansatz_core::seed::Seed;
-use ansatz_engine::{FunctionFile, GpuAsk, Keys, Options, RunResult};
+use ansatz_engine::{FunctionFile, GpuAsk, Keys, Options, RunResult, SearchMethod};
 use ansatz_planner::Plan;
 use ansatz_report::number::date;
 use ansatz_sandbox::BackendChoice;
@@ -105,8 +105,29 @@ pub struct RunArgs {
     /// Print every event as a line of JSON while running
     #[arg(long, conflicts_with = "json")]
     json_stream: bool,
+    /// Where configurations come from; for comparing methods
+    #[arg(long, value_enum, default_value_t = SearchChoice::Tuner, hide = true)]
+    search: SearchChoice,
     #[command(flatten)]
     llm: LlmFlags,
+}
+
+/// Where configurations come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchChoice {
+    /// The tuner
+    Tuner,
+    /// Chance, raced over the folds
+    Halving,
+}
+
+impl From<SearchChoice> for SearchMethod {
+    fn from(choice: SearchChoice) -> Self {
+        match choice {
+            SearchChoice::Tuner => Self::Tuner,
+            SearchChoice::Halving => Self::Halving,
+        }
+    }
 }
 
 /// Kinds of sandbox that can be asked for.
@@ -297,6 +318,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         llm: llm::resolve(&args.llm, &session.surroundings, config)?,
         asks_back: false,
         given: Vec::new(),
+        search: args.search.into(),
     })
 }
 

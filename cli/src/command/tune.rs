@@ -102,14 +102,15 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// What was typed makes no sense, or the command gives no number.
 pub fn execute(args: &TuneArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
+    let defaults = declared(&options.space);
     session.console.note(&format!("studying in {}", session.shown(&options.out).display()));
     let mut mind = options.llm.clone().map(|llm| mind(llm, &options, session));
     if let Some(mind) = &mut mind {
         mind.settings.tokens_max = llm::max_tokens(&args.llm, &session.config);
         mind.settings.usd_max = llm::max_usd(&args.llm, &session.config);
     }
-    let result = engine::tune(options, mind, session.clock, &mut |news| tell(&news, session))?;
-    show(&result, session)
+    let result = engine::tune(options, mind, session.clock, &mut |news| tell(&news, &defaults, session))?;
+    show(&result, &defaults, session)
 }
 
 fn mind(llm: LlmOptions, options: &TuneOptions, session: &Session) -> StudyMind {
@@ -129,6 +130,20 @@ fn mind(llm: LlmOptions, options: &TuneOptions, session: &Session) -> StudyMind 
 pub fn mind_of(folder: &Path, session: &Session) -> Result<Option<StudyMind>, Failure> {
     let options = ansatz_engine::tune::options_of(folder)?;
     Ok(options.llm.clone().map(|llm| mind(llm, &options, session)))
+}
+
+/// What a study's parameters are without tuning.
+///
+/// # Errors
+/// The study cannot be read.
+pub fn defaults_of(folder: &Path) -> Result<Params, Failure> {
+    Ok(declared(&ansatz_engine::tune::options_of(folder)?.space))
+}
+
+/// The configuration that is tried first, where some parameter has a default.
+fn declared(space: &Space) -> Params {
+    let has_default = space.parameters().iter().any(|parameter| parameter.default.is_some());
+    if has_default { space.params(&space.start_point()) } else { Params::new() }
 }
 
 /// The sampler, and the language model where it is to be asked: by name, or by saying where one is.
@@ -223,17 +238,17 @@ fn start(text: &str, space: &Space) -> Result<Params, Failure> {
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-pub fn show(result: &TuneResult, session: &Session) -> Result<Exit, Failure> {
+pub fn show(result: &TuneResult, defaults: &Params, session: &Session) -> Result<Exit, Failure> {
     if session.is_json {
         console::json(result)?;
     } else {
-        console::result(&summary(result, session));
+        console::result(&summary(result, defaults, session));
     }
     Ok(if result.end == TuneEnd::Interrupted { Exit::Interrupted } else { Exit::Ok })
 }
 
 /// Shows what happens, on standard error.
-pub fn tell(news: &TuneNews, session: &Session) {
+pub fn tell(news: &TuneNews, defaults: &Params, session: &Session) {
     let line = match news {
         TuneNews::Ended { trial, best, is_best } => {
             let best = match best {
@@ -245,7 +260,12 @@ pub fn tell(news: &TuneNews, session: &Session) {
                 Some(value) => number::score(value),
                 None => trial.note.clone().unwrap_or_else(|| trial.state.clone()),
             };
-            format!("trial {}  {value}  {best}  {}  {}", trial.number, trial.origin, params(&trial.params))
+            format!(
+                "trial {}  {value}  {best}  {}  {}",
+                trial.number,
+                trial.origin,
+                params(&trial.params, defaults)
+            )
         }
         TuneNews::Resumed { done } => {
             format!("going on after {}", number::counted(*done as u64, "trial", "trials"))
@@ -256,12 +276,14 @@ pub fn tell(news: &TuneNews, session: &Session) {
     session.console.note(&line);
 }
 
-fn params(params: &Params) -> String {
-    let all: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", written(value))).collect();
-    visible(&all.join(" "), PARAMS_WIDTH)
+/// A configuration in a line: what differs from the defaults, since many parameters do not fit.
+fn params(params: &Params, defaults: &Params) -> String {
+    let changed = params.iter().filter(|(name, value)| defaults.get(*name) != Some(value));
+    let told: Vec<String> = changed.map(|(name, value)| format!("{name}={}", written(value))).collect();
+    if told.is_empty() { "as by default".into() } else { visible(&told.join(" "), PARAMS_WIDTH) }
 }
 
-fn summary(result: &TuneResult, session: &Session) -> String {
+fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String {
     let paint = session.console.out;
     let mut lines = Vec::new();
     if let Some(best) = &result.best {
@@ -269,7 +291,9 @@ fn summary(result: &TuneResult, session: &Session) -> String {
             paint.text(Style::Bold, &format!("best {}  (trial {})", number::score(best.value), best.number)),
         );
         lines.extend(best.params.iter().map(|(name, value)| {
-            format!("  {} = {}", visible(name, PARAMS_WIDTH), visible(&written(value), PARAMS_WIDTH))
+            let was = defaults.get(name).filter(|default| *default != value);
+            let was = was.map(|default| format!("  (default {})", written(default))).unwrap_or_default();
+            format!("  {} = {}", visible(name, PARAMS_WIDTH), visible(&(written(value) + &was), PARAMS_WIDTH))
         }));
     }
     if let Some((value, default)) = result.best.as_ref().zip(default_of(result)) {
@@ -312,11 +336,17 @@ fn summary(result: &TuneResult, session: &Session) -> String {
             visible(&told.collect::<Vec<_>>().join(", "), 2 * PARAMS_WIDTH)
         ));
     }
+    lines.extend(
+        result.warnings.iter().map(|warning| format!("warning: {}", visible(warning, 4 * PARAMS_WIDTH))),
+    );
     lines.push(String::new());
-    let mut table = Table::new(&["trial", "value", "whose idea", "parameters"], 30);
+    let mut table = Table::new(
+        &["trial", "value", "whose idea", if defaults.is_empty() { "parameters" } else { "changed" }],
+        30,
+    );
     for trial in best_trials(result) {
         let value = trial.value.map_or_else(String::new, number::score);
-        table.row([trial.number.to_string(), value, trial.origin.clone(), params(&trial.params)]);
+        table.row([trial.number.to_string(), value, trial.origin.clone(), params(&trial.params, defaults)]);
     }
     lines.push(table.lines(paint, session.console.width));
     lines.push(format!("report: {}", session.shown(&result.out).join("report.html").display()));

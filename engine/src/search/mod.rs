@@ -27,6 +27,7 @@ use crate::record::Record;
 use crate::remember::WarmStart;
 use crate::scoring::Scoring;
 use ansatz_agents::playbook::{self, Proposal};
+use ansatz_agents::search::Method;
 use ansatz_core::event::Fold;
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
 use ansatz_core::profile::Profile;
@@ -103,6 +104,8 @@ pub struct Search<'a> {
     pub warm: Vec<WarmStart>,
     /// What was tried on like tasks, by solution.
     pub pasts: BTreeMap<String, Vec<Past>>,
+    /// Where configurations come from.
+    pub method: Method,
     /// Measured times.
     pub measured: Measured,
     /// The user's stop.

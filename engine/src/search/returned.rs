@@ -141,7 +141,8 @@ impl Dispatcher<'_, '_> {
         }
         let mut pasts = self.s.pasts.get(&solution).cloned().unwrap_or_default();
         pasts.extend(playbook::pasts(&solution, self.s.task.problem));
-        let search = Searcher::new(space, self.s.seed.derive(&format!("tune {solution}"))).knowing(pasts);
+        let search = Searcher::new(space, self.s.seed.derive(&format!("tune {solution}")));
+        let search = search.knowing(pasts).by(self.s.method);
         self.tuners.insert(step.clone(), Tuner { solution, search, exhausted: false });
         Ok(())
     }

@@ -12,6 +12,10 @@ use std::time::Duration;
 
 /// Beginning of the names of environment variables that carry parameters.
 const VARIABLE: &str = "ANSATZ_PARAM_";
+/// How the reason of a run begins that did not end in time.
+pub(super) const NO_END: &str = "no end after";
+/// How the reason of a run begins whose result is not finite.
+pub(super) const ODD_RESULT: &str = "its result is";
 /// Letters of output that are kept for a reason of failure.
 const WORDS_MAX: usize = 300;
 
@@ -61,6 +65,24 @@ impl Template {
     pub fn names(&self, parameter: &str) -> bool {
         let place = format!("{{{parameter}}}");
         self.argv.iter().any(|argument| argument.contains(&place))
+    }
+
+    /// The first place in an argument for something that is no parameter: `{word}`, unless a shell would read it otherwise.
+    pub fn names_unknown(&self, names: &[String]) -> Option<String> {
+        let is_word = |word: &str| {
+            let starts = word.starts_with(|sign: char| sign.is_ascii_alphabetic() || sign == '_');
+            starts && word.chars().all(|sign| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.'))
+        };
+        let places = self.argv.iter().flat_map(|argument| {
+            argument.match_indices('{').filter_map(move |(at, _)| {
+                let word = argument[at + 1..].split_once('}')?.0;
+                (!argument[..at].ends_with('$')).then_some(word)
+            })
+        });
+        places
+            .filter(|word| is_word(word))
+            .find(|word| !names.iter().any(|name| name == word))
+            .map(str::to_owned)
     }
 
     /// The arguments with the parameters put in. Those of `names` that do not count in this configuration become empty;
@@ -133,7 +155,7 @@ impl Template {
                 Some((value, is_ambiguous)) if value.is_finite() => {
                     Measured::Value { value, wall_s: outcome.wall_s, is_ambiguous }
                 }
-                Some((value, _)) => Measured::Failed(format!("its result is {value}")),
+                Some((value, _)) => Measured::Failed(format!("{ODD_RESULT} {value}")),
                 None => Measured::Failed(format!("it printed no number; {}", last_words(&outcome.tail))),
             },
             Ok(outcome) => {
@@ -145,7 +167,7 @@ impl Template {
                 Measured::Failed(format!("{how}; {}", last_words(&outcome.tail)))
             }
             Err(error) if error.is_timeout() => {
-                Measured::Failed(format!("no end after {:.0} s", context.timeout.as_secs_f64()))
+                Measured::Failed(format!("{NO_END} {} s", context.timeout.as_secs_f64()))
             }
             Err(error) if matches!(error.kind(), SandboxErrorKind::Closed) => Measured::CalledOff,
             Err(error) => Measured::Unusable(crate::cells::sandbox_error(&error).message),
@@ -266,6 +288,16 @@ mod tests {
         let names = ["x".to_owned(), "y".into(), "z".into()];
         assert_eq!(template.filled(&params, &names), ["a0.1bt", "{\"k\": 0.1}"]);
         assert!(template.names("x") && !template.names("k"));
+    }
+
+    #[test]
+    fn a_place_for_no_parameter_is_noticed() {
+        let unknown = |argument: &str| {
+            let template = Template::new(vec!["sh".into(), argument.into()], Path::new("/"));
+            template.names_unknown(&["x".into(), "rate".into()])
+        };
+        assert_eq!(unknown("run {x} --rate={rat}"), Some("rat".into()));
+        assert_eq!(unknown("run {x} {rate} ${HOME} '{ print $1 }' {\"k\": 1} {1..3} {}"), None);
     }
 
     fn run(script: &str, params: &Params) -> Measured {

@@ -1,6 +1,6 @@
 //! The loop that owns a study: asks, has the command run, tells.
 
-use super::command::{Context, Measured, Report, Template, written};
+use super::command::{Context, Measured, NO_END, ODD_RESULT, Report, Template, written};
 use super::diary::{Diary, Line};
 use super::noise;
 use super::result::{Best, Calibration, Comparison, TuneEnd, TuneResult, TuneTrial};
@@ -94,6 +94,17 @@ fn sampler(options: &TuneOptions) -> Result<Box<dyn Sampler>, RunError> {
         RunError::usage(format!("there is no sampler `{}`", options.sampler))
             .hint(format!("choose one of {}", samplers::NAMES.join(", ")))
     })
+}
+
+/// What helps against the reason for which nothing succeeded.
+fn remedy(reason: &str) -> &'static str {
+    if reason.starts_with(NO_END) {
+        return "give the command more time by --timeout, or less to do; does it wait for input?";
+    }
+    if reason.starts_with(ODD_RESULT) {
+        return "let the command exit with another code than 0 where it has no result, and look at one configuration by hand";
+    }
+    "run it once by hand with one configuration; it must exit with 0 and print a number last"
 }
 
 fn broken(error: impl std::fmt::Display) -> RunError {
@@ -194,6 +205,7 @@ impl<'a> Driver<'a> {
     /// Searches, compares, writes the result.
     pub fn run(mut self) -> Result<TuneResult, RunError> {
         self.keep()?;
+        self.look_at_request();
         let searched = self.search();
         // Whatever happened, nothing of ours may still run when this returns.
         self.call_off();
@@ -207,6 +219,19 @@ impl<'a> Driver<'a> {
             self.compare()?;
         }
         self.finish()
+    }
+
+    /// Says what is odd about a request that can be carried out all the same.
+    fn look_at_request(&mut self) {
+        if let Some(word) = self.template.names_unknown(&self.names) {
+            self.warn(format!(
+                "the command has {{{word}}}, which is no parameter and stays as it is; the parameters are {}",
+                self.names.join(", ")
+            ));
+        }
+        if self.options.space.size(1) == Some(1) {
+            self.warn("the space has one configuration only: there is nothing to choose".into());
+        }
     }
 
     fn seconds(&self) -> f64 {
@@ -469,9 +494,7 @@ impl<'a> Driver<'a> {
                 reasons.len(),
                 reasons[reasons.len() - 1]
             ))
-            .hint(
-                "run it once by hand with one configuration; it must exit with 0 and print a number last",
-            ));
+            .hint(remedy(reasons[reasons.len() - 1])));
         }
         Ok(())
     }
@@ -607,7 +630,7 @@ impl<'a> Driver<'a> {
         if best.is_none() && self.end != Some(TuneEnd::Interrupted) {
             let why = trials.iter().rev().find_map(|trial| trial.note.clone()).unwrap_or_default();
             return Err(RunError::failed(format!("none of {} trials gave a number: {why}", trials.len()))
-                .hint("run the command once by hand; it must exit with 0 and print a number last"));
+                .hint(remedy(&why)));
         }
         let comparison = (!self.compared.is_empty()).then(|| {
             let ratio = noise::ratio(&self.compared, self.options.direction);

@@ -71,7 +71,7 @@ impl Space {
     /// choices that open parameters of their own; `[[constraint]]` tables with `rule` and `because`.
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
         check_length(text)?;
-        let form: SpaceForm = toml::from_str(text).map_err(|error| unreadable(error.to_string().trim()))?;
+        let form: SpaceForm = toml::from_str(text).map_err(|error| unreadable(&in_a_line(&error, text)))?;
         form.build()
     }
 
@@ -114,6 +114,20 @@ fn check_length(text: &str) -> Result<(), SpaceError> {
         return Ok(());
     }
     Err(unreadable(&format!("it has more than {BYTES_MAX} bytes")))
+}
+
+/// What the parser says, in one line: a drawing of the place does not survive on a line of its own.
+fn in_a_line(error: &toml::de::Error, text: &str) -> String {
+    let problem = error.message().trim().replace('\n', "; ");
+    let at = error.span().map(|span| text.get(..span.start).unwrap_or_default());
+    match at {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            format!("line {line}, column {column}: {problem}")
+        }
+        None => problem,
+    }
 }
 
 fn unreadable(problem: &str) -> SpaceError {

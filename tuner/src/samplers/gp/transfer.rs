@@ -29,6 +29,11 @@ const HALF_SAY: f64 = 3.0;
 const TRUST: f64 = 1.0;
 /// How much of its uncertainty a past study is held to when it is drawn from.
 const DOUBT: f64 = 0.5;
+/// What there is to improve on before anything was tried, in deviations of a past study from its middle: below 0, so that the
+/// first points aim at what is good rather than at what is better than most.
+const ASPIRATION: f64 = -1.0;
+/// Share of the say that past studies have by their weights alone, however well they foretell: a few trials order little.
+const SHARED: f64 = 0.3;
 /// Draws by which models are compared.
 const DRAWS: usize = 128;
 /// Points drawn for a decision.
@@ -352,7 +357,7 @@ fn weights(models: &[Model], known: &Seen, seen: &History<'_>) -> Vec<f64> {
             wins[at] += priors[at] / all / DRAWS as f64;
         }
     }
-    wins
+    wins.iter().zip(&priors).map(|(win, prior)| (1.0 - SHARED) * win + SHARED * prior).collect()
 }
 
 /// Pairs of rows that are ordered otherwise than what was seen.
@@ -376,8 +381,7 @@ impl Hopes<'_> {
                 continue;
             }
             let mean = model.posterior.mean(&place);
-            // Before anything was tried, the middle of the past study is what there is to improve on.
-            improvement += weight * (best.min(0.0) - mean).max(0.0);
+            improvement += weight * (best.min(ASPIRATION) - mean).max(0.0);
             expected += weight * mean;
         }
         let own = self.own.as_ref().map_or(0.0, |own| own.hope(&place, expected));

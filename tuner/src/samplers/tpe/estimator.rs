@@ -152,26 +152,26 @@ impl Column {
     }
 
     fn normal(axis: &Axis, own: &[f64]) -> Self {
-        let mut sorted: Vec<f64> = own.iter().filter(|c| !c.is_nan()).map(|c| axis.place(*c)).collect();
-        sorted.sort_by(f64::total_cmp);
+        let place = |coordinate: &f64| if coordinate.is_nan() { f64::NAN } else { axis.place(*coordinate) };
+        let places: Vec<f64> = own.iter().map(place).collect();
+        let mut sorted: Vec<f64> = places.iter().copied().filter(|place| !place.is_nan()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
         let spread = neighbour_widths(&sorted, own.len());
-        let mut column = (Vec::new(), Vec::new(), Vec::new());
-        for coordinate in own.iter().chain([&f64::NAN]) {
-            if coordinate.is_nan() {
-                column.0.push(f64::NAN);
-                column.1.push(1.0);
-                column.2.push(0.0);
+        let (mut centres, mut widths, mut log_norms) = (places, Vec::new(), Vec::new());
+        centres.push(f64::NAN);
+        for centre in &centres {
+            if centre.is_nan() {
+                widths.push(1.0);
+                log_norms.push(0.0);
                 continue;
             }
-            let centre = axis.place(*coordinate);
-            let at = sorted.partition_point(|other| *other < centre).min(sorted.len() - 1);
+            let at = sorted.partition_point(|other| other < centre).min(sorted.len() - 1);
             let width = spread[at];
             let norm = normal_between((0.0 - centre) / width, (1.0 - centre) / width);
-            column.0.push(centre);
-            column.1.push(1.0 / width);
-            column.2.push(-width.ln() - LN_ROOT_TWO_PI - norm.ln());
+            widths.push(1.0 / width);
+            log_norms.push(-(width * norm).ln() - LN_ROOT_TWO_PI);
         }
-        Self::Normal { centres: column.0, widths: column.1, log_norms: column.2 }
+        Self::Normal { centres, widths, log_norms }
     }
 
     fn draw(&self, component: usize, axis: &Axis, rng: &mut impl Rng) -> f64 {
