@@ -502,7 +502,7 @@ fn pages_of_a_search_endpoint_are_read_as_data_and_a_recording_holds_them() {
     let tape = folder.path().join("tape");
     let tape = tape.to_str().expect("a path");
     let flags =
-        ["--trials", "45", "--llm", &endpoint.base, "--model", "m", "--search", &search, "--record", tape];
+        ["--trials", "45", "--llm", &endpoint.base, "--model", "m", "--search-url", &search, "--record", tape];
     let output = run(&data, &folder.path().join("run"), &flags);
     assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
     let request = requests.try_recv().expect("the endpoint was asked");
@@ -532,7 +532,7 @@ fn a_search_endpoint_that_is_none_is_a_warning() {
     let data = table(folder.path(), 120);
     let (search, _requests) = search_endpoint("<html><title>A page</title></html>");
     let endpoint = Endpoint::start(|_| (200, "no".to_owned()));
-    let flags = ["--trials", "40", "--llm", &endpoint.base, "--model", "m", "--search", &search];
+    let flags = ["--trials", "40", "--llm", &endpoint.base, "--model", "m", "--search-url", &search];
     let output = run(&data, &folder.path().join("run"), &flags);
     assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
     let warnings = json(&output)["warnings"].to_string();

@@ -21,7 +21,7 @@ pub struct LlmFlags {
     pub model: Option<String>,
     /// Base URL of a search endpoint (`SearXNG`) whose pages the planner reads
     #[arg(long, value_name = "BASE_URL")]
-    pub search: Option<String>,
+    pub search_url: Option<String>,
     /// Stop when the language model cannot be used, instead of going on with the playbook alone
     #[arg(long)]
     pub require_llm: bool,
@@ -92,7 +92,7 @@ pub fn resolve(
         is_required,
         prices,
         prompts: config.folder("prompts").map(|path| surroundings.absolute(path)),
-        search: flags.search.as_deref().or_else(|| config.text("search_url")).map(str::to_owned),
+        search: flags.search_url.as_deref().or_else(|| config.text("search_url")).map(str::to_owned),
         record: flags.record.as_ref().map(|path| surroundings.absolute(path)),
         replay,
     }))
