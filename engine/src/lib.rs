@@ -46,6 +46,7 @@ mod worker;
 pub use control::Control;
 pub use error::{RunError, RunErrorKind};
 pub use functions::FunctionFile;
+pub use minds::{Aside, Words};
 pub use observer::{Note, Observer, Silent};
 pub use options::{Given, GpuAsk, Keys, LlmOptions, Options, WALL_DEFAULT};
 pub use predict::{Prediction, predict};
