@@ -272,7 +272,7 @@ fn names_of_columns_give_no_orders() {
         let endpoint = Endpoint::start(|_| (200, "no".to_owned()));
         let out = folder.path().join(name);
         let output =
-            run_with_secrets(&data, &out, &["--trials", "30", "--llm", &endpoint.base, "--model", "m"]);
+            run_with_secrets(&data, &out, &["--trials", "45", "--llm", &endpoint.base, "--model", "m"]);
         assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
         check_prompts(&endpoint);
         check_secrets(&out, &output);
@@ -308,7 +308,7 @@ fn files_beside_the_data_and_their_names_give_no_orders() {
         let endpoint = Endpoint::start(|_| (200, "no".to_owned()));
         let out = folder.path().join(format!("out{}", description.is_some()));
         let output =
-            run_with_secrets(&data, &out, &["--trials", "30", "--llm", &endpoint.base, "--model", "m"]);
+            run_with_secrets(&data, &out, &["--trials", "45", "--llm", &endpoint.base, "--model", "m"]);
         assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
         check_prompts(&endpoint);
         check_secrets(&out, &output);

@@ -123,7 +123,7 @@ fn a_task_is_submitted_followed_and_fetched() {
     assert!(why.body.contains("candidate"), "{}", why.body);
     // What one asks about a run is answered from what was measured.
     for (asked, told) in [
-        ("what did you drop?", "identifier"),
+        ("what did you drop?", "no column was left out"),
         ("which columns matter?", "size"),
         ("how sure are you?", "accuracy"),
         ("how long still?", "it is over"),

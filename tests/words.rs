@@ -236,9 +236,23 @@ fn a_caller_is_asked_and_answers() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     members(folder.path());
-    let model = endpoint(reading(
-        &json!({"target": null, "metric": null, "questions": ["do you mean `left` or `plan`?"]}),
-    ));
+    let open =
+        reading(&json!({"target": null, "metric": null, "questions": ["do you mean `left` or `plan`?"]}));
+    let told = |answer: &str| json!({"can_tell": true, "facts": ["how sure"], "answer": answer}).to_string();
+    let (made_up, true_to) =
+        (told("It is right in 123456 of cases."), told("It holds on rows that nothing has seen."));
+    let model = Endpoint::start(move |prompt| {
+        let said = if prompt.contains("# Your part: understand the request") {
+            open.clone()
+        } else if prompt.contains("Your answer cannot be used as it is") {
+            true_to.clone()
+        } else if prompt.contains("# Your part: answer a question about a run") {
+            made_up.clone()
+        } else {
+            "no".into()
+        };
+        (200, said)
+    });
     let server = Server::start_with(folder.path(), &["--llm", &model.base, "--model", "m"]);
     let asked = r#"{"data": "members.csv", "task": "tell me who is in trouble", "trials": 12}"#;
     let id = server.with_key("POST", "/v1/tasks", asked).json()["id"].as_str().expect("an id").to_owned();
@@ -263,4 +277,18 @@ fn a_caller_is_asked_and_answers() {
         (&"succeeded".into(), &"left".into()),
         "{task}"
     );
+
+    // What no rule reads is answered in the model's words, from the facts, which stand beside them.
+    let place = format!("/v1/tasks/{id}/messages");
+    let replied = server.with_key("POST", &place, r#"{"text": "would my grandmother be proud of this one"}"#);
+    assert!(replied.body.contains("the language model reads the facts"), "{}", replied.body);
+    let until = Instant::now() + Duration::from_secs(30);
+    let heard = || server.with_key("GET", &place, "").body;
+    while !heard().contains("what it rests on") && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let heard = heard();
+    assert!(heard.contains("It holds on rows that nothing has seen."), "{heard}");
+    assert!(heard.contains("ROC AUC"), "the fact itself stands beside it: {heard}");
+    assert!(!heard.contains("123456"), "a figure that no fact holds is not told: {heard}");
 }

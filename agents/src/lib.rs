@@ -17,6 +17,7 @@ pub mod outlook;
 pub mod planner;
 pub mod playbook;
 pub mod search;
+pub mod talk;
 pub mod thought;
 pub mod understand;
 pub mod verifier;

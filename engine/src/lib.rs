@@ -48,6 +48,7 @@ mod worker;
 pub use control::Control;
 pub use error::{RunError, RunErrorKind};
 pub use functions::FunctionFile;
+pub use minds::{Aside, Words};
 pub use observer::{Note, Observer, Silent};
 pub use options::{Given, GpuAsk, Keys, LlmOptions, Options, SourceOptions, WALL_DEFAULT};
 pub use predict::{Prediction, predict};

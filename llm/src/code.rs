@@ -53,7 +53,7 @@ pub enum CodeProblem {
 /// # Errors
 /// [`CodeProblem`].
 pub fn code_files(text: &str, default_name: &str) -> Result<Vec<CodeFile>, CodeProblem> {
-    let text = after_thinking(text);
+    let text = after_thinking(text.trim_start_matches(['\u{feff}', '\u{200b}']));
     let blocks: Vec<Block> =
         blocks(text).into_iter().filter(|block| block.name.is_some() || !is_talk(&block.language)).collect();
     if blocks.is_empty() {

@@ -189,7 +189,8 @@ impl Lenient {
         loop {
             self.skip();
             match self.peek() {
-                None => {
+                // The list around it ends: its own brace was forgotten.
+                None | Some(']') => {
                     self.unclosed += 1;
                     return Some(Value::Object(fields));
                 }

@@ -6,10 +6,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields whose values come from outside: they must be escaped wherever they are shown.
-const FOREIGN: [&str; 23] = [
+const FOREIGN: [&str; 24] = [
     "request", "name", "target", "classes", "wishes", "notices", "value", "text", "error", "evidence",
     "column", "inputs", "subject", "model", "insights", "lessons", "change", "earlier", "detail", "because",
-    "state", "said", "doubts",
+    "state", "said", "doubts", "asked",
 ];
 
 /// The lines between which foreign values stand.
@@ -157,6 +157,7 @@ fn is_foreign(path: &str) -> bool {
         "cards[].name",
         "branches[].name",
         "sources[].name",
+        "facts[].name",
         "material[].name",
     ];
     let path_of_item = path.trim_end_matches("[]");

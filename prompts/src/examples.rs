@@ -12,6 +12,7 @@ use crate::planner::{
     BranchResult, CardView, Concluded, MakePlans, ReadSources, Replan, SolutionView, Source, Understand,
 };
 use crate::prompts::Prompt;
+use crate::talk::{AnswerQuestion, Fact, Marked};
 use crate::verifier::{CheckView, Material, ReadEvidence};
 use serde_json::Value;
 
@@ -33,6 +34,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         of(&predict_scores()),
         of(&judge_candidates()),
         of(&read_evidence()),
+        of(&answer_question()),
     ]
 }
 
@@ -117,6 +119,19 @@ pub fn understand() -> Understand {
         concluded: vec![concluded],
         doubts: texts(&["nothing was made of \"small enough for a phone\""]),
         metrics: texts(&["roc_auc", "log_loss", "rmse"]),
+    }
+}
+
+/// An example.
+pub fn answer_question() -> AnswerQuestion {
+    let fact = |name: &str, text: &str| Fact { name: name.into(), text: text.into() };
+    AnswerQuestion {
+        case: Marked { nonce: "4f1c9a02d7be".into() },
+        asked: "is this any better than what we had before?".into(),
+        facts: vec![
+            fact("gain", "gain: +0.019 [0.008, 0.031] better than default LightGBM (0.812)"),
+            fact("how sure", "ROC AUC 0.831 [0.79, 0.87] on 240 sealed rows, higher is better"),
+        ],
     }
 }
 

@@ -15,6 +15,7 @@ pub mod model;
 pub mod planner;
 mod prompts;
 mod reply;
+pub mod talk;
 mod text;
 pub mod verifier;
 

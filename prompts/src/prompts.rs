@@ -43,6 +43,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "hpo/surrogate",
     "hpo/classify",
     "verifier/evidence",
+    "talk/answer",
 ];
 
 /// What goes into one template.

@@ -38,6 +38,7 @@ fn prompts_read_as_they_should() {
     snapshot(&examples::predict_scores());
     snapshot(&examples::judge_candidates());
     snapshot(&examples::read_evidence());
+    snapshot(&examples::answer_question());
 }
 
 #[test]
@@ -388,9 +389,10 @@ fn outside(text: &str) -> String {
 }
 
 /// Fields whose values come from data, files and programs.
-const FOREIGN: [&str; 20] = [
+const FOREIGN: [&str; 21] = [
     "request", "name", "target", "classes", "wishes", "notices", "value", "text", "error", "column",
     "inputs", "subject", "insights", "lessons", "change", "earlier", "detail", "because", "state", "said",
+    "asked",
 ];
 
 /// Puts a text in place of every other that comes from outside.
@@ -400,8 +402,8 @@ fn replaced(value: &mut Value, name: &str, text: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| replaced(item, name, text)),
         Value::Object(fields) => {
             // Names of our own things, and of what models called theirs, are letters and hyphens.
-            let is_ours =
-                ["solutions", "cards", "parameters", "branches", "sources", "material"].contains(&name);
+            let is_ours = ["solutions", "cards", "parameters", "branches", "sources", "material", "facts"]
+                .contains(&name);
             let foreign =
                 fields.iter_mut().filter(|(field, _)| !(is_ours && *field == "name") && name != "cards");
             foreign.for_each(|(field, value)| replaced(value, field, text));

@@ -412,6 +412,14 @@ impl Task {
         Ok(replies)
     }
 
+    /// Everything that the conversation said, what has come since included.
+    pub fn heard(&mut self) -> Vec<Value> {
+        while let Some(news) = self.session.news() {
+            self.said.push(shown(&news));
+        }
+        self.said.clone()
+    }
+
     /// How it stands.
     pub fn status(&self) -> &'static str {
         if self.is_cancelled {

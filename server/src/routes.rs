@@ -157,7 +157,7 @@ async fn message(State(board): State<Arc<Board>>, Path(id): Path<String>, body: 
 }
 
 async fn messages(State(board): State<Arc<Board>>, Path(id): Path<String>) -> Answer {
-    let said = with(board.get(&id)?, |task| task.said.clone()).await?;
+    let said = with(board.get(&id)?, Task::heard).await?;
     Ok(Json(json!({"object": "list", "data": said})).into_response())
 }
 

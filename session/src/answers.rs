@@ -37,6 +37,11 @@ pub fn answer(question: &Question, seen: &Seen, folder: &Path) -> String {
     }
 }
 
+/// Lines that somebody else wrote, made harmless.
+pub fn shown(lines: &[String]) -> String {
+    lines.iter().map(|line| visible(line, 4 * MESSAGE_WIDTH)).collect::<Vec<_>>().join("\n")
+}
+
 /// A task in a line.
 pub fn task(task: &Task) -> String {
     let problem = match task.problem {

@@ -16,6 +16,35 @@ const ROWS_SHOWN: usize = 5;
 /// Letters of a file of predictions that are read for it.
 const BYTES_SHOWN: usize = 4096;
 
+/// Letters of one fact.
+const FACT_MAX: usize = 1200;
+
+/// Everything that is known of a run, by name: what a language model answers from. No path is among it.
+pub fn facts(seen: &Seen, folder: &Path) -> Vec<(&'static str, String)> {
+    use crate::intent::Question as Q;
+    let questions = [
+        ("task", Q::Task),
+        ("status", Q::Status),
+        ("best", Q::Best),
+        ("leaderboard", Q::Leaderboard),
+        ("why", Q::Why("result".into())),
+        ("left out", Q::Dropped),
+        ("columns", Q::Columns),
+        ("how sure", Q::Sure),
+        ("gain", Q::Gain),
+        ("more time", Q::Worth),
+        ("data", Q::Data),
+        ("time left", Q::Left),
+        ("cost", Q::Cost),
+        ("plan", Q::Plan),
+    ];
+    let fact = |(name, question): (&'static str, Q)| {
+        let text = crate::answers::answer(&question, seen, folder);
+        (name, text.chars().take(FACT_MAX).collect())
+    };
+    questions.into_iter().map(fact).collect()
+}
+
 /// What is not used, leaks first, each with its evidence.
 pub fn dropped(live: &Live) -> String {
     if live.dropped.is_empty() {

@@ -2,7 +2,7 @@
 
 use ansatz_core::clock::Clock;
 use ansatz_core::steer::Steer;
-use ansatz_engine::{Keys, Observer, Options, RunError};
+use ansatz_engine::{Aside, Keys, Observer, Options, RunError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,6 +66,12 @@ pub trait Maker: Send + Sync {
 
     /// Whether a language model is configured, which may understand what no rule reads.
     fn thinks(&self) -> bool;
+
+    /// A language model to ask beside runs; `None` where none is configured.
+    ///
+    /// # Errors
+    /// It is configured and cannot be connected to.
+    fn aside(&self) -> Result<Option<Aside>, Trouble>;
 }
 
 /// What is said to the user.

@@ -8,6 +8,7 @@
 //! every answer rests on the run's own events.
 
 mod answers;
+mod asking;
 mod evidence;
 mod front;
 pub mod grammar;

@@ -1,10 +1,11 @@
 //! The conversation: what was wished so far, what stage it is at, and what a sentence changes.
 
 use crate::answers;
+use crate::asking::Thinking;
 use crate::front::{Maker, Reply, Stage, Tell, Trouble, Wishes};
 use crate::grammar;
 use crate::intent::{Amend, Intent, Question, Reading};
-use crate::plan::{Shown, as_answer, not_understood_at_all};
+use crate::plan::{Shown, as_answer};
 use crate::running::{Running, Seen, Work};
 use ansatz_core::steer::{Preference, Steer};
 use ansatz_engine::{Control, Keys, Options, RunError};
@@ -32,6 +33,8 @@ pub struct Session {
     pub(crate) shown: Shown,
     /// Whether the next words answer a question about the task.
     pub(crate) is_asked: bool,
+    /// What is thought about beside the run.
+    pub(crate) thinking: Thinking,
     /// What a front end began the run with.
     begun: Option<(Options, Keys)>,
 }
@@ -50,6 +53,7 @@ impl Session {
             adopted: None,
             shown: Shown::default(),
             is_asked: false,
+            thinking: Thinking::default(),
             begun: None,
         }
     }
@@ -97,8 +101,8 @@ impl Session {
         }
         let (heeded, missed): (Vec<&String>, Vec<&String>) =
             not_understood.iter().partition(|_| self.heeds_words());
-        for part in missed {
-            tell(not_understood_at_all(part));
+        if !missed.is_empty() {
+            self.wonder(&missed, tell);
         }
         if !heeded.is_empty() {
             let heeded: Vec<&str> = heeded.into_iter().map(String::as_str).collect();
@@ -174,7 +178,7 @@ impl Session {
                 tell(Reply::Trouble("one task at a time: a run goes on".into(), Some(hint)));
                 return false;
             }
-            Stage::Over => *self = Self::new(Arc::clone(&self.maker)),
+            Stage::Over => self.forget(Wishes::default()),
             _ => {}
         }
         self.wishes.data = data.or(self.wishes.data.take());
@@ -189,7 +193,7 @@ impl Session {
         }
         if self.stage() == Stage::Over {
             let wishes = std::mem::take(&mut self.wishes);
-            *self = Self { wishes, ..Self::new(Arc::clone(&self.maker)) };
+            self.forget(wishes);
         }
         match amend {
             Amend::Data(data) => self.wishes.data = Some(data),
@@ -223,6 +227,12 @@ impl Session {
             }
             (_, amend) => self.amend(amend.unwrap_or(Amend::MoreSeconds(0.0)), tell),
         }
+    }
+
+    /// Forgets the run that is over; what was wished stays as given.
+    fn forget(&mut self, wishes: Wishes) {
+        let thinking = std::mem::take(&mut self.thinking);
+        *self = Self { wishes, thinking, ..Self::new(Arc::clone(&self.maker)) };
     }
 
     /// Steers the run that goes on. What comes of it is an event of the run.
@@ -260,7 +270,9 @@ impl Session {
     fn ask(&mut self, question: &Question, tell: Tell<'_>) {
         if let Some(running) = &self.running {
             let seen = running.window.look().clone();
-            tell(Reply::Said(answers::answer(question, &seen, &running.folder)));
+            let answer = answers::answer(question, &seen, &running.folder);
+            let beside = self.thinking.cost().filter(|_| *question == Question::Cost);
+            tell(Reply::Said(std::iter::once(answer).chain(beside).collect::<Vec<_>>().join("; ")));
             return;
         }
         match question {
@@ -356,8 +368,11 @@ impl Session {
         self.running.as_ref().is_none_or(|running| running.window.wait(longest))
     }
 
-    /// The end of the run, told once.
+    /// What has come since: an answer that was thought about, the end of the run, each told once.
     pub fn news(&mut self) -> Option<Reply> {
+        if let Some(answer) = self.thinking.news() {
+            return Some(answer);
+        }
         let running = self.running.as_ref()?;
         let end = running.window.look().end.clone()?;
         if std::mem::replace(&mut self.is_told, true) {

@@ -138,9 +138,9 @@ const AT_MOST: &[&str] = &[
 
 /// The score that the user's own words demand: a number beside the metric's name, behind words of a bound.
 fn score(words: &Words, metric: &MetricSpec) -> Option<f64> {
-    let said =
+    let mut said =
         words.clauses.iter().filter(|clause| clause.said && metric_words::speaks_of(clause, &metric.name));
-    said.filter_map(|clause| demanded(clause, metric)).next()
+    said.find_map(|clause| demanded(clause, metric))
 }
 
 fn demanded(clause: &Clause, metric: &MetricSpec) -> Option<f64> {

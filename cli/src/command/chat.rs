@@ -88,6 +88,7 @@ impl Chat {
             match lines.recv_timeout(GLANCE) {
                 Ok(line) => {
                     self.hear(&line);
+                    self.wait_for_words();
                     if self.conversation.stage() == Stage::Ended {
                         break;
                     }
@@ -106,6 +107,14 @@ impl Chat {
         }
         while !self.conversation.wait(GLANCE) {}
         self.look_for_the_end();
+    }
+
+    /// An answer that is being thought about comes before the next sentence is heard.
+    fn wait_for_words(&mut self) {
+        while self.conversation.is_thinking() {
+            self.look_for_news();
+            std::thread::sleep(GLANCE);
+        }
     }
 
     fn prompt(&self) {
@@ -129,11 +138,21 @@ impl Chat {
     }
 
     fn look_for_the_end(&mut self) {
-        if let Some(news) = self.conversation.news() {
-            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.tell(&news);
+        if self.look_for_news() {
             self.prompt();
         }
+    }
+
+    /// Tells what has come; whether there was anything.
+    fn look_for_news(&mut self) -> bool {
+        let news = self.conversation.news();
+        if self.conversation.stage() != Stage::Running {
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        if let Some(news) = &news {
+            self.tell(news);
+        }
+        news.is_some()
     }
 
     /// The exit code of the last run; 0 when there was none.

@@ -8,7 +8,7 @@ use crate::folders::{self, Run};
 use crate::llm;
 use crate::sources;
 use ansatz_core::clock::Clock;
-use ansatz_engine::{Keys, LlmOptions, Observer, Options, Silent, Source, SourceSettings};
+use ansatz_engine::{Aside, Keys, LlmOptions, Observer, Options, Silent, Source, SourceSettings};
 use ansatz_server::{Asked, TaskMaker};
 use ansatz_session::{Maker, Trouble, Wishes};
 use clap::Parser;
@@ -166,6 +166,11 @@ impl Maker for RunMaker {
 
     fn thinks(&self) -> bool {
         self.resolved(Path::new("data.csv"), &[]).is_ok_and(|options| options.llm.is_some())
+    }
+
+    fn aside(&self) -> Result<Option<Aside>, Trouble> {
+        let options = self.resolved(Path::new("data.csv"), &[]).map_err(trouble)?;
+        Ok(Aside::connect(&options, &self.keys_of(options.llm.as_ref()), &self.clock())?)
     }
 
     fn observer(&self) -> Box<dyn Observer> {

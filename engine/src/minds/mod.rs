@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here decides anything; keys leave in headers alone.
 
+mod aside;
 pub mod caller;
 mod kept;
 pub mod pages;
@@ -13,6 +14,7 @@ mod quote;
 mod sight;
 mod summary;
 
+pub use aside::{Aside, Words};
 pub use quote::quote;
 pub use sight::{Cases, cases, nonce};
 pub use summary::{ideas_of, summary};
