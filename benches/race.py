@@ -26,7 +26,7 @@ def score(program: str, folder: pathlib.Path, way: str, seed: int, args: argpars
     """Loss of one run on the hidden rows (less is better), and the seconds that it took."""
     out = folder.parent / f"{way}-{seed}"
     limit = ["--seconds", str(args.seconds)] if args.seconds else ["--trials", str(args.trials)]
-    command = [program, "run", str(folder), *limit, "--seed", str(seed), "--search", way, "--out", str(out), "--no-memory", "--json", "-q"]
+    command = [program, "run", str(folder), *limit, "--seed", str(seed), "--searcher", way, "--out", str(out), "--no-memory", "--json", "-q"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{folder.name}, {way}: exit {done.returncode}: {done.stderr[-300:]}")

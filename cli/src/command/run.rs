@@ -107,7 +107,7 @@ pub struct RunArgs {
     json_stream: bool,
     /// Where configurations come from; for comparing methods
     #[arg(long, value_enum, default_value_t = SearchChoice::Tuner, hide = true)]
-    search: SearchChoice,
+    searcher: SearchChoice,
     #[command(flatten)]
     llm: LlmFlags,
 }
@@ -318,7 +318,7 @@ pub fn resolve(args: &RunArgs, session: &Session) -> Result<Options, Failure> {
         llm: llm::resolve(&args.llm, &session.surroundings, config)?,
         asks_back: false,
         given: Vec::new(),
-        search: args.search.into(),
+        search: args.searcher.into(),
     })
 }
 
