@@ -501,8 +501,18 @@ fn pages_of_a_search_endpoint_are_read_as_data_and_a_recording_holds_them() {
     });
     let tape = folder.path().join("tape");
     let tape = tape.to_str().expect("a path");
-    let flags =
-        ["--trials", "45", "--llm", &endpoint.base, "--model", "m", "--search-url", &search, "--record", tape];
+    let flags = [
+        "--trials",
+        "45",
+        "--llm",
+        &endpoint.base,
+        "--model",
+        "m",
+        "--search-url",
+        &search,
+        "--record",
+        tape,
+    ];
     let output = run(&data, &folder.path().join("run"), &flags);
     assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
     let request = requests.try_recv().expect("the endpoint was asked");
