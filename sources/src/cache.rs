@@ -4,12 +4,13 @@
 //! address; others wait. A copy that is damaged, or of another version, is replaced, never mixed.
 
 use crate::error::{SourceError, is_out_of_reach, of_fetch};
-use crate::md5;
+
 use ansatz_core::ids::hex;
 use ansatz_fetch::{Client, Downloaded, FetchError};
+use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -179,7 +180,7 @@ fn record(name: String, version: Option<&str>, done: Downloaded, md5: bool) -> F
 fn checked(path: &Path, wanted: Wanted<'_>) -> Result<bool, SourceError> {
     let Some(offered) = wanted.md5 else { return Ok(false) };
     let found =
-        File::open(path).and_then(md5::of).map_err(|error| SourceError::io("reading", path, &error))?;
+        File::open(path).and_then(md5_of).map_err(|error| SourceError::io("reading", path, &error))?;
     if found.eq_ignore_ascii_case(offered) {
         return Ok(true);
     }
@@ -189,6 +190,13 @@ fn checked(path: &Path, wanted: Wanted<'_>) -> Result<bool, SourceError> {
         wanted.what
     ))
     .hint("try again; when it stays, the file or its description at the source is wrong"))
+}
+
+/// The MD5 of a file, which guards against broken downloads, not against people.
+fn md5_of(mut file: File) -> std::io::Result<String> {
+    let mut hasher = Md5::new();
+    std::io::copy(&mut file, &mut hasher)?;
+    Ok(hex(&hasher.finalize()))
 }
 
 /// Holds an address for one process.

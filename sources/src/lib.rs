@@ -7,20 +7,19 @@
 //! Invariant: every call goes through `ansatz_fetch`; only hosts that the user named or configured are reached; no table
 //! is parsed here.
 
+mod archive;
 mod cache;
 mod error;
 mod hugging_face;
-mod md5;
 mod named;
 mod openml;
 mod settings;
-mod zip;
 
+pub use archive::{SIGNATURE as ZIP_SIGNATURE, unpack};
 pub use cache::Progress;
 pub use error::{SourceError, SourceErrorKind};
 pub use named::{OpenMl, Repository, Source};
 pub use settings::{HF_BASE, MAX_MIB, OPENML_BASE, Settings};
-pub use zip::{SIGNATURE as ZIP_SIGNATURE, unpack};
 
 use ansatz_core::secret::Secret;
 use ansatz_core::source::Provenance;
