@@ -102,4 +102,10 @@ fn a_folder_of_classes_is_a_task() {
     assert!(result["holdout"]["score"].as_f64().is_some_and(|score| score > 0.8), "{}", result["holdout"]);
     let submission = std::fs::read_to_string(out.join("submission.csv")).expect("a submission");
     assert_eq!(submission.lines().count(), 61, "{submission}");
+    // Each line names its picture, whose name tells what it shows.
+    let right = submission.lines().skip(1).filter(|line| {
+        let (path, class) = line.rsplit_once(',').expect("two cells");
+        path.contains(&format!("test/{class}-"))
+    });
+    assert!(right.count() > 48, "{submission}");
 }
