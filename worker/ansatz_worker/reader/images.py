@@ -26,6 +26,8 @@ FOUND_MIN = 0.9
 DISTINCT_MIN = 10
 DISTINCT_SHARE_MIN = 0.3
 """Distinct cells, and their share of the rows, from which on a column names images."""
+SAME_ROWS = 50
+"""First rows that are compared to see whether two columns name the same pictures."""
 PIXELS_MAX = 50_000_000
 BYTES_MAX = 64 << 20
 FILES_MAX = 100_000
@@ -156,7 +158,7 @@ def waves(pixels: Floats) -> Floats:
 
 def columns_of(table: RawTable, images: Images) -> list[str]:
     """The columns of a table whose cells name image files."""
-    found = []
+    found: list[tuple[bool, str, list[Path | None]]] = []
     for name, cells in zip(table.names, table.columns, strict=True):
         if not pa.types.is_string(cells.type):
             continue
@@ -166,8 +168,14 @@ def columns_of(table: RawTable, images: Images) -> list[str]:
             continue
         probe = distinct[:: max(len(distinct) // 200, 1)]
         if sum(images.find(cell) is not None for cell in probe) >= FOUND_MIN * len(probe):
-            found.append(name)
-    return found
+            first = [images.find(cell) for cell in cells[:SAME_ROWS].to_pylist()]
+            found.append((not probe[0].lower().endswith(ENDINGS), name, first))
+    # Of columns that name the same pictures, such as an id beside a path, one is enough.
+    chosen: dict[str, list[Path | None]] = {}
+    for _, name, first in sorted(found, key=lambda it: it[0]):
+        if first not in chosen.values():
+            chosen[name] = first
+    return [name for name in table.names if name in chosen]
 
 
 def added(table: RawTable, images: Images, chosen: list[str], known: dict[str, Floats | None]) -> RawTable:
