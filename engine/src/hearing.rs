@@ -17,6 +17,7 @@ use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock;
 use ansatz_core::event::Event;
 use ansatz_core::profile::Profile;
+use ansatz_core::task::Inference;
 use ansatz_core::verdict::Stage;
 use ansatz_prompts::{Case, Level, Machine, Sight};
 use ansatz_sources::Acquired;
@@ -63,6 +64,12 @@ pub async fn understand(
     let stem = || options.data.file_stem().map(|name| name.to_string_lossy().into_owned());
     let acquired = hearing.acquired;
     let name = acquired.map(|acquired| acquired.name.clone()).or_else(stem).unwrap_or_else(|| "data".into());
+    let mut proposed = acquired.map(fetched::proposed).unwrap_or_default();
+    proposed.extend(files.id.as_ref().map(|column| Inference {
+        field: "id".into(),
+        value: column.clone(),
+        because: "it names the images".into(),
+    }));
     let request = Request {
         name,
         flags: Flags {
@@ -73,7 +80,7 @@ pub async fn understand(
         },
         said: options.request.clone().unwrap_or_default(),
         described: intake::description(files),
-        proposed: acquired.map(fetched::proposed).unwrap_or_default(),
+        proposed,
         profile,
         heard: None,
     };

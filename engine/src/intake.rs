@@ -23,6 +23,8 @@ pub struct Files {
     pub tables: Vec<PathBuf>,
     /// Images that cells may name: the folder below which they lie.
     pub images: Option<PathBuf>,
+    /// The column that names the rows, where the tables were written here.
+    pub id: Option<String>,
     /// Rows to predict.
     pub test: Option<PathBuf>,
     /// Sample submission.
@@ -92,6 +94,7 @@ fn single(train: PathBuf) -> Files {
         parts: Parts::default(),
         tables: Vec::new(),
         images: None,
+        id: None,
         test: None,
         sample: None,
         description: None,
@@ -119,7 +122,8 @@ fn of_classes(folder: &Path, into: &Path) -> Result<Option<Files>, RunError> {
     }
     let Some(found) = pictures::by_class(folder) else { return Ok(None) };
     let (train, test) = found.write(into)?;
-    Ok(Some(Files { test, images: Some(folder.to_path_buf()), ..single(train) }))
+    let (images, id) = (Some(folder.to_path_buf()), Some(pictures::PATH.to_owned()));
+    Ok(Some(Files { test, images, id, ..single(train) }))
 }
 
 fn in_folder(folder: &Path) -> Result<Files, RunError> {
@@ -208,6 +212,7 @@ pub fn snapshot(files: &Files, folder: &Path) -> Result<Files, RunError> {
         paths.iter().enumerate().map(|(i, path)| copy(&format!("{role}-{}", i + 1), path)).collect()
     };
     Ok(Files {
+        id: files.id.clone(),
         tables: further(&files.tables, &folder.join("tables"))?,
         images: files
             .images

@@ -14,6 +14,8 @@ const FILES_MAX: usize = 100_000;
 const BYTES_MAX: u64 = 16 << 30;
 /// Folders within folders that are looked into.
 const DEPTH_MAX: usize = 5;
+/// The column of paths in tables that are written here.
+pub const PATH: &str = "image";
 /// Names of folders that hold training images, and images to predict.
 const TRAIN: [&str; 3] = ["train", "training", "images"];
 const TEST: [&str; 2] = ["test", "testing"];
@@ -126,11 +128,11 @@ impl Classes {
             std::fs::write(&path, text).map_err(|error| RunError::io("writing", &path, &error))?;
             Ok(path)
         };
-        let mut train = "image,class\n".to_owned();
+        let mut train = format!("{PATH},class\n");
         for (path, class) in &self.train {
             let _ = writeln!(train, "{},{}", quoted(path), quoted(class));
         }
-        let mut test = "image\n".to_owned();
+        let mut test = format!("{PATH}\n");
         for path in &self.test {
             let _ = writeln!(test, "{}", quoted(path));
         }

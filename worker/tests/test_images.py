@@ -47,9 +47,16 @@ def test_a_column_of_paths_becomes_numbers(tmp_path: Path) -> None:
     answer = reader.write({"op": "write", "target": "y", "id": "id", "problem": "binary", "classes": None})
     assert reader.features is not None
     names = [column.name for column in reader.features.columns]
-    assert "file mean red" in names and "stem mean red" in names and "file" not in names
+    # Both columns name the same pictures; the one of paths is taken.
+    assert "file mean red" in names and "stem mean red" not in names and "file" not in names
     column = next(column for column in reader.features.columns if column.name == "file mean red")
     assert column.values is not None
     assert np.isnan(column.values[2]) and abs(column.values[5] - 50 / 255) < 0.2
-    assert answer["event"] == "written"
-    assert any(notice.code == "image_missing" for notice in reader.train.notices) if reader.train else False
+    assert answer["event"] == "written" and reader.train is not None
+    # Names of files are ids at best, and a target is no picture because some files are called like it.
+    assert "file" in reader.train.names and "file" not in names
+    for name in ("0", "1"):
+        draw(tmp_path / f"pictures/{name}.png", 9, False)
+    reader.read(tmp_path / "train.csv", None, None, pictures=tmp_path / "pictures")
+    assert "y" not in reader.pictured and "id" not in reader.pictured
+    assert any(notice.code == "image_missing" for notice in reader.train.notices)

@@ -120,27 +120,28 @@ def test_what_could_give_the_answer_away_is_left_out(tmp_path: Path) -> None:
         {"store_id": [7, 8, 9], "x": [1, 2, 3]},
         {
             "outcomes": {"store_id": [1, 2, 3], "refund": [1, 0, 1]},
-            "labels": {"store_id": [1, 2, 3, 7, 8, 9], "Y": [0, 1, 0, 1, 1, 0], "size": [1, 2, 3, 4, 5, 6]},
+            "shops": {"store_id": [1, 2, 3, 7, 8, 9], "Y": [0, 1, 0, 1, 1, 0], "size": [1, 2, 3, 4, 5, 6]},
         },
     )
     assert "outcomes.csv is not used: it covers 100% of the training rows and 0% of the test rows" in told(
         answer
     )
-    assert "join_target: table `labels`: its column `Y` bears the target's name" in told(answer)
+    assert "join_target: table `shops`: its column `Y` bears the target's name" in told(answer)
     assert reader.features is not None
     names = [column.name for column in reader.features.columns]
-    assert "labels.size" in names and not any("Y" in name or "refund" in name for name in names)
+    assert "shops.size" in names and not any("Y" in name or "refund" in name for name in names)
 
 
 def test_tables_that_lead_nowhere_do_no_harm(tmp_path: Path) -> None:
     tables: dict[str, Rows] = {
         "words": {"word": ["a", "b"], "count": [1, 2]},
         "far": {"store_id": [70, 80], "size": [1, 2]},
+        "test_labels": {"store_id": [1, 2, 3, 9], "outcome": [0, 1, 1, 0]},
         "measured": {"x": [5.5, 6.25, 7.125], "z": [1, 2, 3]},
     }
     reader, answer = joined(tmp_path, TRAIN, TEST, tables)
     (tmp_path / "broken.csv").write_bytes(b"\x00\x01\x02" * 50)
-    assert told(answer).count("join_unused") == 3
+    assert told(answer).count("join_unused") == 4
     assert reader.features is not None and len(reader.features.columns) == 2
     reader.read(tmp_path / "train.csv", None, None, more=[tmp_path / "broken.csv"])
     again = reader.write({"op": "write", "target": "y", "id": None, "problem": "binary", "classes": None})

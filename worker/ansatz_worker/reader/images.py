@@ -1,4 +1,4 @@
-"""Images to numbers: a column that names image files becomes columns about size, colour, edges and shape.
+"""Images to numbers: a column that names image files brings columns about size, colour, edges and shape.
 
 Nothing is learnt from the images, so a new image is described as the training images were. Only PNG and JPEG
 are opened; one that cannot be is missing, and told about.
@@ -23,6 +23,11 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")
 FOUND_MIN = 0.9
 """Share of a column's distinct cells that must name image files."""
+DISTINCT_MIN = 10
+DISTINCT_SHARE_MIN = 0.3
+"""Distinct cells, and their share of the rows, from which on a column names images."""
+SAME_ROWS = 50
+"""First rows that are compared to see whether two columns name the same pictures."""
 PIXELS_MAX = 50_000_000
 BYTES_MAX = 64 << 20
 FILES_MAX = 100_000
@@ -153,26 +158,35 @@ def waves(pixels: Floats) -> Floats:
 
 def columns_of(table: RawTable, images: Images) -> list[str]:
     """The columns of a table whose cells name image files."""
-    found = []
+    found: list[tuple[bool, str, list[Path | None]]] = []
     for name, cells in zip(table.names, table.columns, strict=True):
         if not pa.types.is_string(cells.type):
             continue
         distinct = [cell for cell in cells.unique().to_pylist() if cell]
+        # A few values that happen to be called like files are no pictures.
+        if len(distinct) < max(DISTINCT_MIN, DISTINCT_SHARE_MIN * table.rows):
+            continue
         probe = distinct[:: max(len(distinct) // 200, 1)]
-        if probe and sum(images.find(cell) is not None for cell in probe) >= FOUND_MIN * len(probe):
-            found.append(name)
-    return found
+        if sum(images.find(cell) is not None for cell in probe) >= FOUND_MIN * len(probe):
+            first = [images.find(cell) for cell in cells[:SAME_ROWS].to_pylist()]
+            found.append((not probe[0].lower().endswith(ENDINGS), name, first))
+    # Of columns that name the same pictures, such as an id beside a path, one is enough.
+    chosen: dict[str, list[Path | None]] = {}
+    for _, name, first in sorted(found, key=lambda it: it[0]):
+        if first not in chosen.values():
+            chosen[name] = first
+    return [name for name in table.names if name in chosen]
 
 
-def replaced(table: RawTable, images: Images, chosen: list[str], known: dict[str, Floats | None]) -> RawTable:
-    """The table with numbers in place of columns that name image files; `known` keeps what was described."""
+def added(table: RawTable, images: Images, chosen: list[str], known: dict[str, Floats | None]) -> RawTable:
+    """The table with numbers beside columns that name image files; `known` keeps what was described."""
     titles: list[str] = []
     columns: list[Any] = []
     notices = list(table.notices)
     for name, cells in zip(table.names, table.columns, strict=True):
+        titles.append(name)
+        columns.append(cells)
         if name not in chosen:
-            titles.append(name)
-            columns.append(cells)
             continue
         numbers, missing = numbers_of(cells.to_pylist(), images, known)
         titles += [f"{name} {what}" for what in names()]

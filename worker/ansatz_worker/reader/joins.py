@@ -33,6 +33,8 @@ ADDED_MAX = 60
 ADDED_ALL_MAX = 200
 LEVELS_MAX = 6
 """Values of a category whose shares are added."""
+ANSWERS = ("label", "solution", "answer", "groundtruth", "submission", "prediction")
+"""What tables are called that hold what is to be found out."""
 DAY = 86_400.0
 
 
@@ -510,6 +512,10 @@ def join(
     taken = set(names)
     for table in tables:
         name = table.file.rsplit("/", 1)[-1].split(".", 1)[0]
+        if any(word in plain(name) for word in ANSWERS):
+            message = f"{table.file} is not used: its name says that it holds answers"
+            notices.append(Notice("join_unused", message))
+            continue
         pairs = candidates(names, table, target, name)
         cells = {column: main(ours) for ours, column in pairs}
         side = typed_side(table, cells, name)

@@ -135,15 +135,15 @@ class Reader:
         return {"event": "read", "profile": "profile.json"}
 
     def _describe_images(self, found: images.Images | None) -> None:
-        """Puts numbers in place of columns that name image files."""
+        """Puts numbers beside columns that name image files; the names themselves are no features."""
         assert self.train is not None
         self.pictured = images.columns_of(self.train, found) if found else []
         if found is None or not self.pictured:
             return
         known: dict[str, Any] = {}
-        self.train = images.replaced(self.train, found, self.pictured, known)
+        self.train = images.added(self.train, found, self.pictured, known)
         if self.test:
-            self.test = images.replaced(self.test, found, self.pictured, known)
+            self.test = images.added(self.test, found, self.pictured, known)
 
     def _card(
         self, name: str, cells: Any, other: Any | None, in_train: bool, in_test: bool
@@ -257,6 +257,8 @@ class Reader:
     def _is_feature(self, name: str, left_out: set[str]) -> bool:
         """Columns of both files that vary; one that only the training file has cannot be used."""
         in_test = self.test is None or self.test.column(name) is not None
+        if name in self.pictured:
+            return False
         return name not in left_out and name not in self.constant and in_test
 
     def evidence(self, rows: npy.Array) -> Message:
@@ -345,14 +347,14 @@ PICTURES = Path("/in/images")
 
 
 def with_images(table: RawTable, chosen: list[str], beside: Path) -> RawTable:
-    """A new file with numbers in place of the columns that name image files; `Refused` without them."""
+    """A new file with numbers beside the columns that name image files; `Refused` without them."""
     absent = [short(name) for name in chosen if table.column(name) is None]
     found = images.Images.below(PICTURES if PICTURES.is_dir() else beside)
     if absent or found is None:
         what = f"lacks the column {some(absent)}" if absent else "lies beside no images"
         hint = "the model looks at images: give a file with their paths, beside the images"
         raise Refused("column_absent", f"{table.file} {what} that the model needs", hint, table.file)
-    return images.replaced(table, found, chosen, {})
+    return images.added(table, found, chosen, {})
 
 
 def choice(message: Message) -> tuple[str, str | None, set[str], set[str]]:
