@@ -131,7 +131,7 @@ fn a_task_is_submitted_followed_and_fetched() {
         ("what is wrong with my data?", "odd"),
         ("is it better than guessing?", "default LightGBM"),
         ("why that model?", "best by cross-validation is"),
-        ("what is the target?", "predict `y`"),
+        ("what is the target?", "predict y (two classes)"),
         ("what does it cost?", "no call of a language model"),
     ] {
         let body = serde_json::json!({ "text": asked }).to_string();

@@ -60,7 +60,9 @@ impl Session {
         self.is_planned = false;
         if !self.plan(tell) && !self.is_asked {
             self.wishes.words = words_before;
-            parts.iter().for_each(|part| tell(not_understood_at_all(part)));
+            for part in parts {
+                tell(not_understood_at_all(part));
+            }
         }
     }
 

@@ -69,138 +69,145 @@ fn about_progress(plain: &str) -> Option<Question> {
     has(&status).then_some(Question::Status)
 }
 
+/// Words that questions begin with beside those of [`is_question`].
+const CUES: &[&str] = &[
+    "which", "any", "are", "is", "can", "could", "should", "would", "will", "did", "do", "does", "tell me",
+    "give me", "who",
+];
+/// Names of what tables have.
+const COLUMNS: &[&str] =
+    &["column", "columns", "feature", "features", "variable", "variables", "fields", "inputs"];
+/// Words for what is not used.
+const LEFT_OUT: &[&str] = &[
+    "drop",
+    "dropped",
+    "ignore",
+    "ignored",
+    "leave out",
+    "left out",
+    "remove",
+    "removed",
+    "excluded",
+    "not used",
+    "unused",
+    "throw away",
+    "leak",
+    "leaks",
+    "leakage",
+    "leaked",
+];
+/// Words for what a column is worth.
+const MATTER: &[&str] = &[
+    "matter",
+    "matters",
+    "important",
+    "importance",
+    "drive",
+    "drives",
+    "influence",
+    "strongest",
+    "useful",
+    "predictive",
+];
+/// Words for what may be odd about data.
+const ODD: &[&str] = &[
+    "wrong", "problem", "problems", "issue", "issues", "odd", "strange", "quality", "bad", "clean", "dirty",
+    "missing", "warnings",
+];
+/// Phrases that mean one question wherever they stand in one; the first that is there counts.
+const PHRASES: &[(Question, &[&str])] = &[
+    (
+        Question::Worth,
+        &[
+            "worth",
+            "more time help",
+            "more time bring",
+            "keep going",
+            "continue",
+            "go on longer",
+            "longer help",
+            "improve with",
+        ],
+    ),
+    (
+        Question::Left,
+        &[
+            "how long still",
+            "how much longer",
+            "time left",
+            "time is left",
+            "how long will",
+            "how long until",
+            "how long does",
+            "be done",
+            "be ready",
+            "be finished",
+            "eta",
+            "how many minutes",
+            "much time",
+        ],
+    ),
+    (
+        Question::Sure,
+        &[
+            "sure",
+            "certain",
+            "confident",
+            "confidence",
+            "trust",
+            "reliable",
+            "interval",
+            "how accurate",
+            "how good",
+            "new data",
+            "margin",
+            "error bars",
+            "overfit",
+            "overfitted",
+            "overfitting",
+        ],
+    ),
+    (Question::Gain, &["baseline", "default", "guessing", "better than", "gain", "improvement", "compared"]),
+];
+/// Words for the task itself.
+const TASK: &[&str] = &[
+    "the target",
+    "the metric",
+    "the task",
+    "are you predicting",
+    "do you predict",
+    "you scoring",
+    "it scored",
+    "is scored",
+];
+
 /// Questions about what was measured and found.
 pub fn about_evidence(plain: &str) -> Option<Question> {
     let has = |words: &[&str]| words.iter().any(|word| holds(plain, word));
-    let asks = is_question(plain)
-        || [
-            "which", "any", "are", "is", "can", "could", "should", "would", "will", "did", "do", "does",
-            "tell me", "give me", "who",
-        ]
-        .iter()
-        .any(|cue| plain.starts_with(&format!("{cue} ")));
+    let asks = is_question(plain) || CUES.iter().any(|cue| plain.starts_with(&format!("{cue} ")));
     if !asks {
         return None;
     }
-    let of_columns =
-        has(&["column", "columns", "feature", "features", "variable", "variables", "fields", "inputs"]);
-    let left_out = has(&[
-        "drop",
-        "dropped",
-        "ignore",
-        "ignored",
-        "leave out",
-        "left out",
-        "remove",
-        "removed",
-        "excluded",
-        "not used",
-        "unused",
-        "throw away",
-        "leak",
-        "leaks",
-        "leakage",
-        "leaked",
-    ]);
-    if left_out
-        && (is_question(plain) || of_columns || has(&["leak", "leaks", "leakage", "anything", "something"]))
-    {
+    let of_columns = has(COLUMNS);
+    let is_leak = has(&["leak", "leaks", "leakage", "anything", "something"]);
+    if has(LEFT_OUT) && (is_question(plain) || of_columns || is_leak) {
         return Some(Question::Dropped);
     }
-    if (of_columns || has(&["what"]))
-        && has(&[
-            "matter",
-            "matters",
-            "important",
-            "importance",
-            "drive",
-            "drives",
-            "influence",
-            "strongest",
-            "useful",
-            "predictive",
-        ])
-    {
+    if (of_columns || has(&["what"])) && has(MATTER) {
         return Some(Question::Columns);
     }
-    if has(&[
-        "worth",
-        "more time help",
-        "more time bring",
-        "keep going",
-        "continue",
-        "go on longer",
-        "longer help",
-        "improve with",
-    ]) {
-        return Some(Question::Worth);
+    if let Some((question, _)) = PHRASES.iter().find(|(_, phrases)| has(phrases)) {
+        return Some(question.clone());
     }
-    if has(&[
-        "how long still",
-        "how much longer",
-        "time left",
-        "time is left",
-        "how long will",
-        "how long until",
-        "how long does",
-        "be done",
-        "be ready",
-        "be finished",
-        "eta",
-        "how many minutes",
-        "much time",
-    ]) {
-        return Some(Question::Left);
-    }
-    if has(&[
-        "sure",
-        "certain",
-        "confident",
-        "confidence",
-        "trust",
-        "reliable",
-        "interval",
-        "how accurate",
-        "how good",
-        "new data",
-        "margin",
-        "error bars",
-        "overfit",
-        "overfitted",
-        "overfitting",
-    ]) {
-        return Some(Question::Sure);
-    }
-    if has(&["baseline", "default", "guessing", "better than", "gain", "improvement", "compared"]) {
-        return Some(Question::Gain);
-    }
-    if has(&["data", "dataset", "file", "files", "table"])
-        && has(&[
-            "wrong", "problem", "problems", "issue", "issues", "odd", "strange", "quality", "bad", "clean",
-            "dirty", "missing", "warnings",
-        ])
-    {
+    let of_data = has(&["data", "dataset", "file", "files", "table"]) && has(ODD);
+    if of_data || has(&["warnings", "anything odd", "anything strange"]) {
         return Some(Question::Data);
     }
-    if has(&["warnings", "anything odd", "anything strange"]) {
-        return Some(Question::Data);
-    }
-    if has(&["predictions", "predicted values", "the answers", "first rows"])
-        && has(&["show", "see", "are", "give me", "what", "look"])
-    {
+    let of_predictions = has(&["predictions", "predicted values", "the answers", "first rows"]);
+    if of_predictions && has(&["show", "see", "are", "give me", "what", "look"]) {
         return Some(Question::Predictions);
     }
-    let of_task = has(&[
-        "the target",
-        "the metric",
-        "the task",
-        "are you predicting",
-        "do you predict",
-        "you scoring",
-        "it scored",
-        "is scored",
-    ]);
-    of_task.then_some(Question::Task)
+    has(TASK).then_some(Question::Task)
 }
 
 /// What "why …" asks about.

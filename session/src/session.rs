@@ -19,6 +19,7 @@ const HELP: &str = "say what you want, for example:\n  predict churn in data.csv
 what is best? · why is catboost best? · that's enough, submit\ncommands: /plan /status /best /leaderboard /cost /steer TEXT /stop /why SUBJECT /quit /help";
 
 /// One conversation.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the conversation")]
 pub struct Session {
     pub(crate) maker: Arc<dyn Maker>,
     pub(crate) wishes: Wishes,
