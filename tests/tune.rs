@@ -246,6 +246,31 @@ fn a_database_is_restarted_with_the_settings_of_each_trial() {
 }
 
 #[test]
+fn an_earlier_study_is_learnt_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\n\
+                 [[parameter]]\nname = 'y'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    let script = "awk -v x={x} -v y={y} 'BEGIN { print 1 + (x-0.83)^2 + (y-0.21)^2 }'";
+    assert!(study(folder.path(), space, &["--trials", "20"], script).status.success());
+    std::fs::rename(folder.path().join("study"), folder.path().join("first")).unwrap();
+    // The same bowl on another scale and a little aside.
+    let script = "awk -v x={x} -v y={y} 'BEGIN { print 70 * ((x-0.8)^2 + (y-0.25)^2) }'";
+    let output = study(folder.path(), space, &["--trials", "3", "--past", "first"], script);
+    let result = json(&output);
+    assert!(result["best"]["value"].as_f64().unwrap() < 1.0, "{}", result["best"]);
+    assert!(result["sampler"].as_str().unwrap().contains("1 past stud"), "{}", result["sampler"]);
+    std::fs::write(folder.path().join("first/result.json"), "{\"version\": 0}").unwrap();
+    let output = program()
+        .current_dir(folder.path())
+        .args(["tune", "space.toml", "--past", "first", "--out", "other", "--", "sh", "-c", script])
+        .output()
+        .unwrap();
+    let words = complaints(&output);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("another version") && words.contains("first/result.json"), "{words}");
+}
+
+#[test]
 fn noise_is_met_by_repeats_and_a_fair_comparison() {
     let folder = tempfile::tempdir().unwrap();
     let script = "awk -v x={x} -v s=$ANSATZ_SEED 'BEGIN { srand(s); print 3 + (x-0.5)^2 + rand() / 10 }'";

@@ -69,6 +69,9 @@ pub struct TuneArgs {
     /// A configuration to begin with, as name=value,…; can be given several times
     #[arg(long, value_name = "NAME=VALUE,…")]
     start: Vec<String>,
+    /// An earlier study of the same parameters to learn from, say on other data or another machine; can be given several times
+    #[arg(long, value_name = "DIR")]
+    past: Vec<PathBuf>,
     /// Where the study is kept [default: a new folder below runs/]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -170,7 +173,11 @@ pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failur
     let starts = args.start.iter().map(|text| start(text, &space)).collect::<Result<Vec<_>, _>>()?;
     let run = super::run::run_id(&args.space, session);
     let (sampler, llm) = method(args, session)?;
+    let earlier =
+        |folder: &PathBuf| Ok(ansatz_engine::tune::past_of(&session.surroundings.absolute(folder))?);
+    let pasts = args.past.iter().map(earlier).collect::<Result<Vec<_>, Failure>>()?;
     Ok(TuneOptions {
+        pasts,
         starts,
         command: args.command.clone(),
         folder: session.surroundings.folder.clone(),

@@ -90,6 +90,9 @@ enum Message {
 }
 
 fn sampler(options: &TuneOptions) -> Result<Box<dyn Sampler>, RunError> {
+    if !options.pasts.is_empty() {
+        return Ok(Box::new(samplers::Transferred::new(options.pasts.clone(), Vec::new())));
+    }
     samplers::by_name(&options.sampler).ok_or_else(|| {
         RunError::usage(format!("there is no sampler `{}`", options.sampler))
             .hint(format!("choose one of {}", samplers::NAMES.join(", ")))

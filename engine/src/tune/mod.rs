@@ -27,6 +27,7 @@ use ansatz_core::seed::Seed;
 use ansatz_tuner::query::{Answer, Query};
 use ansatz_tuner::space::Space;
 use ansatz_tuner::study::Study;
+use ansatz_tuner::transfer::{Past, PastTrial};
 use ansatz_tuner::trial::Direction;
 use driver::Driver;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,9 @@ pub struct TuneOptions {
     /// The language model that answers the search's questions, where one does.
     #[serde(default)]
     pub llm: Option<LlmOptions>,
+    /// Earlier studies of the same parameters, whose lessons the search begins with.
+    #[serde(default)]
+    pub pasts: Vec<Past>,
 }
 
 /// Something that is worth showing while a study goes on.
@@ -169,6 +173,30 @@ pub fn resume(out: &Path, surroundings: Surroundings<'_>) -> Result<TuneResult, 
     Driver::go_on(options, surroundings)?.run()
 }
 
+/// What a finished or interrupted study teaches others: its trials, on its own scale.
+///
+/// # Errors
+/// The folder holds no result of a study, or one of another version.
+pub fn past_of(out: &Path) -> Result<Past, RunError> {
+    let path = out.join(RESULT);
+    let text = std::fs::read(&path).map_err(|error| {
+        RunError::usage(format!("{}: {error}", path.display()))
+            .hint("give the folder of a study that `ansatz tune` has brought to an end")
+    })?;
+    let result: TuneResult = serde_json::from_slice(&text).map_err(|error| {
+        RunError::usage(format!("{}: {error}", path.display()))
+            .hint("it is not the result of a study, or of another version: leave this study out")
+    })?;
+    let told = result.trials.into_iter().filter(|trial| trial.state == "complete" || trial.state == "failed");
+    let trials = told
+        .map(|trial| PastTrial {
+            loss: trial.value.map(|value| result.direction.loss(value)),
+            params: trial.params,
+        })
+        .collect();
+    Ok(Past { name: out.display().to_string(), weight: 1.0, trials })
+}
+
 /// What a study was asked to do.
 ///
 /// # Errors
@@ -194,6 +222,13 @@ fn check(options: &TuneOptions) -> Result<(), RunError> {
     }
     if !options.folder.is_dir() {
         return Err(RunError::usage(format!("{} is not a folder", options.folder.display())));
+    }
+    if !options.pasts.is_empty() && options.sampler != "auto" {
+        return Err(RunError::usage(format!(
+            "the sampler {} does not learn from earlier studies",
+            options.sampler
+        ))
+        .hint("leave --sampler and the language model away, or --past"));
     }
     for params in &options.starts {
         options.space.point(params).map_err(|error| {
