@@ -83,7 +83,7 @@ fn openml(rest: &str) -> Result<Source, SourceError> {
         return Ok(Source::OpenMl(OpenMl::Id(id)));
     }
     let is_plain = |letter: char| letter.is_alphanumeric() || "-_.()+,".contains(letter);
-    if name.is_empty() || !name.chars().all(is_plain) {
+    if name.trim_matches('.').is_empty() || !name.chars().all(is_plain) {
         return Err(refused());
     }
     Ok(Source::OpenMl(OpenMl::Name(name.to_owned(), version)))
