@@ -3,7 +3,7 @@
 
 usage: benches/chat.py [PROGRAM] [ROUNDS]   (default: target/debug/ansatz 5)
 
-Each sentence of the list is said in a conversation of its own place in a running one; the last part asks about a run
+The first sentences are said before there is a run, the others while one goes on: the last part asks about a run
 that goes on. Printed: median and worst, in milliseconds, by kind of sentence.
 """
 

@@ -96,6 +96,10 @@ impl Session {
         let Reading { intents, not_understood } = grammar::read(text, &|word| maker.is_there(word));
         let approves = intents.contains(&Intent::Approve);
         let words = self.wishes.words.clone();
+        let is_polite = !intents.is_empty() && intents.iter().all(|intent| *intent == Intent::Courtesy);
+        if is_polite && not_understood.is_empty() {
+            tell(Reply::Said("at your service: say what is to be predicted, or `help`".into()));
+        }
         let mut has_changed = false;
         for intent in intents {
             has_changed |= self.take(intent, tell);
