@@ -392,6 +392,10 @@ impl Hopes<'_> {
     }
 
     fn said(&self) -> String {
-        format!("Gaussian processes over this and {} past studies", self.models.len())
+        let count = self.models.len();
+        format!(
+            "Gaussian processes over this and {count} past {}",
+            if count == 1 { "study" } else { "studies" }
+        )
     }
 }
