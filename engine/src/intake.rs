@@ -123,7 +123,7 @@ fn of_classes(folder: &Path, into: &Path) -> Result<Option<Files>, RunError> {
     let Some(found) = pictures::by_class(folder) else { return Ok(None) };
     let (train, test) = found.write(into)?;
     let (images, id) = (Some(folder.to_path_buf()), Some(pictures::PATH.to_owned()));
-    Ok(Some(Files { test, images, id, ..single(train) }))
+    Ok(Some(Files { images, id, test, ..single(train) }))
 }
 
 fn in_folder(folder: &Path) -> Result<Files, RunError> {

@@ -225,7 +225,7 @@ impl Prompts {
     /// What a template makes of any value, for tests of what it shows where.
     #[cfg(test)]
     pub(crate) fn raw(&self, name: &str, value: &Value) -> String {
-        self.text(name, value).map(|(_, user)| user).unwrap_or_else(|kind| panic!("{name}: {kind}"))
+        self.text(name, value).map_or_else(|kind| panic!("{name}: {kind}"), |(_, user)| user)
     }
 
     fn text(&self, name: &str, value: &Value) -> Result<(String, String), PromptErrorKind> {

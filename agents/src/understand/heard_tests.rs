@@ -9,7 +9,9 @@ const READING: &str = r#"{"relevance": "it asks who quits", "is_relevant": true,
 
 fn reading(changes: &[(&str, serde_json::Value)]) -> Understanding {
     let mut value: serde_json::Value = serde_json::from_str(READING).unwrap();
-    changes.iter().for_each(|(name, change)| value[*name] = change.clone());
+    for (name, change) in changes {
+        value[*name] = change.clone();
+    }
     serde_json::from_value(value).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! Pages that a search endpoint knows about a task, for the planner to read.
 //!
-//! The endpoint speaks the JSON of SearXNG (`GET search?q=…&format=json`). What comes back is material like any file's: it is
+//! The endpoint speaks the JSON of `SearXNG` (`GET search?q=…&format=json`). What comes back is material like any file's: it is
 //! shown to a model as data, summarised, and gives no orders.
 
 use ansatz_core::event::Page;
