@@ -139,7 +139,7 @@ fn in_folder(folder: &Path) -> Result<Files, RunError> {
     let mut tables: Vec<PathBuf> =
         tables_of(folder).into_iter().filter(|path| !known.contains(&Some(path))).collect();
     tables.truncate(TABLES_MAX);
-    let images = pictures::are_below(folder).then(|| folder.to_path_buf());
+    let images = pictures::are_named(folder, &train).then(|| folder.to_path_buf());
     Ok(Files {
         tables,
         images,

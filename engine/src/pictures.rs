@@ -3,11 +3,17 @@
 //! Invariant: no image is opened; that is done by the reader, in a cell.
 
 use crate::error::RunError;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Endings of image files.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+/// Endings of tables whose beginning can be looked at, and how much of it is.
+const PLAIN: [&str; 3] = [".csv", ".tsv", ".txt"];
+const HEAD: u64 = 1 << 18;
 /// Files that are taken.
 const FILES_MAX: usize = 100_000;
 /// Bytes that are taken.
@@ -53,11 +59,28 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Whether there are images below a folder.
-pub fn are_below(folder: &Path) -> bool {
-    let mut found = Vec::new();
-    collect(folder, 0, &mut found);
-    !found.is_empty()
+/// Whether a table seems to name images below a folder, so that they are worth copying. In a packed table, which cannot be
+/// looked into here, it may.
+pub fn are_named(folder: &Path, table: &Path) -> bool {
+    let stems: BTreeSet<String> = below(folder).iter().filter_map(|path| stem(path)).collect();
+    if stems.is_empty() {
+        return false;
+    }
+    let name = table.to_string_lossy().to_lowercase();
+    if !PLAIN.iter().any(|ending| name.ends_with(ending)) {
+        return true;
+    }
+    let mut head = Vec::new();
+    let read = File::open(table).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let text = String::from_utf8_lossy(&head);
+    let mut cells = text.split([',', ';', '\t', '|', '\n', '\r', '"', '\'', '/', '\\']);
+    read.is_ok() && cells.any(|cell| stem(Path::new(cell.trim())).is_some_and(|stem| stems.contains(&stem)))
+}
+
+fn stem(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    let is_image = is_image(path);
+    Some(if is_image { path.file_stem()?.to_string_lossy().into_owned() } else { name.into_owned() })
 }
 
 /// Copies the images of a folder, with their paths from it.
@@ -168,6 +191,23 @@ mod tests {
         let classes =
             found(&["train/cat/1.png", "train/dog/1.png", "test/7.png", "valid/cat/1.png"]).unwrap();
         assert_eq!((classes.train.len(), classes.test.as_slice()), (2, &["test/7.png".to_owned()][..]));
+    }
+
+    #[test]
+    fn images_that_no_cell_names_are_left_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, table) = (folder.path(), folder.path().join("train.csv"));
+        std::fs::create_dir(path.join("holiday")).unwrap();
+        std::fs::write(path.join("holiday/beach 7.JPG"), "x").unwrap();
+        let is_named = |text: &str| {
+            std::fs::write(&table, text).unwrap();
+            are_named(path, &table)
+        };
+        assert!(!is_named("a,b\n1,beach\n2,7\n"));
+        assert!(is_named("a,b\n1,holiday/beach 7.JPG\n"));
+        assert!(is_named("a;b\n1;\"beach 7\"\n"), "without its ending");
+        assert!(are_named(path, Path::new("train.parquet")), "what cannot be looked into may name them");
+        assert!(!are_named(&path.join("nowhere"), Path::new("train.parquet")));
     }
 
     #[test]
