@@ -9,7 +9,6 @@ Prints one line per run and, per task, the mean paired difference (positive: bet
 Needs pandas, scikit-learn and lightgbm: the worker environment's Python has them.
 """
 
-import argparse
 import importlib.util
 import json
 import pathlib
@@ -20,6 +19,7 @@ import tempfile
 import types
 
 import numpy as np
+import paired
 import pandas as pd
 
 
@@ -79,20 +79,13 @@ def reference(module: types.ModuleType, folder: pathlib.Path, grading: dict, dro
 
 def main() -> None:
     """Runs the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--tasks")
-    parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0)
+    parser = paired.options(__doc__, trials=None)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--ansatz", default="target/debug/ansatz")
     parser.add_argument("--keep", type=pathlib.Path, help="keep the run folders here")
     args = parser.parse_args()
     scorer, module = load(args.data / "score.py"), load(args.data / "reference_lgbm.py")
-    names = args.tasks.split(",") if args.tasks else sorted(path.parent.name for path in args.data.glob("*/grading.json"))
-    program = str(pathlib.Path(args.ansatz).resolve())
-    for name in names:
+    for name in paired.tasks(args):
         grading = json.loads((args.data / name / "grading.json").read_text())
         differences = []
         for split in range(args.first, args.first + args.splits):
@@ -102,19 +95,17 @@ def main() -> None:
                     _, part = resplit(args.data / name, folder, split)
                     out = (args.keep or pathlib.Path(scratch)) / f"{name}-{split}-{seed}"
                     shutil.rmtree(out, ignore_errors=True)
-                    command = [program, "run", str(folder), "--seconds", str(args.seconds), "--seed", str(seed),
-                               "--out", str(out), "--no-memory", "--json", "-q"]
-                    done = subprocess.run(command, capture_output=True, text=True)
-                    if done.returncode != 0:
-                        print(f"{name} split {split} seed {seed}: exit {done.returncode}: {done.stderr[-300:]}")
+                    flags = ["--seconds", str(args.seconds), "--seed", str(seed)]
+                    try:
+                        ours, result = paired.submission(args.ansatz, folder, out, flags)
+                    except RuntimeError as error:
+                        print(f"split {split} seed {seed}: {error}")
                         continue
-                    result = json.loads(done.stdout)
-                    ours = pd.read_csv(out / "submission.csv", dtype=str, keep_default_na=False)
                     leaks = [column["column"] for column in result["dropped"] if column["reason"] == "leak"]
                     theirs = reference(module, folder, grading, leaks, seed)
                     truth = part.reset_index(drop=True)
                     a, b = scorer.evaluate(grading, truth, ours), scorer.evaluate(grading, truth, theirs)
-                    gain = (a - b) if scorer.HIGHER[grading["metric"]] else (b - a)
+                    gain = paired.gain(scorer, grading, a, b)
                     differences.append(gain)
                     holdout = result["holdout"] or {"score": float("nan"), "low": float("nan"), "high": float("nan")}
                     print(
@@ -126,11 +117,9 @@ def main() -> None:
                         flush=True,
                     )
         if differences:
-            mean = float(np.mean(differences))
             # Seeds of one split share their test rows: the split is the unit.
             by_split = np.array(differences).reshape(-1, args.seeds).mean(axis=1) if len(differences) == args.splits * args.seeds else np.array(differences)
-            error = float(by_split.std(ddof=1) / np.sqrt(len(by_split))) if len(by_split) > 1 else float("nan")
-            print(f"== {name}: mean gain {mean:+.5f} ± {error:.5f} ({mean / error if error else float('nan'):+.1f} SE)", flush=True)
+            print(paired.verdict(name, list(by_split)), flush=True)
 
 
 if __name__ == "__main__":

@@ -157,25 +157,10 @@ fn data_give_no_orders_and_keys_stay_at_home() {
     std::fs::write(&data, text).expect("a file");
     let endpoint = Endpoint::start(|_| (200, "no".to_owned()));
     let out = folder.path().join("run");
-    let output = program()
-        .args(["run", data.to_str().expect("a path"), "--out", out.to_str().expect("a path"), "--no-memory"])
-        .args(["--json", "-q", "--trials", "45", "--llm", &endpoint.base, "--model", "m"])
-        .env("ANSATZ_LLM_API_KEY", "sk-very-secret-key")
-        .output()
-        .expect("the program starts");
+    let output = run_with_secrets(&data, &out, &["--trials", "45", "--llm", &endpoint.base, "--model", "m"]);
     assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
-    let prompts = endpoint.prompts();
-    assert!(prompts.len() >= 2, "{}", prompts.len());
-    for prompt in prompts {
-        let ends = prompt.lines().filter(|line| line.trim_start().starts_with("</data")).count();
-        let begins = prompt.lines().filter(|line| line.trim_start().starts_with("<data")).count();
-        assert_eq!(begins, ends, "a block cannot be ended from inside");
-        for raw in ["<|im_start|>", "<<SYS>>", "\u{202e}", "\u{200b}", "\u{1b}", "sk-very-secret-key"] {
-            assert!(!prompt.contains(raw), "{raw:?} reaches the model as it is");
-        }
-    }
-    let journal = std::fs::read_to_string(out.join("journal.jsonl")).expect("the journal");
-    assert!(!journal.contains("sk-very-secret-key"));
+    check_prompts(&endpoint);
+    check_secrets(&out, &output);
     let result = json(&output);
     assert_eq!(result["llm"]["ideas"], serde_json::json!([]), "nothing was done that no model proposed");
     assert_eq!(result["dropped"], serde_json::json!([]), "no column was given up");
