@@ -12,6 +12,7 @@
 mod board;
 mod bundle;
 mod cells;
+mod closing;
 mod control;
 pub mod environment;
 mod error;
@@ -36,6 +37,7 @@ pub mod ray;
 mod reader;
 mod record;
 mod remember;
+mod restore;
 mod result;
 mod run;
 mod scoring;

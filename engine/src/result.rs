@@ -2,13 +2,13 @@
 
 use crate::board::Board;
 use crate::bundle;
+use crate::closing::Finished;
 use crate::error::RunError;
 use crate::folder::Folder;
 use crate::functions;
 use crate::options::Options;
 use crate::ray::Ray;
 use crate::record::Record;
-use crate::run::Finished;
 use crate::scoring::Scoring;
 use crate::search::{SearchEnd, Searched};
 use crate::setup::Prepared;

@@ -1,27 +1,26 @@
 //! A run from end to end: set-up, plan, search, finalise, result.
 
-use crate::board::{Board, Held, Rows, Scored, State};
-use crate::bundle;
+use crate::board::{Board, Rows};
 use crate::cells;
+use crate::closing::{finish, with_complaints};
 use crate::control::Control;
 use crate::environment::{self, Environment};
 use crate::error::{RunError, RunErrorKind};
 use crate::fetched;
-use crate::finalise::{Choice, Delivery, Finalise};
+use crate::finalise::Finalise;
 use crate::folder::Folder;
 use crate::functions::{Check, Functions, LoadedFunctions};
 use crate::gpu::GpuWorkers;
 use crate::hearing::{self, Hearing};
-use crate::judge::{self, Outcome, Seal};
 use crate::minds::{self, Cases, Council};
 use crate::observer::{Note, Observer};
 use crate::options::{GpuAsk, Keys, Options};
 use crate::pace::{Measured, Pace};
 use crate::pool::{self, Pool};
-use crate::predictions;
 use crate::ray::Ray;
 use crate::record::Record;
 use crate::remember;
+use crate::restore::restore;
 use crate::result::{self, Ending};
 use crate::scoring::Scoring;
 use crate::search::{self, Ideas, Job, Known, Progress, Search, SearchEnd, Searched};
@@ -32,8 +31,7 @@ use ansatz_agents::playbook;
 use ansatz_core::bill::Quote;
 use ansatz_core::budget::Spent;
 use ansatz_core::clock::Clock;
-use ansatz_core::event::{Event, FailureKind};
-use ansatz_core::ids::{CandidateId, StepId};
+use ansatz_core::event::Event;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::RunResult;
 use ansatz_core::status::Status;
@@ -41,14 +39,14 @@ use ansatz_core::steer::Steer;
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Stage;
 use ansatz_journal::{Blobs, Journal};
-use ansatz_planner::{Plan, StepKind};
+use ansatz_planner::Plan;
 use ansatz_referee::split::{FoldPlan, folds};
 use ansatz_sandbox::Launcher;
 use ansatz_sources::Acquired;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Folds of the cross-validation.
 const FOLDS: usize = 5;
@@ -687,226 +685,4 @@ fn early_submission(
     let Some(mean) = crate::finalise::blend(&tests) else { return Ok(false) };
     let decision = scoring.decision(board.open_truth(), oof);
     Ok(submission::write(folder, task, &prepared.ids, &mean, &decision)?.is_some())
-}
-
-/// What finalising brought.
-pub struct Finished {
-    /// What was chosen.
-    pub choice: Option<Choice>,
-    /// What the look at the seal showed.
-    pub judged: Outcome,
-    /// What was trained for delivery.
-    pub delivery: Option<Delivery>,
-    /// Mandatory steps that were cut, with the reason.
-    pub cut: Vec<(StepId, String)>,
-}
-
-#[expect(clippy::too_many_arguments, reason = "the end of a run touches everything")]
-async fn finish(
-    finalise: &mut Finalise<'_>,
-    prepared: &Prepared,
-    plan: &Plan,
-    folder: &Folder,
-    launcher: &Launcher,
-    environment: &Environment,
-    memory: &remember::Remembered,
-    options: &Options,
-    is_single: bool,
-) -> Result<Finished, RunError> {
-    let mut finished = Finished { choice: None, judged: Outcome::default(), delivery: None, cut: Vec::new() };
-    let step_of =
-        |kind: StepKind| plan.steps().iter().find(|step| step.kind == kind).map(|step| step.id.clone());
-    let hash = &prepared.setup.profile.data_hash;
-
-    let ensemble = step_of(StepKind::Ensemble);
-    if let Some(step) = &ensemble {
-        finalise.record.write(Event::StepStarted { step: step.clone() })?;
-    }
-    finished.choice = finalise.choose(ensemble.is_some() && !is_single)?;
-    if let Some(step) = ensemble {
-        finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
-    }
-    if finalise.stop.asked() {
-        finalise.record.write(Event::CancelRequested)?;
-    }
-    let dropped = finalise.stop.urgent();
-    let Some(choice) = finished.choice.clone().filter(|_| !dropped) else {
-        for kind in [StepKind::Verify, StepKind::Package] {
-            if let Some(step) = step_of(kind) {
-                let reason =
-                    "no model was trained in time; the submission holds the best constant answer".to_owned();
-                finalise.record.write(Event::StepSkipped { step: step.clone(), reason: reason.clone() })?;
-                finished.cut.push((step, reason));
-            }
-        }
-        return Ok(finished);
-    };
-
-    if let Some(step) = step_of(StepKind::Verify) {
-        finalise.record.write(Event::StepStarted { step: step.clone() })?;
-        let looks_before = memory.looks(hash);
-        memory.count_look(options, hash, finalise.record)?;
-        let seal = Seal {
-            plan: &prepared.setup.holdout,
-            looks_before,
-            test_rows: prepared.table.test_rows,
-            times: prepared.times.as_ref().map(|(train, _)| train.as_slice()),
-            groups: prepared.groups.as_ref().map(|(train, _)| train.as_slice()),
-        };
-        match judge::judge(finalise, &choice, &seal).await {
-            Ok(judged) => {
-                finished.judged = judged;
-                finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
-            }
-            Err(error) => {
-                finalise.record.write(Event::StepFailed { step: step.clone(), error: error.to_string() })?;
-                finalise.pool.resume();
-                finished.cut.push((step, error.to_string()));
-            }
-        }
-    }
-
-    if let Some(step) = step_of(StepKind::Package) {
-        finalise.record.write(Event::StepStarted { step: step.clone() })?;
-        match package(finalise, prepared, folder, launcher, environment, &choice).await {
-            Ok((delivery, complaints)) => {
-                finished.delivery = Some(delivery);
-                finished.cut.extend(complaints);
-                finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
-            }
-            Err(error) => {
-                finalise.record.write(Event::StepFailed { step: step.clone(), error: error.to_string() })?;
-                finished.cut.push((step, error.to_string()));
-            }
-        }
-    }
-    Ok(finished)
-}
-
-async fn package(
-    finalise: &mut Finalise<'_>,
-    prepared: &Prepared,
-    folder: &Folder,
-    launcher: &Launcher,
-    environment: &Environment,
-    choice: &Choice,
-) -> Result<(Delivery, Vec<(StepId, String)>), RunError> {
-    let delivery = finalise.train(choice).await?;
-    let composed = submission::compose(finalise.task, &prepared.ids, &delivery.test, &choice.decision)?;
-    let mut complaints = Vec::new();
-    if let Some((csv, verdict)) = composed {
-        finalise.record.write(Event::Checked { verdict })?;
-        // A submission with complaints is still better than none: it is written, and the run says that it is not done.
-        complaints = complaints_about(finalise, &csv)?;
-        folder.write(submission::FILE, csv.as_bytes())?;
-    }
-    bundle::write(folder, finalise.record, prepared, &delivery, &choice.decision)?;
-    bundle::write_solution(folder, finalise.board, choice)?;
-    let left = finalise.pace.wall_s.map_or(600.0, |wall| wall - finalise.record.elapsed_s());
-    if left < 0.2 {
-        finalise.record.check(
-            Stage::Package,
-            "bundle",
-            false,
-            "no time was left to prove it in a clean cell",
-        )?;
-        return Ok((delivery, complaints));
-    }
-    // The proof may use the grace that the budget's contract allows on top.
-    let limit = Duration::from_secs_f64(left + 1.0);
-    match bundle::prove(folder, launcher, environment, prepared, limit) {
-        Ok(evidence) => finalise.record.check(Stage::Package, "bundle", true, evidence)?,
-        Err(error) => {
-            finalise.record.check(Stage::Package, "bundle", false, error.to_string())?;
-            finalise.record.warn(format!("the delivered model was not proved: {error}"))?;
-        }
-    }
-    Ok((delivery, complaints))
-}
-
-/// A submission that was written early and never replaced is looked over as well.
-fn with_complaints(
-    mut finished: Finished,
-    finalise: &mut Finalise<'_>,
-    folder: &Folder,
-) -> Result<Finished, RunError> {
-    if finished.delivery.is_none() && !finalise.checks.is_empty() && folder.path(submission::FILE).is_file() {
-        let csv = String::from_utf8_lossy(&folder.read(submission::FILE)?).into_owned();
-        finished.cut.extend(complaints_about(finalise, &csv)?);
-    }
-    Ok(finished)
-}
-
-/// What the user's own checks say about a submission.
-fn complaints_about(finalise: &mut Finalise<'_>, csv: &str) -> Result<Vec<(StepId, String)>, RunError> {
-    let mut complaints = Vec::new();
-    for check in finalise.checks {
-        complaints.extend(check.judge(csv, finalise.record)?);
-    }
-    Ok(complaints)
-}
-
-/// Puts back on the board what the journal knows.
-fn restore(past: &[Event], board: &mut Board, record: &Record, progress: &mut Progress) {
-    let mut scored: Vec<(CandidateId, f64, u32)> = Vec::new();
-    for event in past {
-        match event {
-            Event::CandidateProposed { candidate, step, .. } => {
-                board.add(candidate.as_ref().clone(), step.clone());
-            }
-            Event::TrialStarted { trial, .. } => progress.next_trial = progress.next_trial.max(trial.0 + 1),
-            Event::TrialFinished { candidate, fold, predictions, model, score, wall_s, cpu_s, .. } => {
-                progress.trials_started += 1;
-                if let Some(score) = score {
-                    progress.fold_scores.insert((*candidate, fold.clone()), *score);
-                }
-                let rows = board.rows.validation(fold).len();
-                let decoded =
-                    record.blobs.get(predictions).ok().and_then(|bytes| predictions::decode(&bytes, rows));
-                let Some((stages, stage_values)) = decoded else { continue };
-                let held = Held {
-                    stages,
-                    stage_values,
-                    test: Vec::new(),
-                    predictions: predictions.clone(),
-                    model: model.clone().filter(|model| record.blobs.contains(model)),
-                    cpu_s: *cpu_s,
-                    wall_s: *wall_s,
-                };
-                if let Some(entry) = board.entries.get_mut(candidate) {
-                    entry.held.insert(fold.clone(), held);
-                }
-            }
-            Event::TrialFailed { candidate, fold, kind, message, .. } if *kind != FailureKind::Cancelled => {
-                progress.trials_started += 1;
-                if let Some(entry) = board.entries.get_mut(candidate) {
-                    entry.failures.insert(fold.clone(), message.clone());
-                }
-            }
-            Event::CandidateScored { candidate, score, stage, .. } => {
-                scored.push((*candidate, *score, *stage));
-            }
-            Event::Steered { steer, accepted: true, .. } => {
-                let closed = search::restore_steering(steer, board, &mut progress.steered);
-                scored.retain(|(candidate, ..)| !closed.contains(candidate));
-            }
-            _ => {}
-        }
-    }
-    for (candidate, score, stage) in scored {
-        let stage = stage as usize;
-        let Some((stages, values)) = board.oof_by_stage(candidate) else {
-            board.close(candidate, State::Failed("its predictions were lost".into()));
-            continue;
-        };
-        let staged = values.len() > 1;
-        let counted = staged && values.iter().all(|value| value.fract() == 0.0);
-        let stage_value = values.get(stage).copied().unwrap_or(0.0);
-        if let Some(oof) = stages.into_iter().nth(stage) {
-            board.settle(candidate, Scored { score, stage, stage_value, staged, counted }, oof);
-            for repeat in 1..board.rows.folds.len() as u32 {
-                board.absorb_repeat(candidate, repeat);
-            }
-        }
-    }
 }
