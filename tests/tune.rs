@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{complaints, json, program};
+use common::{complaints, json};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const SPACE: &str = r"
@@ -35,6 +35,13 @@ when = { kind = ['square'] }
 /// A bowl with its bottom at x = 0.5 and `round`; `awk` is everywhere.
 const BOWL: &str = "echo thinking; test -z \"{edge}\" || test {kind} = square || exit 9; \
                     awk -v x={x} -v k=$ANSATZ_PARAM_KIND 'BEGIN { print (x-0.5)^2 + (k == \"square\" ? 1 : 0) }'";
+
+/// The program without memory: no test may learn from another.
+fn program() -> Command {
+    let mut command = common::program();
+    command.env("ANSATZ_MEMORY", "no");
+    command
+}
 
 fn study(folder: &Path, space: &str, flags: &[&str], script: &str) -> Output {
     std::fs::write(folder.join("space.toml"), space).unwrap();
@@ -268,6 +275,50 @@ fn an_earlier_study_is_learnt_from() {
     let words = complaints(&output);
     assert_eq!(output.status.code(), Some(2), "{words}");
     assert!(words.contains("another version") && words.contains("first/result.json"), "{words}");
+}
+
+#[test]
+fn a_study_is_remembered_and_the_next_one_of_its_kind_begins_wiser() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\n\
+                 [[parameter]]\nname = 'y'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    std::fs::write(folder.path().join("space.toml"), space).unwrap();
+    let tune = |out: &str, flags: &[&str]| {
+        let script = "awk -v x={x} -v y={y} 'BEGIN { print 1 + (x-0.83)^2 + (y-0.21)^2 }'";
+        let mut command = common::program();
+        command.current_dir(folder.path()).env("ANSATZ_HOME", folder.path().join("home"));
+        let fixed = ["tune", "space.toml", "--json", "--out", out];
+        json(&command.args(fixed).args(flags).args(["--", "sh", "-c", script]).output().unwrap())
+    };
+    let first = tune("runs/first", &["--trials", "20"]);
+    assert!(!first["sampler"].as_str().unwrap().contains("past"), "{}", first["sampler"]);
+    let second = tune("runs/second", &["--trials", "3"]);
+    assert!(second["sampler"].as_str().unwrap().contains("1 past stud"), "{}", second["sampler"]);
+    let (best, reached) = (&first["best"]["value"], &second["best"]["value"]);
+    assert!(reached.as_f64() <= best.as_f64(), "what was found in 20 trials is not lost: {best}, {reached}");
+    // Whoever wants none of it gets none of it.
+    for flags in [&["--trials", "3", "--no-memory"][..], &["--trials", "3", "--sampler", "tpe"]] {
+        let plain = tune(&format!("runs/{}", flags[2]), flags);
+        assert!(!plain["sampler"].as_str().unwrap().contains("past"), "{}", plain["sampler"]);
+    }
+    let memory = |arguments: &[&str]| {
+        let mut command = common::program();
+        command.current_dir(folder.path()).env("ANSATZ_HOME", folder.path().join("home"));
+        let output = command.arg("memory").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", complaints(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = memory(&["ls"]);
+    assert!(
+        listed.contains("first-") && listed.contains("second-") && !listed.contains("no-memory"),
+        "{listed}"
+    );
+    assert!(memory(&["show", "first"]).contains("\"x\""));
+    memory(&["forget", "first"]);
+    assert!(!memory(&["ls"]).contains("first-"));
+    memory(&["rebuild"]);
+    let listed = memory(&["ls"]);
+    assert!(listed.contains("first-") && listed.contains("no-memory-"), "{listed}");
 }
 
 #[test]

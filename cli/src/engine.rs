@@ -91,7 +91,7 @@ fn with_stop(
         Some(mind) => Box::new(ModelOracle::connect(&mind.llm, &mind.keys, mind.settings, &shared(clock))?),
         None => Box::new(Nobody),
     };
-    Ok(work(Surroundings { clock: &clock, stop: &stop, news, oracle: &mut *oracle })?)
+    Ok(work(Surroundings { clock: shared(clock), stop: &stop, news, oracle: &mut *oracle })?)
 }
 
 /// The language model of a study.

@@ -47,9 +47,18 @@ impl Run {
 
 /// The folders of runs below `runs`, oldest first: their names begin with the date.
 pub fn all(runs: &Path) -> Vec<PathBuf> {
+    below(runs, |path| path.join(FILE_NAME).is_file())
+}
+
+/// The folders of studies below `runs`, oldest first.
+pub fn studies(runs: &Path) -> Vec<PathBuf> {
+    below(runs, ansatz_engine::tune::is_study)
+}
+
+fn below(runs: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(runs).into_iter().flatten().filter_map(Result::ok);
     let mut folders: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.join(FILE_NAME).is_file()).collect();
+        entries.map(|entry| entry.path()).filter(|path| is_wanted(path)).collect();
     folders.sort();
     folders
 }

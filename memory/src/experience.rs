@@ -4,7 +4,7 @@ use crate::looks::Look;
 use crate::meta::MetaFeatures;
 use ansatz_core::candidate::Params;
 use ansatz_core::ids::RunId;
-use ansatz_core::metric::MetricSpec;
+use ansatz_core::metric::{Direction, MetricSpec};
 use ansatz_core::task::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,54 @@ pub struct Lesson {
     pub evidence: String,
 }
 
+/// What a study of a program's parameters found out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// The study: name of its folder.
+    pub run: RunId,
+    /// When it ended, in seconds since 1970.
+    pub at: u64,
+    /// Fingerprint of the space: studies of another one teach nothing here.
+    pub space: String,
+    /// What was tuned, for a person to read and to tell whether it is the same again.
+    pub subject: String,
+    /// Which values are better.
+    pub direction: Direction,
+    /// What was tried, in order.
+    pub trials: Vec<StudyTrial>,
+}
+
+impl Study {
+    /// Without values that are not finite: they teach nothing and cannot be written as JSON.
+    #[must_use]
+    pub(crate) fn cleaned(mut self) -> Self {
+        self.trials.retain(|trial| trial.value.is_none_or(f64::is_finite));
+        self
+    }
+
+    /// The best trial; `None` when every one failed.
+    pub fn best(&self) -> Option<&StudyTrial> {
+        let gain =
+            |trial: &StudyTrial| trial.value.map_or(f64::NEG_INFINITY, |value| self.direction.gain(value));
+        let scored = self.trials.iter().filter(|trial| trial.value.is_some());
+        scored.reduce(|best, trial| if gain(trial) > gain(best) { trial } else { best })
+    }
+}
+
+/// One trial of a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyTrial {
+    /// The configuration.
+    pub params: Params,
+    /// What it came to; `None` when it failed.
+    pub value: Option<f64>,
+    /// Whose idea it was.
+    pub origin: String,
+    /// Why it was proposed and what was expected of it, or why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
 /// Anything that is remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
@@ -93,6 +141,8 @@ pub enum Record {
     Experience(Box<Experience>),
     /// Something learnt that can be said in words.
     Lesson(Lesson),
+    /// What a study of a program's parameters found out.
+    Study(Box<Study>),
     /// A seal was opened. Looks have a file of their own and are never forgotten.
     Look(Look),
 }
@@ -103,6 +153,7 @@ impl Record {
         match self {
             Self::Experience(experience) => Some(format!("{EXPERIENCES}{}", experience.run)),
             Self::Lesson(lesson) => Some(format!("{LESSONS}{}\u{0}{}", lesson.run, lesson.id)),
+            Self::Study(study) => Some(format!("{STUDIES}{}", study.run)),
             Self::Look(_) => None,
         }
     }
@@ -110,6 +161,7 @@ impl Record {
     pub(crate) fn cleaned(self) -> Self {
         match self {
             Self::Experience(experience) => Self::Experience(Box::new(experience.cleaned())),
+            Self::Study(study) => Self::Study(Box::new(study.cleaned())),
             other => other,
         }
     }
@@ -117,3 +169,4 @@ impl Record {
 
 pub(crate) const EXPERIENCES: &str = "experience/";
 pub(crate) const LESSONS: &str = "lesson/";
+pub(crate) const STUDIES: &str = "study/";

@@ -1,4 +1,4 @@
-//! What runs taught, kept for the next run: experiences, lessons, and how often each seal was looked at.
+//! What runs and studies taught, kept for the next: experiences, lessons, studies, and how often each seal was looked at.
 //!
 //! [`Memory`] names a folder and holds nothing open: every call opens the store for a moment, waits at most two
 //! seconds for another process that has it, and otherwise makes do (reading the last export and the inbox, writing
@@ -20,7 +20,7 @@ mod store;
 mod warm;
 
 pub use cards::{Card, CardError, CardKind, Cost, Found, Observation, Rules, fitting};
-pub use experience::{Experience, Lesson, Record, TaskFacts, TrialFact};
+pub use experience::{Experience, Lesson, Record, Study, StudyTrial, TaskFacts, TrialFact};
 pub use looks::Look;
 pub use memory::{Appended, Memory, MemoryError, MemoryErrorKind};
 pub use meta::{META_FEATURES, MetaFeatures};

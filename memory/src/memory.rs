@@ -3,7 +3,7 @@
 //! `db/` the store · `export.jsonl` what the store held when it was last closed · `inbox/` records of runs that found
 //! it taken · `looks.jsonl` · `memory.lock` · `corrupt-<time>/` stores that were set aside.
 
-use crate::experience::{EXPERIENCES, LESSONS, Record};
+use crate::experience::{EXPERIENCES, LESSONS, Record, STUDIES};
 use crate::folder::{free_name, replace};
 use crate::inbox::{self, Inbox, from_lines, to_lines};
 use crate::lock::{Asked, Lock, ask};
@@ -182,19 +182,21 @@ impl Memory {
         Ok(looks.iter().filter(|look| look.data_hash == data_hash).count() as u32)
     }
 
-    /// Forgets what a run taught. Its looks stay: forgetting them would make later intervals too narrow.
+    /// Forgets what a run or study taught. Its looks stay: forgetting them would make later intervals too narrow.
     ///
     /// # Errors
     /// [`MemoryErrorKind::UnknownRun`], [`MemoryErrorKind::Held`], and failures of the store.
     pub fn forget(&self, run: &RunId) -> Result<(), MemoryError> {
         let forgotten = self.hold(|store| {
-            let experience = format!("{EXPERIENCES}{run}").into_bytes();
             let mut keys: Vec<Vec<u8>> = store
                 .scan(format!("{LESSONS}{run}\u{0}").as_bytes())?
                 .into_iter()
                 .map(|(key, _)| key)
                 .collect();
-            keys.extend(store.get(&experience)?.map(|_| experience));
+            for kind in [EXPERIENCES, STUDIES] {
+                let key = format!("{kind}{run}").into_bytes();
+                keys.extend(store.get(&key)?.map(|_| key));
+            }
             let removals: Vec<Change> = keys.into_iter().map(Change::Remove).collect();
             store.apply(&removals)?;
             Ok(removals.len())

@@ -1,6 +1,6 @@
 //! Memory as it was at one moment; holds nothing open.
 
-use crate::experience::{Experience, Lesson, Record};
+use crate::experience::{Experience, Lesson, Record, Study};
 use crate::looks::Look;
 use crate::meta::MetaFeatures;
 use crate::warm::{WarmStart, portfolio};
@@ -23,6 +23,8 @@ pub struct Stats {
     pub data_sets: usize,
     /// Lessons.
     pub lessons: usize,
+    /// Studies of programs' parameters.
+    pub studies: usize,
     /// Looks at seals.
     pub looks: usize,
 }
@@ -32,6 +34,7 @@ pub struct Stats {
 pub struct Snapshot {
     experiences: BTreeMap<RunId, Experience>,
     lessons: BTreeMap<(RunId, String), Lesson>,
+    studies: BTreeMap<RunId, Study>,
     looks: BTreeSet<Look>,
     /// Who had the store, so that this snapshot holds the last export and the inbox only.
     pub held_by: Option<String>,
@@ -49,6 +52,9 @@ impl Snapshot {
                 }
                 Record::Lesson(lesson) => {
                     snapshot.lessons.insert((lesson.run.clone(), lesson.id.clone()), lesson);
+                }
+                Record::Study(study) => {
+                    snapshot.studies.insert(study.run.clone(), *study);
                 }
                 Record::Look(look) => {
                     snapshot.looks.insert(look);
@@ -83,6 +89,18 @@ impl Snapshot {
         self.lessons.values()
     }
 
+    /// All studies of programs' parameters, the latest first.
+    pub fn studies(&self) -> Vec<&Study> {
+        let mut studies: Vec<&Study> = self.studies.values().collect();
+        studies.sort_by_key(|study| (std::cmp::Reverse(study.at), &study.run));
+        studies
+    }
+
+    /// The study of this name.
+    pub fn study(&self, run: &RunId) -> Option<&Study> {
+        self.studies.get(run)
+    }
+
     /// How often the seal over these data was opened, by any run.
     pub fn looks(&self, data_hash: &str) -> u32 {
         self.looks.iter().filter(|look| look.data_hash == data_hash).count() as u32
@@ -112,6 +130,7 @@ impl Snapshot {
             trials: self.experiences.values().map(|experience| experience.trials.len()).sum(),
             data_sets: data_sets.len(),
             lessons: self.lessons.len(),
+            studies: self.studies.len(),
             looks: self.looks.len(),
         }
     }
@@ -122,6 +141,7 @@ impl Snapshot {
             self.experiences.values().map(|experience| Record::Experience(Box::new(experience.clone())));
         let lessons = self.lessons.values().map(|lesson| Record::Lesson(lesson.clone()));
         let looks = self.looks.iter().map(|look| Record::Look(look.clone()));
-        experiences.chain(lessons).chain(looks).collect()
+        let studies = self.studies.values().map(|study| Record::Study(Box::new(study.clone())));
+        experiences.chain(lessons).chain(studies).chain(looks).collect()
     }
 }

@@ -10,8 +10,11 @@ use ansatz_core::event::Event;
 use ansatz_core::ids::{CandidateId, RunId};
 use ansatz_core::metric::Direction;
 use ansatz_core::profile::Profile;
+use ansatz_engine::tune;
 use ansatz_journal::Blobs;
-use ansatz_memory::{Experience, Memory, MetaFeatures, Record, Snapshot, TaskFacts, TrialFact};
+use ansatz_memory::{
+    Experience, Memory, MetaFeatures, Record, Snapshot, Study, StudyTrial, TaskFacts, TrialFact,
+};
 use ansatz_report::number::{arrow, count, counted, metric, moment, score};
 use ansatz_report::text;
 use clap::Subcommand;
@@ -29,16 +32,16 @@ const CELL_WIDTH: usize = 46;
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum MemoryCommand {
-    /// List the runs that are remembered
+    /// List the runs and studies that are remembered
     Ls,
-    /// Show what a run taught
+    /// Show what a run or a study taught
     Show {
-        /// Id of the run
+        /// Its id
         run: String,
     },
-    /// Forget what a run taught; that it looked at sealed rows stays known
+    /// Forget what a run or a study taught; that a run looked at sealed rows stays known
     Forget {
-        /// Id of the run
+        /// Its id
         run: String,
     },
     /// Write everything to a file, one record per line
@@ -51,7 +54,7 @@ pub enum MemoryCommand {
         /// The file
         file: PathBuf,
     },
-    /// Learn anew from the journals of the runs that there are
+    /// Learn anew from the folders of the runs and studies that there are
     Rebuild,
     /// Count what is remembered
     Stats,
@@ -92,7 +95,7 @@ pub fn execute(command: &MemoryCommand, session: &Session) -> Result<Exit, Failu
                 session,
                 "runs",
                 &runs,
-                &format!("learnt anew from {}", counted(runs as u64, "run", "runs")),
+                &format!("learnt anew from {}", counted(runs as u64, "run or study", "runs and studies")),
             )?;
         }
         MemoryCommand::Stats => stats(&snapshot(&memory, session), session)?,
@@ -121,14 +124,48 @@ fn done(session: &Session, name: &str, value: &impl serde::Serialize, sentence: 
 }
 
 fn list(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
-    let experiences = snapshot.experiences();
+    let (experiences, studies) = (snapshot.experiences(), snapshot.studies());
     if session.is_json {
-        return console::json(&experiences);
+        let all: Vec<serde_json::Value> = experiences
+            .iter()
+            .map(|experience| json!(experience))
+            .chain(studies.iter().map(|study| json!(study)))
+            .collect();
+        return console::json(&all);
     }
-    if experiences.is_empty() {
-        session.console.note("nothing is remembered yet; every run leaves what it learnt");
+    if experiences.is_empty() && studies.is_empty() {
+        session.console.note("nothing is remembered yet; every run and every study leaves what it learnt");
         return Ok(());
     }
+    let mut tables = Vec::new();
+    if !experiences.is_empty() {
+        tables.push(of_runs(experiences));
+    }
+    if !studies.is_empty() {
+        tables.push(of_studies(studies));
+    }
+    let lines: Vec<String> =
+        tables.iter().map(|table| table.lines(session.console.out, session.console.width)).collect();
+    console::result(&lines.join("\n"));
+    Ok(())
+}
+
+fn of_studies(studies: Vec<&Study>) -> Table {
+    let mut table = Table::new(&["study", "when (UTC)", "best", "tried", "what"], CELL_WIDTH);
+    for study in studies {
+        let best =
+            study.best().and_then(|trial| trial.value).map_or_else(|| "–".into(), |best| valued(study, best));
+        let tried = count(study.trials.len() as u64);
+        table.row([study.run.to_string(), moment(study.at), best, tried, study.subject.clone()]);
+    }
+    table
+}
+
+fn valued(study: &Study, value: f64) -> String {
+    format!("{} {}", arrow(study.direction == Direction::Maximize), score(value))
+}
+
+fn of_runs(experiences: Vec<&Experience>) -> Table {
     let mut table = Table::new(&["run", "when (UTC)", "problem", "best", "tried", "task"], CELL_WIDTH);
     for experience in experiences {
         let facts = &experience.task;
@@ -138,8 +175,7 @@ fn list(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
         let task = format!("{} → {}", facts.name, facts.target);
         table.row([experience.run.to_string(), moment(experience.at), problem, best, tried, task]);
     }
-    console::result(&table.lines(session.console.out, session.console.width));
-    Ok(())
+    table
 }
 
 fn scored(task: &TaskFacts, trial: &TrialFact) -> String {
@@ -147,31 +183,30 @@ fn scored(task: &TaskFacts, trial: &TrialFact) -> String {
     format!("{} {} {arrow} {}", metric(&task.metric.name), score(trial.score), trial.solution)
 }
 
-/// The one remembered run whose id is or holds this text.
+/// The one remembered run or study whose id is or holds this text.
 fn unique(snapshot: &Snapshot, named: &str) -> Result<RunId, Failure> {
     let exact = RunId::new(named);
-    if snapshot.show(&exact).is_some() {
+    if snapshot.show(&exact).is_some() || snapshot.study(&exact).is_some() {
         return Ok(exact);
     }
-    let alike: Vec<RunId> = snapshot
-        .experiences()
-        .into_iter()
-        .map(|experience| experience.run.clone())
-        .filter(|run| !named.is_empty() && run.as_str().contains(named))
-        .collect();
+    let runs = snapshot.experiences().into_iter().map(|experience| experience.run.clone());
+    let studies = snapshot.studies().into_iter().map(|study| study.run.clone());
+    let alike: Vec<RunId> =
+        runs.chain(studies).filter(|run| !named.is_empty() && run.as_str().contains(named)).collect();
     match alike.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(Failure::usage(format!("nothing is remembered of run {}", text::name(named)))
             .hint("`ansatz memory ls` shows what is there")),
-        _ => {
-            Err(Failure::usage(format!("{} could be several runs", text::name(named)))
-                .hint("say more of its id"))
-        }
+        _ => Err(Failure::usage(format!("{} could be several of them", text::name(named)))
+            .hint("say more of its id")),
     }
 }
 
 fn show(snapshot: &Snapshot, named: &str, session: &Session) -> Result<(), Failure> {
     let run = unique(snapshot, named)?;
+    if let Some(study) = snapshot.study(&run) {
+        return show_study(study, session);
+    }
     let Some(experience) = snapshot.show(&run) else { return Ok(()) };
     if session.is_json {
         return console::json(experience);
@@ -202,6 +237,27 @@ fn show(snapshot: &Snapshot, named: &str, session: &Session) -> Result<(), Failu
     Ok(())
 }
 
+fn show_study(study: &Study, session: &Session) -> Result<(), Failure> {
+    if session.is_json {
+        return console::json(study);
+    }
+    let subject = text::visible(&study.subject, text::MESSAGE_WIDTH);
+    let mut told = format!("{}, {} UTC\n{subject}\n", study.run, moment(study.at));
+    let mut trials: Vec<&StudyTrial> = study.trials.iter().collect();
+    let gain =
+        |trial: &StudyTrial| trial.value.map_or(f64::NEG_INFINITY, |value| study.direction.gain(value));
+    trials.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
+    let mut table = Table::new(&["value", "by", "parameters"], CELL_WIDTH);
+    for trial in trials {
+        let value = trial.value.map_or_else(|| "failed".into(), score);
+        let params = serde_json::to_string(&trial.params).unwrap_or_default();
+        table.row([value, trial.origin.clone(), params]);
+    }
+    told.push_str(&table.lines(session.console.out, session.console.width));
+    console::result(&told);
+    Ok(())
+}
+
 fn stats(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
     let stats = snapshot.stats();
     let rows = [
@@ -209,6 +265,7 @@ fn stats(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
         ("configurations", stats.trials),
         ("data sets", stats.data_sets),
         ("lessons", stats.lessons),
+        ("studies", stats.studies),
         ("looks at seals", stats.looks),
     ];
     if session.is_json {
@@ -224,15 +281,24 @@ fn stats(snapshot: &Snapshot, session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the runs below the runs folder teach. A run that cannot be read is named and passed over.
+/// What the runs and studies below the runs folder teach. One that cannot be read is named and passed over.
 fn learnt(session: &Session) -> Vec<Record> {
     let mut records = Vec::new();
+    let pass_over = |error: &dyn std::error::Error| {
+        session.console.note(&format!("passed over: {}", crate::exit::chain(error)));
+    };
     for folder in folders::all(&session.runs_folder()) {
         match Run::read(&folder) {
             Ok(run) => {
                 records.extend(experience(&run).map(|experience| Record::Experience(Box::new(experience))));
             }
-            Err(error) => session.console.note(&format!("passed over: {}", crate::exit::chain(&error))),
+            Err(error) => pass_over(&error),
+        }
+    }
+    for folder in folders::studies(&session.runs_folder()) {
+        match tune::remembered(&folder) {
+            Ok(study) => records.extend(study),
+            Err(error) => pass_over(&error),
         }
     }
     records

@@ -34,7 +34,7 @@ const SECONDS_MAX: f64 = 365.0 * 86_400.0;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
 pub struct RunArgs {
-    /// A CSV, TSV or Parquet file, a folder with train.csv and perhaps test.csv, `sample_submission.csv`, task.md; or an
+    /// A CSV, TSV or Parquet file, a folder or zip archive with train.csv and perhaps test.csv, `sample_submission.csv`, task.md; or an
     /// http(s) address of a file, openml:NUMBER, hf:OWNER/NAME, or the address of such a data set's page
     data: PathBuf,
     /// What is wanted, in plain words; @FILE reads them from a file

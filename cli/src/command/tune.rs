@@ -72,6 +72,12 @@ pub struct TuneArgs {
     /// An earlier study of the same parameters to learn from, say on other data or another machine; can be given several times
     #[arg(long, value_name = "DIR")]
     past: Vec<PathBuf>,
+    /// Learn nothing from earlier studies of these parameters, leave nothing for later ones
+    #[arg(long, conflicts_with = "memory")]
+    no_memory: bool,
+    /// Where earlier studies left what they learnt
+    #[arg(long, value_name = "DIR")]
+    memory: Option<PathBuf>,
     /// Where the study is kept [default: a new folder below runs/]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -178,6 +184,7 @@ pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failur
     let pasts = args.past.iter().map(earlier).collect::<Result<Vec<_>, Failure>>()?;
     Ok(TuneOptions {
         pasts,
+        memory: memory(args, session),
         starts,
         command: args.command.clone(),
         folder: session.surroundings.folder.clone(),
@@ -201,6 +208,13 @@ pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failur
         description: args.describe.as_deref().map(|text| super::run::request(text, session)).transpose()?,
         space,
     })
+}
+
+/// The folder of the memory to use; without a home there is none, and a study needs none.
+fn memory(args: &TuneArgs, session: &Session) -> Option<PathBuf> {
+    let given = args.memory.as_ref().map(|folder| session.surroundings.absolute(folder));
+    let usual = || Some(session.home().ok()?.join("memory")).filter(|_| session.config.truth("memory"));
+    given.or_else(usual).filter(|_| !args.no_memory)
 }
 
 fn read_space(args: &TuneArgs, session: &Session) -> Result<Space, Failure> {

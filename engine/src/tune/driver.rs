@@ -52,7 +52,7 @@ pub struct Driver<'a> {
     options: TuneOptions,
     template: Template,
     names: Vec<String>,
-    clock: &'a dyn Clock,
+    clock: Arc<dyn Clock>,
     stop: &'a Control,
     news: &'a mut dyn FnMut(TuneNews),
     oracle: &'a mut dyn Oracle,

@@ -9,6 +9,7 @@
 mod command;
 mod diary;
 mod driver;
+mod lessons;
 mod noise;
 mod oracle;
 mod result;
@@ -24,6 +25,7 @@ use crate::options::LlmOptions;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
 use ansatz_core::seed::Seed;
+use ansatz_memory::{Memory, Record};
 use ansatz_tuner::query::{Answer, Query};
 use ansatz_tuner::space::Space;
 use ansatz_tuner::study::Study;
@@ -32,7 +34,8 @@ use ansatz_tuner::trial::Direction;
 use driver::Driver;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Name of the file that keeps what was asked for.
 const REQUEST: &str = "tune.json";
@@ -80,6 +83,9 @@ pub struct TuneOptions {
     /// Earlier studies of the same parameters, whose lessons the search begins with.
     #[serde(default)]
     pub pasts: Vec<Past>,
+    /// The folder of the memory that earlier studies are looked up in and this one is left in; none: neither.
+    #[serde(default)]
+    pub memory: Option<PathBuf>,
 }
 
 /// Something that is worth showing while a study goes on.
@@ -124,7 +130,7 @@ impl Oracle for Nobody {
 /// What a study needs from outside.
 pub struct Surroundings<'a> {
     /// The time.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
     /// The user's wish to stop.
     pub stop: &'a Control,
     /// Hears what happens.
@@ -137,13 +143,24 @@ pub struct Surroundings<'a> {
 ///
 /// # Errors
 /// When the request makes no sense, the command cannot be started or never gives a number, or the disk fails.
-pub fn tune(options: TuneOptions, surroundings: Surroundings<'_>) -> Result<TuneResult, RunError> {
+pub fn tune(mut options: TuneOptions, surroundings: Surroundings<'_>) -> Result<TuneResult, RunError> {
     check(&options)?;
     take_folder(&options.out)?;
+    // Whoever names a sampler, a model or earlier studies wants these and no others.
+    if options.pasts.is_empty()
+        && options.sampler == "auto"
+        && let Some(memory) = memory_of(&options, &surroundings)
+    {
+        let (pasts, warnings) = lessons::pasts(&memory, &options);
+        for warning in warnings {
+            (surroundings.news)(TuneNews::Warning(warning));
+        }
+        options.pasts = pasts;
+    }
     let text = serde_json::to_vec_pretty(&options)
         .map_err(|error| RunError::failed(format!("writing JSON: {error}")))?;
     crate::cells::write_durably(&options.out.join(REQUEST), &text)?;
-    Driver::begin(options, surroundings)?.run()
+    carry_out(options, surroundings, Driver::begin)
 }
 
 /// Goes on with an interrupted study; a finished one gives its result again.
@@ -170,7 +187,26 @@ pub fn resume(out: &Path, surroundings: Surroundings<'_>) -> Result<TuneResult, 
             return Ok(result);
         }
     }
-    Driver::go_on(options, surroundings)?.run()
+    carry_out(options, surroundings, Driver::go_on)
+}
+
+/// Runs a study and leaves what it found out in memory.
+fn carry_out<'a>(
+    options: TuneOptions,
+    surroundings: Surroundings<'a>,
+    driver: impl FnOnce(TuneOptions, Surroundings<'a>) -> Result<Driver<'a>, RunError>,
+) -> Result<TuneResult, RunError> {
+    let (memory, clock) = (memory_of(&options, &surroundings), Arc::clone(&surroundings.clock));
+    let kept = options.clone();
+    let mut result = driver(options, surroundings)?.run()?;
+    if let Some(memory) = memory {
+        result.warnings.extend(lessons::store(&memory, &kept, &result, clock.unix_seconds()));
+    }
+    Ok(result)
+}
+
+fn memory_of(options: &TuneOptions, surroundings: &Surroundings<'_>) -> Option<Memory> {
+    options.memory.as_ref().map(|folder| Memory::new(folder, Arc::clone(&surroundings.clock)))
 }
 
 /// What a finished or interrupted study teaches others: its trials, on its own scale.
@@ -195,6 +231,25 @@ pub fn past_of(out: &Path) -> Result<Past, RunError> {
         })
         .collect();
     Ok(Past { name: out.display().to_string(), weight: 1.0, trials })
+}
+
+/// What the study in a folder found out, as memory keeps it; `None` when it has no value yet.
+///
+/// # Errors
+/// The folder holds no result of a study, or one of another version.
+pub fn remembered(out: &Path) -> Result<Option<Record>, RunError> {
+    let path = out.join(RESULT);
+    let damaged = |error: &dyn std::fmt::Display| {
+        RunError::failed(format!("{}: {error}", path.display()))
+            .hint("it was written by another version or damaged: leave this study out")
+    };
+    let text = std::fs::read(&path).map_err(|error| damaged(&error))?;
+    let result: TuneResult = serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
+    let ended = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+    let at =
+        ended.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs());
+    let options = TuneOptions { out: out.to_path_buf(), ..options_of(out)? };
+    Ok(lessons::study(&options, &result, at).map(|study| Record::Study(Box::new(study))))
 }
 
 /// What a study was asked to do.
