@@ -196,6 +196,63 @@ fn killed_at_any_moment_a_run_is_taken_up_and_repeats_nothing() {
 }
 
 #[test]
+fn wishes_for_size_and_time_decide_what_is_delivered_and_are_measured() {
+    let _machine = alone();
+    let scratch = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, wish: &str| {
+        let out = scratch.path().join(name).display().to_string();
+        let words = format!("predict cancelled{wish}");
+        let mut arguments = vec![
+            "run",
+            "DATA",
+            "--trials",
+            "26",
+            "--task",
+            &words,
+            "--out",
+            &out,
+            "--no-memory",
+            "--json",
+            "-q",
+        ];
+        let data = example();
+        arguments[1] = &data;
+        let output = ansatz(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+        json(&output)
+    };
+    let wishes = |result: &Value| -> Vec<(String, bool, String)> {
+        let verdicts = result["verdicts"].as_array().expect("verdicts").iter();
+        let of_wishes = verdicts.filter(|verdict| verdict["stage"] == "constraints");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        of_wishes
+            .map(|verdict| (text(&verdict["subject"]), verdict["passed"] == true, text(&verdict["evidence"])))
+            .collect()
+    };
+    let bytes = |name: &str| -> u64 {
+        let members = std::fs::read_dir(scratch.path().join(name).join("model/members")).expect("members");
+        members.filter_map(|member| Some(member.ok()?.metadata().ok()?.len())).sum()
+    };
+    let free = run("free", "");
+    assert!(wishes(&free).is_empty(), "{:?}", wishes(&free));
+    // Less than half of the models' size is allowed, beside the code that comes with every model.
+    let code = 450_000;
+    let limit = (code + bytes("free") / 2) / 1000;
+    let small = run("small", &format!("; a model under {limit} KB, at most 20 seconds per prediction"));
+    let found = wishes(&small);
+    let names: Vec<&str> = found.iter().map(|wish| wish.0.as_str()).collect();
+    assert_eq!(names, ["latency", "model size"], "{found:?}");
+    assert!(found.iter().all(|wish| wish.1), "{found:?}");
+    assert!(found[0].2.contains(" ms; wished for: 20000 ms"), "{found:?}");
+    assert!(bytes("small") < bytes("free") / 2 + 100_000, "{} of {}", bytes("small"), bytes("free"));
+    // What cannot be had is said, and the run still delivers.
+    let impossible = run("impossible", "; at most 1 microsecond per prediction");
+    assert!(!wishes(&impossible)[0].1, "{:?}", wishes(&impossible));
+    let warnings = impossible["warnings"].to_string();
+    assert!(warnings.contains("latency is not as wished for"), "{warnings}");
+}
+
+#[test]
 fn one_second_gives_the_best_constant_answer_and_says_so() {
     let _machine = alone();
     let scratch = tempfile::tempdir().expect("a folder");

@@ -23,7 +23,7 @@ pub const FOLDER: &str = "model";
 /// Rows of the user's own file on which the bundle is proved.
 const PROOF_ROWS: usize = 200;
 /// How far a proved prediction may lie from the delivered one, relative to its size.
-const TOLERANCE: f64 = 1e-6;
+pub const TOLERANCE: f64 = 1e-6;
 /// Where the bundle is mounted in a cell.
 const INSIDE: &str = "/in/bundle";
 
@@ -45,18 +45,19 @@ if __name__ == "__main__":
     sys.exit(main([str(HERE), *sys.argv[1:]]))
 "#;
 
-/// Writes the bundle.
+/// Writes the bundle to a folder, in the place of what is there.
 ///
 /// # Errors
 /// When the disk is full or a model file is missing.
 pub fn write(
+    place: &Path,
     folder: &Folder,
     record: &Record,
     prepared: &Prepared,
     delivery: &Delivery,
     decision: &Decision,
 ) -> Result<(), RunError> {
-    let fresh = folder.path("model.part");
+    let fresh = place.with_extension("part");
     let _ = std::fs::remove_dir_all(&fresh);
     let put = |name: &str, bytes: &[u8]| -> Result<(), RunError> {
         let path = fresh.join(name);
@@ -95,9 +96,14 @@ pub fn write(
     for (name, content) in environment::source_files() {
         put(&format!("code/{name}"), content)?;
     }
-    let place = folder.path(FOLDER);
-    let _ = std::fs::remove_dir_all(&place);
-    std::fs::rename(&fresh, &place).map_err(|error| RunError::io("writing", &place, &error))
+    let _ = std::fs::remove_dir_all(place);
+    std::fs::rename(&fresh, place).map_err(|error| RunError::io("writing", place, &error))
+}
+
+/// Bytes of a bundle beside its models and its schema: the code that reads files and asks the models.
+pub fn fixed_bytes() -> u64 {
+    let code: usize = environment::source_files().map(|(_, content)| content.len()).sum();
+    (code + environment::lock_text().len() + PREDICT.len()) as u64
 }
 
 /// Writes `solution/`: the code and the parameters of what was chosen, for people to read.
@@ -205,7 +211,7 @@ pub fn apply(
 }
 
 /// A file name that is safe inside a cell: its ending is kept, since it tells the format.
-fn safe(name: &str) -> String {
+pub fn safe(name: &str) -> String {
     let ending = name.rsplit_once('.').map_or("csv", |(_, ending)| ending);
     let ending: String = ending.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     format!("input.{}", if ending.is_empty() { "csv" } else { &ending })
@@ -238,7 +244,11 @@ pub fn prove(
     compare(&submitted, &got)
 }
 
-fn source_file(folder: &Folder, role: &str) -> Result<PathBuf, RunError> {
+/// The snapshot of the training or the test file.
+///
+/// # Errors
+/// It is gone.
+pub fn source_file(folder: &Folder, role: &str) -> Result<PathBuf, RunError> {
     let entries = std::fs::read_dir(folder.input())
         .map_err(|error| RunError::io("reading", &folder.input(), &error))?;
     entries

@@ -6,6 +6,7 @@ use crate::error::RunError;
 use crate::finalise::{Choice, Delivery, Finalise};
 use crate::folder::Folder;
 use crate::judge::{self, Outcome, Seal};
+use crate::limits::{self, Site};
 use crate::options::Options;
 use crate::remember;
 use crate::setup::Prepared;
@@ -54,7 +55,9 @@ pub async fn finish(
     if let Some(step) = &ensemble {
         finalise.record.write(Event::StepStarted { step: step.clone() })?;
     }
-    finished.choice = finalise.choose(ensemble.is_some() && !is_single)?;
+    let site = Site { launcher, environment, folder, prepared };
+    let limits = limits::of(finalise, &site)?;
+    finished.choice = finalise.choose(ensemble.is_some() && !is_single, &limits)?;
     if let Some(step) = ensemble {
         finalise.record.write(Event::StepFinished { step, outputs: Vec::new() })?;
     }
@@ -100,7 +103,7 @@ pub async fn finish(
 
     if let Some(step) = step_of(StepKind::Package) {
         finalise.record.write(Event::StepStarted { step: step.clone() })?;
-        match package(finalise, prepared, folder, launcher, environment, &choice).await {
+        match package(finalise, &site, &choice).await {
             Ok((delivery, complaints)) => {
                 finished.delivery = Some(delivery);
                 finished.cut.extend(complaints);
@@ -117,12 +120,10 @@ pub async fn finish(
 
 async fn package(
     finalise: &mut Finalise<'_>,
-    prepared: &Prepared,
-    folder: &Folder,
-    launcher: &Launcher,
-    environment: &Environment,
+    site: &Site<'_>,
     choice: &Choice,
 ) -> Result<(Delivery, Vec<(StepId, String)>), RunError> {
+    let Site { launcher, environment, folder, prepared } = *site;
     let delivery = finalise.train(choice).await?;
     let composed = submission::compose(finalise.task, &prepared.ids, &delivery.test, &choice.decision)?;
     let mut complaints = Vec::new();
@@ -132,7 +133,8 @@ async fn package(
         complaints = complaints_about(finalise, &csv)?;
         folder.write(submission::FILE, csv.as_bytes())?;
     }
-    bundle::write(folder, finalise.record, prepared, &delivery, &choice.decision)?;
+    let place = folder.path(bundle::FOLDER);
+    bundle::write(&place, folder, finalise.record, prepared, &delivery, &choice.decision)?;
     bundle::write_solution(folder, finalise.board, choice)?;
     let left = finalise.pace.wall_s.map_or(600.0, |wall| wall - finalise.record.elapsed_s());
     if left < 0.2 {
@@ -153,6 +155,7 @@ async fn package(
             finalise.record.warn(format!("the delivered model was not proved: {error}"))?;
         }
     }
+    limits::judge(finalise, site, choice, &delivery)?;
     Ok((delivery, complaints))
 }
 

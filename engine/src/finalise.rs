@@ -7,6 +7,7 @@ use crate::board::{Board, Entry};
 use crate::control::Control;
 use crate::error::RunError;
 use crate::functions::Check;
+use crate::limits::{self, Limits};
 use crate::pace::{Measured, Pace};
 use crate::pool::Pool;
 use crate::protocol::{Order, OrderKind, TaskBrief};
@@ -28,6 +29,8 @@ use std::path::PathBuf;
 const ORDERS_FROM: u32 = 2_000_000;
 /// Configurations of one solution that may enter the ensemble.
 const CONTENDERS_PER_SOLUTION: usize = 4;
+/// The same where single predictions are timed.
+const TIMED_PER_SOLUTION: usize = 2;
 /// Boosting stages chosen on folds are stretched by the growth of the training rows to this power.
 const STAGE_GROWTH_POWER: f64 = 0.5;
 /// A challenger takes the lead when it is better with at least this probability.
@@ -59,6 +62,8 @@ pub struct Choice {
     pub score: f64,
     /// How labels are made of probabilities, for metrics of labels.
     pub decision: Decision,
+    /// Candidates that it was chosen from, best first.
+    pub considered: Vec<CandidateId>,
 }
 
 impl Choice {
@@ -128,23 +133,19 @@ impl Finalise<'_> {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn choose(&mut self, combine: bool) -> Result<Option<Choice>, RunError> {
+    pub fn choose(&mut self, combine: bool, limits: &Limits) -> Result<Option<Choice>, RunError> {
         let truth = self.board.open_truth().to_vec();
-        let ranking: Vec<&Entry> = self.contenders();
+        let mut ranking: Vec<&Entry> = self.contenders();
+        if limits.bind() {
+            ranking = within(ranking, limits);
+        }
         let Some(best) = ranking.first() else { return Ok(None) };
         let candidates: Vec<(CandidateId, &Matrix)> =
             ranking.iter().filter_map(|entry| Some((entry.candidate.id, entry.oof.as_ref()?))).collect();
         let single = vec![(best.candidate.id, 1.0)];
         let mut weights = single.clone();
         if combine && candidates.len() > 1 {
-            let matrices: Vec<Matrix> = candidates.iter().map(|(_, oof)| (*oof).clone()).collect();
-            let found = self.scoring.ensemble(&truth, &matrices, self.seed.derive("ensemble"));
-            let combined: Vec<(CandidateId, f64)> = found
-                .iter()
-                .zip(&candidates)
-                .filter(|(weight, _)| **weight > 0.0)
-                .map(|(weight, (id, _))| (*id, *weight))
-                .collect();
+            let combined = self.combine(&truth, candidates, limits);
             if let (Some(mixed), Some(alone)) = (self.blend(&combined), self.blend(&single))
                 && self.scoring.p_better_smoothly(&truth, &mixed, &alone) > INCUMBENT_GATE
             {
@@ -154,6 +155,7 @@ impl Finalise<'_> {
         let Some(oof) = self.blend(&weights) else { return Ok(None) };
         let decision = self.scoring.decision(&truth, &oof);
         let Some(score) = self.scoring.score(&truth, &oof, &decision) else { return Ok(None) };
+        let considered = ranking.iter().map(|entry| entry.candidate.id).collect();
         let inputs = weights
             .iter()
             .filter_map(|(id, _)| self.board.entries.get(id))
@@ -163,11 +165,58 @@ impl Finalise<'_> {
             self.record.write(Event::EnsembleBuilt { members: weights.clone(), score, inputs })?;
         }
         let members = weights.into_iter().map(|(id, weight)| self.member(id, weight)).collect();
-        Ok(Some(Choice { members, oof, score, decision }))
+        Ok(Some(Choice { members, oof, score, decision, considered }))
+    }
+
+    /// The ensemble of candidates that keeps all limits: as long as one is broken, the member that matters least is left out.
+    fn combine(
+        &self,
+        truth: &[f64],
+        mut candidates: Vec<(CandidateId, &Matrix)>,
+        limits: &Limits,
+    ) -> Vec<(CandidateId, f64)> {
+        loop {
+            let matrices: Vec<Matrix> = candidates.iter().map(|(_, oof)| (*oof).clone()).collect();
+            let found = self.scoring.ensemble(truth, &matrices, self.seed.derive("ensemble"));
+            let ids = candidates.iter().map(|(id, _)| *id);
+            let members: Vec<(CandidateId, f64)> =
+                ids.zip(found).filter(|(_, weight)| *weight > 0.0).collect();
+            let chosen: Vec<CandidateId> = members.iter().map(|(id, _)| *id).collect();
+            let least = members.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(id, _)| *id);
+            let Some(least) = least.filter(|_| !limits.keep(&chosen)) else {
+                return members;
+            };
+            candidates.retain(|(id, _)| *id != least);
+        }
+    }
+
+    /// Candidates that may be chosen, best first.
+    pub fn contender_ids(&self) -> Vec<CandidateId> {
+        self.contenders().into_iter().map(|entry| entry.candidate.id).collect()
+    }
+
+    /// Bytes of a candidate's largest fold model, stretched to all rows; `None` where none was kept.
+    pub fn model_bytes(&self, id: CandidateId) -> Option<f64> {
+        let held = self.board.entries.get(&id)?.held.values();
+        let sizes = held.map(|held| {
+            let path = self.record.blobs.path(held.model.as_ref()?).ok()?;
+            Some(std::fs::metadata(path).ok()?.len())
+        });
+        let largest = sizes.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
+        Some(largest as f64 * self.growth())
+    }
+
+    /// One fold's model of a candidate, as it would be delivered; `None` where none was kept.
+    pub fn fold_part(&self, id: CandidateId) -> Option<Part> {
+        let model = self.board.entries.get(&id)?.held.values().find_map(|held| held.model.clone())?;
+        Some(Part { model, weight: 1.0, stage: self.member(id, 1.0).stage })
     }
 
     /// Scored candidates that may become members, best first: a bounded number of each solution.
     fn contenders(&self) -> Vec<&Entry> {
+        // Each is asked many times where the time of a prediction matters.
+        let is_timed = limits::is_timed(&self.task.constraints);
+        let most = if is_timed { TIMED_PER_SOLUTION } else { CONTENDERS_PER_SOLUTION };
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         let ranking =
             self.board.ranking(self.scoring.direction()).into_iter().filter(|entry| entry.oof.is_some());
@@ -175,7 +224,7 @@ impl Finalise<'_> {
             .filter(|entry| {
                 let count = counts.entry(entry.candidate.solution.name()).or_default();
                 *count += 1;
-                *count <= CONTENDERS_PER_SOLUTION
+                *count <= most
             })
             .collect()
     }
@@ -272,8 +321,9 @@ impl Finalise<'_> {
     /// # Errors
     /// When an order fails for another reason than time.
     pub async fn train(&mut self, choice: &Choice) -> Result<Delivery, RunError> {
-        let hurried =
-            self.stop.asked() || self.bagged_parts(choice).is_some() && !self.time_for_refit(choice);
+        // Where size or time of the model matter, one model of all rows is worth more than the haste that keeps five.
+        let may_hurry = !limits::bind(&self.task.constraints) && self.bagged_parts(choice).is_some();
+        let hurried = self.stop.asked() || may_hurry && !self.time_for_refit(choice);
         if !hurried {
             match self.refit(choice).await {
                 Ok(delivery) => return Ok(delivery),
@@ -485,6 +535,14 @@ impl Finalise<'_> {
         entry.score()?;
         Some(self.member(entry.candidate.id, 1.0))
     }
+}
+
+/// Of entries, best first, those that keep all limits alone; where none does, the one that breaks them least.
+fn within<'a>(ranking: Vec<&'a Entry>, limits: &Limits) -> Vec<&'a Entry> {
+    let excess = |entry: &&Entry| limits.excess(&[entry.candidate.id]);
+    let nearest = ranking.iter().copied().min_by(|a, b| excess(a).total_cmp(&excess(b)));
+    let kept: Vec<&Entry> = ranking.into_iter().filter(|entry| excess(entry) <= 1.0).collect();
+    if kept.is_empty() { nearest.into_iter().collect() } else { kept }
 }
 
 /// The weighted mean of matrices of one shape; `None` when there are none or shapes differ.

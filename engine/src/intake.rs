@@ -71,10 +71,13 @@ pub fn find(options: &Options, acquired: Option<&Acquired>, into: &Path) -> Resu
             None => Files { description: None, ..in_folder(folder)? },
         },
         Some(Tables::Files { train, test }) => in_parts(train, test)?,
-        None => match of_classes(&options.data, into)? {
-            Some(files) => files,
-            None => on_this_machine(&options.data)?,
-        },
+        None => {
+            let data = unpacked(&options.data, into)?;
+            match of_classes(&data, into)? {
+                Some(files) => files,
+                None => on_this_machine(&data)?,
+            }
+        }
     };
     for (given, slot) in [(&options.test, &mut files.test), (&options.sample, &mut files.sample)] {
         if let Some(path) = given {
@@ -105,6 +108,18 @@ fn in_parts(train: &[PathBuf], test: &[PathBuf]) -> Result<Files, RunError> {
     let [first, rest @ ..] = train else { return Err(RunError::data("the source has no training rows")) };
     let parts = Parts { train: rest.to_vec(), test: test.iter().skip(1).cloned().collect() };
     Ok(Files { parts, test: test.first().cloned(), ..single(first.clone()) })
+}
+
+/// Where the tables lie: what is in an archive is unpacked below `into`, all else is where the user says.
+fn unpacked(data: &Path, into: &Path) -> Result<PathBuf, RunError> {
+    let is_archive = data.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+    if !is_archive || !data.is_file() {
+        return Ok(data.to_path_buf());
+    }
+    let folder = into.join("archive");
+    std::fs::create_dir_all(&folder).map_err(|error| RunError::io("creating", &folder, &error))?;
+    ansatz_sources::unpack(data, &folder, ansatz_sources::MAX_MIB << 20)?;
+    Ok(folder)
 }
 
 fn on_this_machine(data: &Path) -> Result<Files, RunError> {

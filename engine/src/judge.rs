@@ -2,8 +2,10 @@
 
 use crate::error::RunError;
 use crate::finalise::{Choice, Finalise, mix};
+use crate::limits;
 use crate::scoring::Scoring;
 use ansatz_core::event::Event;
+use ansatz_core::ids::CandidateId;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::{Baseline, Expected, Holdout};
 use ansatz_core::seed::Seed;
@@ -99,9 +101,13 @@ fn name_of(finalise: &Finalise<'_>, choice: &Choice) -> String {
 /// predicts the fold. Selection is thereby judged on rows that it did not see.
 fn nested(finalise: &Finalise<'_>, choice: &Choice) -> Matrix {
     let board = &*finalise.board;
+    // Limits were looked at by what models cost, which tells nothing about rows: all folds choose from the same candidates.
+    let is_choice =
+        |id: &CandidateId| !limits::bind(&finalise.task.constraints) || choice.considered.contains(id);
     let entries: Vec<_> = board
         .ranking(finalise.scoring.direction())
         .into_iter()
+        .filter(|entry| is_choice(&entry.candidate.id))
         .filter_map(|entry| entry.oof.as_ref())
         .collect();
     let truth = board.open_truth();

@@ -24,6 +24,7 @@ mod gpu;
 mod hearing;
 mod intake;
 mod judge;
+mod limits;
 mod minds;
 mod observer;
 mod options;

@@ -12,6 +12,7 @@ use crate::folder::Folder;
 use crate::functions::{Check, Functions, LoadedFunctions};
 use crate::gpu::GpuWorkers;
 use crate::hearing::{self, Hearing};
+use crate::limits;
 use crate::minds::{self, Cases, Council};
 use crate::observer::{Note, Observer};
 use crate::options::{GpuAsk, Keys, Options};
@@ -60,6 +61,8 @@ const REPEATS: u32 = 4;
 const CELL_OVERHEAD_S: f64 = 0.8;
 /// What the start of a cell is taken to last at most, whatever else went on while it was measured.
 const CELL_START_MAX_S: f64 = 8.0;
+/// Seconds that timing single predictions takes, of the candidates and of what is delivered.
+const TIMING_S: f64 = 8.0;
 /// Training rows that a trial uses at most.
 const TRIAL_ROWS_MAX: usize = 250_000;
 
@@ -342,7 +345,8 @@ impl Life {
         let worker = Arc::new(starting.load(jobs)?);
         let worker_versions = worker.versions.clone();
         let cell_start_s = (worker.import_s + CELL_OVERHEAD_S).min(CELL_START_MAX_S);
-        let measured = Measured { cell_start_s, judging_s, ..Measured::default() };
+        let timing_s = if limits::is_timed(&task.constraints) { TIMING_S } else { 0.0 };
+        let measured = Measured { cell_start_s, judging_s: judging_s + timing_s, ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, Arc::clone(&gpus), jobs);
         if let Some(ray) = &self.ray {

@@ -1,6 +1,7 @@
 """Entry points: `reader`, `zygote` and `spawner` speak the protocol on descriptor 3.
 
-`spawned` is a trial that the spawner starts anew, `apply` predicts with a bundle.
+`spawned` is a trial that the spawner starts anew, `apply` predicts with a bundle,
+`answer` does so row by row when asked.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def main(arguments: list[str]) -> int:
 
             folder = Path(table) if table else None
             return spawned.live(CONTROL_DESCRIPTOR, int(trial), Path(out), folder, int(parent))
+        case ["answer", bundle, source]:
+            from ansatz_worker import answering
+
+            return answering.main(CONTROL_DESCRIPTOR, Path(bundle), Path(source))
         case ["apply", bundle, source, output]:
             from ansatz_worker import bundle_predict
 

@@ -20,9 +20,13 @@ from ansatz_worker.errors import ContractError, Refused, one_line
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
+    from ansatz_worker.frame import TableColumn
+    from ansatz_worker.model import Kept
     from ansatz_worker.reader.arrays import Features
+    from ansatz_worker.solution import TaskView
 
     Floats = NDArray[np.float64]
 
@@ -94,44 +98,77 @@ def apply(folder: Path, source: Path) -> tuple[list[str], list[list[str]]]:
     ids = serve.ids(table, identifier)
     for notice in notices:
         print(f"warning: {one_line(notice.message)}", file=sys.stderr)
-    predictions = average(bundle, features)
+    predictions = Members.load(bundle, features).predict()
     header = [*([identifier] if identifier else []), *bundle.record["output"]["columns"]]
     cells = written(bundle.record, predictions)
     rows = [[name, *row] for name, row in zip(ids, cells, strict=True)] if identifier else cells
     return header, rows
 
 
-def average(bundle: Bundle, features: Features) -> Floats:
-    """The weighted mean of the members' predictions, shape (rows, outputs)."""
-    from ansatz_worker import imports
+@dataclass(frozen=True)
+class Member:
+    """A loaded model with what it predicts by."""
 
-    if "pandas" not in sys.modules:
-        imports.block("pyarrow")
-    import numpy as np
-    from threadpoolctl import threadpool_limits
+    kept: Kept
+    drop: list[str]
+    task: TaskView
+    stage: float | None
+    weight: float
 
-    from ansatz_worker import frame as frames
-    from ansatz_worker import harness, model
-    from ansatz_worker.solution import TaskView
+    def predict(self, rows: pd.DataFrame) -> Floats:
+        """Its own predictions, shape (rows, outputs)."""
+        own = rows.drop(columns=self.drop, errors="ignore").copy()
+        return self.kept.predict(own, self.task, self.stage)
 
-    columns = [frames.TableColumn.parse(record) for record in features.table(0)["columns"]]
-    rows = frames.build(columns, features.numeric, features.codes, features.levels)
-    total: Floats | None = None
-    weights = 0.0
-    with threadpool_limits(bundle.threads):
-        for member in bundle.record["members"]:
-            kept = model.load(bundle.folder / member["file"])
-            names = member.get("drop") or bundle.record.get("drop")
-            drop = harness.dropped(names, kept.params, columns)
+
+@dataclass(frozen=True)
+class Members:
+    """The loaded models of a bundle, and the rows of a file as they read them."""
+
+    members: list[Member]
+    columns: list[TableColumn]
+    features: Features
+    threads: int
+
+    @classmethod
+    def load(cls, bundle: Bundle, features: Features) -> Members:
+        """Loads all models, which may run their code; raises `ContractError` when there are none."""
+        from ansatz_worker import imports
+
+        if "pandas" not in sys.modules:
+            imports.block("pyarrow")
+        from ansatz_worker import frame as frames
+        from ansatz_worker import harness, model
+        from ansatz_worker.solution import TaskView
+
+        columns = [frames.TableColumn.parse(record) for record in features.table(0)["columns"]]
+        members = []
+        for record in bundle.record["members"]:
+            kept = model.load(bundle.folder / record["file"])
+            drop = harness.dropped(record.get("drop") or bundle.record.get("drop"), kept.params, columns)
             task = TaskView.parse(bundle.record["task"], harness.kinds(columns, drop))
-            stage = member.get("stage") or kept.stage
-            part = kept.predict(rows.drop(columns=list(drop), errors="ignore").copy(), task, stage)
-            weight = float(member["weight"])
-            total = part * weight if total is None else total + part * weight
-            weights += weight
-    if total is None or weights <= 0:
-        raise ContractError("the bundle has no members")
-    return np.asarray(total / weights)
+            stage = record.get("stage") or kept.stage
+            members.append(Member(kept, list(drop), task, stage, float(record["weight"])))
+        if sum(member.weight for member in members) <= 0:
+            raise ContractError("the bundle has no members")
+        return cls(members, columns, features, bundle.threads)
+
+    def predict(self, rows: slice = slice(None), member: int | None = None) -> Floats:
+        """The weighted mean of the members' predictions of some rows, or those of one member, shape
+        (rows, outputs).
+        """
+        import numpy as np
+        from threadpoolctl import threadpool_limits
+
+        from ansatz_worker import frame as frames
+
+        numeric, codes = self.features.numeric[rows], self.features.codes[rows]
+        table = frames.build(self.columns, numeric, codes, self.features.levels)
+        with threadpool_limits(self.threads):
+            if member is not None:
+                return self.members[member].predict(table)
+            total = sum(one.predict(table) * one.weight for one in self.members)
+        return np.asarray(total / sum(one.weight for one in self.members))
 
 
 def decide(rule: dict[str, Any] | None, predictions: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ import driver
 import numpy as np
 import pytest
 
-from ansatz_worker import bundle_predict, frame, harness
+from ansatz_worker import answering, bundle_predict, frame, harness
+from ansatz_worker.channel import Channel
 from ansatz_worker.errors import ContractError
 from ansatz_worker.reader import serve
 
@@ -123,6 +125,41 @@ def test_a_bundle_without_notations_guesses_them(bundle: Path, tmp_path: Path) -
         del column["notation"]
     (copy / "schema.json").write_text(json.dumps(schema))
     assert bundle_predict.apply(copy, tmp_path / "new.csv") == with_notations
+
+
+def test_single_rows_are_answered_as_the_whole_file_is(bundle: Path, tmp_path: Path) -> None:
+    write(tmp_path / "new.csv", rows_of(30, 2))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with Channel(ours) as host:
+        command = [sys.executable, "-m", "ansatz_worker", "answer", str(bundle), str(tmp_path / "new.csv")]
+        # The child finds its channel as descriptor 3.
+        script = f'exec "$@" 3<&{theirs.fileno()}'
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(driver.ROOT)}
+        with subprocess.Popen(
+            ["bash", "-c", script, "bash", *command], pass_fds=[theirs.fileno()], env=environment
+        ) as child:
+            theirs.close()
+
+            def ask(message: dict[str, Any]) -> dict[str, Any]:
+                host.send(message)
+                received = host.receive()
+                assert received
+                return received[0]
+
+            received = host.receive()
+            assert received and received[0] == {"event": "loaded", "rows": 30}
+            members = answering.load(bundle, tmp_path / "new.csv")
+            whole = members.predict()
+            alone = [members.predict(member=0), members.predict(member=1)]
+            assert whole.shape == (30, 1) and np.allclose(whole, 0.75 * alone[0] + 0.25 * alone[1])
+            for row in (0, 29):
+                answered = ask({"op": "answer", "row": row})
+                assert answered["event"] == "answered" and np.allclose(answered["values"], whole[row])
+                assert np.allclose(ask({"op": "answer", "row": row, "member": 1})["values"], alone[1][row])
+            for wrong in ({"row": 30}, {"row": 1, "member": 2}, {"row": "1"}):
+                assert ask({"op": "answer", **wrong})["kind"] == "order"
+            host.send({"op": "stop"})
+            assert child.wait(20) == 0
 
 
 BINARY = np.array([[0.2], [0.6]])
