@@ -1,11 +1,12 @@
 """What does a language model add? Re-splits of training files, the playbook alone and with answers side by side.
 
-usage: python benches/minds.py --data FOLDER [--tasks A,B] [--splits 5] [--first 0] [--trials 120] [--ansatz PATH]
+usage: python benches/minds.py --data FOLDER [--tasks A,B] [--splits 5] [--first 0] [--trials 120] [--seconds 0] [--ansatz PATH]
 
 FOLDER is as for strength.py. The answers lie in benches/minds/TASK.jsonl: lines with `match`, a part of the prompt, and
 `reply`; they were written from the prompts of a run alone, before any score was seen. A server of this script gives them.
-Every split gets a seed of its own, the same for both. Hidden labels are never read. Prints one line per pair and, per
-task, the mean paired difference (positive: the model helps) with its standard error.
+Every split gets a seed of its own, the same for both; with `--seconds` both get the same time instead of the same number of
+trials. Hidden labels are never read. Prints one line per pair and, per task, the mean paired difference (positive: the model
+helps) with its standard error.
 """
 
 import json
@@ -21,7 +22,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def main() -> None:
     """Runs the comparison."""
-    args = paired.options(__doc__, trials=120).parse_args()
+    parser = paired.options(__doc__, trials=120)
+    parser.add_argument("--seconds", type=int, default=0)
+    args = parser.parse_args()
+    limit = paired.limit(args)
     scorer = strength.load(args.data / "score.py")
     for name in args.tasks.split(",") if args.tasks else sorted(path.stem for path in (HERE / "minds").glob("*.jsonl")):
         grading = json.loads((args.data / name / "grading.json").read_text())
@@ -33,7 +37,7 @@ def main() -> None:
                 _, part = strength.resplit(args.data / name, folder, split)
                 truth, scores, shown = part.reset_index(drop=True), [], []
                 for model in ([], ["--llm", base, "--model", "answers"]):
-                    flags = ["--trials", str(args.trials), "--seed", str(split), *model]
+                    flags = [*limit, "--seed", str(split), *model]
                     ours, result = paired.submission(args.ansatz, folder, pathlib.Path(scratch) / f"run{len(scores)}", flags)
                     scores.append(scorer.evaluate(grading, truth, ours))
                     ideas = [idea["name"] for idea in (result.get("llm") or {}).get("ideas", []) if idea["delivered"]]

@@ -23,6 +23,11 @@ def options(doc: str | None, trials: int | None) -> argparse.ArgumentParser:
     return parser
 
 
+def limit(args: argparse.Namespace) -> list[str]:
+    """The flags of what a run may use: seconds where they are asked for, else trials."""
+    return ["--seconds", str(args.seconds)] if args.seconds else ["--trials", str(args.trials)]
+
+
 def tasks(args: argparse.Namespace) -> list[str]:
     """Names of the tasks asked for; all of the folder without a choice."""
     return args.tasks.split(",") if args.tasks else sorted(path.parent.name for path in args.data.glob("*/grading.json"))

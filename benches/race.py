@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=0)
     args = parser.parse_args()
     scorer = strength.load(args.data / "score.py")
-    limit = ["--seconds", str(args.seconds)] if args.seconds else ["--trials", str(args.trials)]
+    limit = paired.limit(args)
     for name in paired.tasks(args):
         grading = json.loads((args.data / name / "grading.json").read_text())
         by_split = []

@@ -297,6 +297,8 @@ fn a_file_at_an_address_is_fetched_whole_and_once() {
         std::fs::read_to_string(user.path("zipped/submission.csv")).expect("a submission").lines().count(),
         31
     );
+    // The same archive on this machine needs no server.
+    assert_eq!(user.plan(&user.path("a.zip").display().to_string())["task"]["target"], "y");
 }
 
 #[test]

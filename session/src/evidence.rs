@@ -48,7 +48,12 @@ pub fn facts(seen: &Seen, folder: &Path) -> Vec<(&'static str, String)> {
 /// What is not used, leaks first, each with its evidence.
 pub fn dropped(live: &Live) -> String {
     if live.dropped.is_empty() {
-        return "no column was left out".into();
+        // What is left out is known before the plan is.
+        return if live.steps.is_empty() {
+            "nothing so far: the data are still being looked at".into()
+        } else {
+            "no column was left out".into()
+        };
     }
     let line = |dropped: &DroppedColumn| {
         if is_leak(dropped) {
