@@ -40,13 +40,16 @@ fn an_answered_run_plays_again_offline() {
     let cassette = cassette.to_str().expect("a path");
     let data = root().join("examples/gym-members");
     let out = folder.path().join("run");
-    let output = run(&data, &out, &["--trials", "60", "--replay", cassette]);
+    let output = run(&data, &out, &["--trials", "90", "--replay", cassette]);
     assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
     let result = json(&output);
     assert_eq!(result["warnings"], serde_json::json!([]), "every recorded call was asked for");
     let ideas = result["llm"]["ideas"].as_array().expect("ideas");
     let named: Vec<&str> = ideas.iter().filter_map(|idea| idea["name"].as_str()).collect();
-    assert_eq!(named, ["engagement-trend", "smooth-linear", "smooth-linear-2", "configurations of linear"]);
+    // Features, a module, a built-in kind, a script, and what the searches were told.
+    let ideas_of_plans = ["engagement-trend", "smooth-linear", "smooth-linear-2", "club-ranks"];
+    let of_searches = ["configurations of linear", "configurations of catboost"];
+    assert_eq!(named, [&ideas_of_plans[..], &of_searches].concat());
     assert!(
         ideas.iter().all(|idea| idea["measured"].is_number() && idea["predicted"].is_number()),
         "{ideas:?}"
@@ -73,9 +76,9 @@ fn an_answered_run_plays_again_offline() {
         "the plan that is written is the one that was carried out"
     );
 
-    let other = run(&data, &folder.path().join("other"), &["--trials", "61", "--replay", cassette]);
+    let other = run(&data, &folder.path().join("other"), &["--trials", "91", "--replay", cassette]);
     assert_eq!(other.status.code(), Some(2));
-    assert!(complaints(&other).contains("run.trials was 60, and is 61"), "{}", complaints(&other));
+    assert!(complaints(&other).contains("run.trials was 90, and is 91"), "{}", complaints(&other));
 }
 
 #[test]

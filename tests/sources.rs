@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// A user with a home of its own for what is fetched; the worker's environment is shared.
 struct User {
@@ -390,19 +391,31 @@ fn a_server_fetches_only_from_where_it_may() {
     let (status, body) = post(&base, &json!({"data": "openml:31"}));
     assert_eq!(status, 202, "{body}");
     let id = body["id"].as_str().expect("an id").to_owned();
-    let result = user.path("runs").join(id).join("result.json");
+    // A folder comes as an archive.
+    let code =
+        "import sys,zipfile\nwith zipfile.ZipFile(sys.argv[1],'w') as z: z.writestr('train.csv',sys.argv[2])";
+    let archive = user.path("b.zip");
+    succeed(Command::new(user.python()).args(["-c", code]).arg(&archive).arg(small_table(200)));
+    let bytes = std::fs::read(&archive).expect("an archive");
+    let (status, body) = send(&base, "/v1/uploads?name=shop.zip", "application/zip", &bytes);
+    assert_eq!(status, 201, "{body}");
+    let (status, body) = post(&base, &json!({"upload": body["id"], "task": "predict y"}));
+    assert_eq!(status, 202, "{body}");
+    let other = body["id"].as_str().expect("an id").to_owned();
+    let results = [id, other].map(|id| user.path("runs").join(id).join("result.json"));
     let begun = std::time::Instant::now();
-    while !result.exists() && begun.elapsed() < std::time::Duration::from_mins(3) {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+    while !results.iter().all(|result| result.exists()) && begun.elapsed() < Duration::from_mins(3) {
+        std::thread::sleep(Duration::from_millis(100));
     }
-    let text = std::fs::read_to_string(&result).expect("a result");
+    let results = results.map(|result| std::fs::read_to_string(result).expect("a result"));
     let _ = serving.kill();
     let _ = serving.wait();
-    let result: Value = serde_json::from_str(&text).expect("JSON");
+    let [named, archive] = results.map(|text| serde_json::from_str::<Value>(&text).expect("JSON"));
     assert_eq!(
-        (&result["status"], &result["sources"][0]["source"]),
+        (&named["status"], &named["sources"][0]["source"]),
         (&json!("succeeded"), &json!("openml:31"))
     );
+    assert_eq!((&archive["status"], &archive["task"]["target"]), (&json!("succeeded"), &json!("y")));
 }
 
 /// The address that a server says it listens at.
@@ -416,15 +429,18 @@ fn listening(serving: &mut std::process::Child) -> String {
 }
 
 fn post(place: &str, body: &Value) -> (u16, Value) {
+    send(place, "/v1/tasks", "application/json", body.to_string().as_bytes())
+}
+
+fn send(place: &str, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
     use std::io::Read as _;
     let mut stream = std::net::TcpStream::connect(place).expect("a connection");
-    let text = body.to_string();
     write!(
         stream,
-        "POST /v1/tasks HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: \
-         close\r\n\r\n{text}",
-        text.len()
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
     )
+    .and_then(|()| stream.write_all(body))
     .expect("sent");
     let mut reply = String::new();
     stream.read_to_string(&mut reply).expect("a reply");

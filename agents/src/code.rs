@@ -6,6 +6,19 @@ use std::ops::Range;
 const GROUP: &str = "group_";
 const SWITCH: &str = "use_";
 
+/// First line of a source that is a script (`worker/SOLUTIONS.md`) and keeps no contract of functions.
+const SCRIPT: &str = "# ansatz: script";
+
+/// Whether a source is a script.
+pub fn is_script(source: &str) -> bool {
+    source.trim_start().starts_with(SCRIPT)
+}
+
+/// A source that was asked for as a script, with the line that says so.
+pub fn as_script(source: String) -> String {
+    if is_script(&source) { source } else { format!("{SCRIPT}\n{source}") }
+}
+
 /// A function at the top level of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -60,6 +73,12 @@ mod tests {
             "é",
             "no panic inside a letter"
         );
+    }
+
+    #[test]
+    fn a_script_says_so_in_its_first_line() {
+        let marked = as_script("import json\n".into());
+        assert!(is_script(&marked) && !is_script("import json\n") && as_script(marked.clone()) == marked);
     }
 
     #[test]

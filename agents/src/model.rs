@@ -4,10 +4,11 @@
 //! Which solution is refined next, and which block of it, is a function of measured scores: upper confidence bounds, so that
 //! what was revised in vain falls behind what was not tried yet.
 
+use crate::code;
 use crate::planner::Idea;
 use ansatz_prompts::Case;
 use ansatz_prompts::model::{Debug, Refine, Revision, Worth, WriteSolution};
-use ansatz_prompts::planner::CardView;
+use ansatz_prompts::planner::{BranchKind, CardView};
 
 /// Attempts at correcting one solution.
 pub const DEBUG_DEPTH: u32 = 2;
@@ -56,6 +57,7 @@ pub fn solution(brief: &Brief) -> WriteSolution {
         best: best.map(|(source, _)| (*source).to_owned()).unwrap_or_default(),
         best_score: best.map(|(_, score)| score.clone()).unwrap_or_default(),
         lessons: brief.lessons.to_vec(),
+        is_script: brief.idea.kind == BranchKind::Script,
         file: "solution.py".into(),
     }
 }
@@ -83,6 +85,7 @@ pub fn debug(case: &Case, code: &str, failure: &Failure, attempt: u32, earlier: 
         attempts: DEBUG_DEPTH,
         error: failure.error.chars().skip(letters.saturating_sub(ERROR_MAX)).collect(),
         earlier: earlier.to_vec(),
+        is_script: code::is_script(code),
         file: "solution.py".into(),
     }
 }

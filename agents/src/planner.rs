@@ -181,6 +181,8 @@ pub struct Means<'a> {
     pub task: &'a Task,
     /// The data card.
     pub profile: &'a Profile,
+    /// Columns that solutions get.
+    pub columns: &'a BTreeSet<String>,
     /// Spaces of the built-in solutions.
     pub spaces: &'a BTreeMap<String, Space>,
     /// Names that are taken.
@@ -242,7 +244,7 @@ fn chosen(mut branches: Vec<(&str, &BranchIdea)>, means: &Means) -> Vec<Chosen> 
         let params = means.spaces.get(&base).map(|space| fitted(&branch.params, space)).unwrap_or_default();
         let count = match branch.kind {
             BranchKind::Builtin => &mut builtin,
-            BranchKind::NewFeatures | BranchKind::NewSolution => &mut code,
+            BranchKind::NewFeatures | BranchKind::NewSolution | BranchKind::Script => &mut code,
         };
         let (most, text) = match branch.kind {
             BranchKind::Builtin => (BUILTIN_BRANCHES_MAX, String::new()),
@@ -261,11 +263,13 @@ fn chosen(mut branches: Vec<(&str, &BranchIdea)>, means: &Means) -> Vec<Chosen> 
         seen.push(key);
         let name = free_name(plan, &taken);
         taken.insert(name.clone());
-        let known = |input: &&String| means.profile.column(input).is_some();
+        let known = |input: &&String| means.columns.contains(input.as_str());
         chosen.push(Chosen {
             plan: plan.to_owned(),
             params,
-            tune: branch.tune || branch.kind == BranchKind::NewFeatures,
+            // A script has nothing that could be searched.
+            tune: branch.kind != BranchKind::Script
+                && (branch.tune || branch.kind == BranchKind::NewFeatures),
             idea: Idea {
                 name,
                 kind: branch.kind,
@@ -430,10 +434,16 @@ mod tests {
         }
     }
 
+    fn names(profile: &Profile) -> BTreeSet<String> {
+        profile.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
     fn made(plans: Vec<PlanIdea>, code_max: usize) -> Vec<Plan> {
         let (task, profile, spaces) = (task(Problem::Binary), profile(500, MIXED), spaces());
         let taken = BTreeSet::from(["lightgbm".to_owned()]);
-        let means = Means { task: &task, profile: &profile, spaces: &spaces, taken, code_max };
+        let columns = names(&profile);
+        let means =
+            Means { task: &task, profile: &profile, columns: &columns, spaces: &spaces, taken, code_max };
         plans_of(&PlanIdeas { observations: Vec::new(), plans }, &means)
     }
 
@@ -510,11 +520,24 @@ mod tests {
     }
 
     #[test]
+    fn a_script_is_code_and_is_not_tuned() {
+        let script = BranchIdea {
+            tune: true,
+            ..branch(BranchKind::Script, "lightgbm", "ranks within rows to predict", 0.8)
+        };
+        let plans = made(vec![idea("together", vec![script])], 4);
+        let kinds: Vec<StepKind> = plans[0].steps().iter().map(|step| step.kind).collect();
+        assert!(kinds.contains(&StepKind::Features) && !kinds.contains(&StepKind::Tune), "{kinds:?}");
+        assert_eq!(plans[0].steps().iter().find_map(idea_of).unwrap().kind, BranchKind::Script);
+    }
+
+    #[test]
     fn a_readable_model_is_not_replaced_by_code() {
         let (mut task, profile, spaces) = (task(Problem::Binary), profile(500, MIXED), spaces());
         task.constraints.interpretable = true;
+        let (columns, taken) = (names(&profile), BTreeSet::new());
         let means =
-            Means { task: &task, profile: &profile, spaces: &spaces, taken: BTreeSet::new(), code_max: 4 };
+            Means { task: &task, profile: &profile, columns: &columns, spaces: &spaces, taken, code_max: 4 };
         let branches = vec![
             branch(BranchKind::NewSolution, "linear", "x", 0.9),
             branch(BranchKind::Builtin, "catboost", "", 0.9),

@@ -249,8 +249,15 @@ pub fn write_solution() -> WriteSolution {
         best: CODE.into(),
         best_score: "0.829 ± 0.010".into(),
         lessons: texts(&["boosting with more than 400 rounds did not help"]),
+        is_script: false,
         file: "solution.py".into(),
     }
+}
+
+/// An example of the same question for a script.
+#[cfg(test)]
+pub fn write_script() -> WriteSolution {
+    WriteSolution { is_script: true, ..write_solution() }
 }
 
 /// An example.
@@ -278,6 +285,7 @@ pub fn debug() -> Debug {
         attempts: 3,
         error: "KeyError: 'last'\n  at group_tenure, line 5".into(),
         earlier: texts(&["guarded the division"]),
+        is_script: false,
         file: "solution.py".into(),
     }
 }

@@ -29,6 +29,8 @@ pub struct WriteSolution {
     pub best_score: String,
     /// What was learnt on the way.
     pub lessons: Vec<String>,
+    /// Whether it is to be a script rather than a module of the contract.
+    pub is_script: bool,
     /// Name of the file.
     pub file: String,
 }
@@ -111,6 +113,8 @@ pub struct Debug {
     pub error: String,
     /// What earlier attempts changed.
     pub earlier: Vec<String>,
+    /// Whether it is a script rather than a module of the contract.
+    pub is_script: bool,
     /// Name of the file.
     pub file: String,
 }

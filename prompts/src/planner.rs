@@ -270,6 +270,8 @@ pub enum BranchKind {
     NewFeatures,
     /// A whole new solution.
     NewSolution,
+    /// A program of its own, for what fits no solution.
+    Script,
 }
 
 /// One branch of a plan, with the answers to the four questions and a prediction.

@@ -27,6 +27,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "shared/house",
     "shared/task",
     "shared/contract",
+    "shared/script",
     "shared/groups",
     "planner/understand",
     "planner/insights",

@@ -15,8 +15,11 @@ use std::time::Duration;
 mod orders;
 
 fn snapshot<P: Prompt>(prompt: &P) {
+    snapshot_as(&P::NAME.replace('/', "-"), prompt);
+}
+
+fn snapshot_as<P: Prompt>(name: &str, prompt: &P) {
     let rendered = Prompts::built_in().unwrap().render(prompt).unwrap();
-    let name = P::NAME.replace('/', "-");
     let text = format!("===== system\n{}\n===== user\n{}\n", rendered.system, rendered.user);
     expect_file![format!("{}/snapshots/{name}.txt", env!("CARGO_MANIFEST_DIR"))].assert_eq(&text);
 }
@@ -30,6 +33,7 @@ fn prompts_read_as_they_should() {
     snapshot(&examples::assess());
     snapshot(&examples::write_features());
     snapshot(&examples::write_solution());
+    snapshot_as("model-script", &examples::write_script());
     snapshot(&examples::refine());
     snapshot(&examples::debug());
     snapshot(&examples::shape_space());
@@ -151,7 +155,7 @@ fn an_override_of_shared_text_changes_all_hashes() {
 fn what_is_exported_can_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let written = Prompts::export(folder.path()).unwrap();
-    assert_eq!(written.len(), examples::all().len() + 4);
+    assert_eq!(written.len(), examples::all().len() + 5);
     let loaded = Prompts::with_overrides(folder.path()).unwrap();
     assert_eq!(loaded.hashes(), Prompts::built_in().unwrap().hashes());
     assert!(Prompts::export(folder.path()).unwrap().is_empty(), "what is there is left alone");

@@ -242,7 +242,7 @@ impl Board {
 
     /// Where a new upload goes, and its id. The ending of its name is kept: it says how the file is read.
     pub fn new_upload(&self, name: &str) -> (String, PathBuf) {
-        let ending = ["csv.gz", "csv", "tsv", "parquet", "txt"]
+        let ending = ["csv.gz", "csv", "tsv", "parquet", "txt", "arff", "zip"]
             .iter()
             .find(|end| name.to_lowercase().ends_with(&format!(".{end}")));
         let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -10,7 +10,7 @@ use ansatz_agents::understand::{metric_in, seconds_in};
 use ansatz_core::steer::{Preference, Steer};
 
 /// Endings of files that hold tables.
-const ENDINGS: &[&str] = &[".csv", ".tsv", ".parquet", ".csv.gz", ".txt"];
+const ENDINGS: &[&str] = &[".csv", ".tsv", ".parquet", ".csv.gz", ".txt", ".arff", ".zip"];
 
 /// How names of data that lie elsewhere begin.
 const ELSEWHERE: &[&str] = &["http://", "https://", "openml:", "hf:"];

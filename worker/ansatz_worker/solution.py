@@ -145,6 +145,11 @@ def _source(name: str, code: str) -> ModuleType:
     path = f"ansatz_solution_{hashlib.sha256(code.encode()).hexdigest()[:16]}"
     if path in sys.modules:
         return sys.modules[path]
+    from ansatz_worker import script
+
+    if script.is_script(code):
+        sys.modules[path] = script.module(path, code)
+        return sys.modules[path]
     module = ModuleType(path)
     file = f"<solution {name}>"
     module.__file__ = file

@@ -40,6 +40,18 @@ def predict_stages(model, X, *, task, stages): return np.array([[s / 50] * len(X
 """
 
 
+SCRIPT = """# ansatz: script
+import json
+import numpy as np
+import pandas as pd
+task = json.load(open("task.json"))
+train, rows = pd.read_csv("train.csv"), pd.read_csv("rows.csv")
+means = train.groupby("colour")[task["target"]].mean()
+found = rows["colour"].map(means).fillna(train[task["target"]].mean())
+pd.DataFrame({"p": found.clip(0, 1)}).to_csv("predictions.csv", index=False)
+"""
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> driver.Table:
     return driver.make_table(tmp_path)
@@ -64,6 +76,40 @@ def test_the_frame_holds_what_was_written(table: driver.Table) -> None:
     assert str(rows["seen"].dtype) == "datetime64[s]" and rows["seen"].iloc[0] == pd.Timestamp(
         1.4e9, unit="s"
     )
+
+
+def test_a_script_is_a_solution_like_others(table: driver.Table, tmp_path: Path) -> None:
+    done = harness.run(order(SCRIPT, tmp_path, keep_model=True), bench(table))
+    assert (done["predictions"], done["model"], done["stages"]) == ("pred.npy", "model.bin", [0.0])
+    predictions = np.load(tmp_path / "pred.npy")[0, :, 0]
+    rows, columns = frame.load(table.folder)
+    colours = rows["colour"].astype(object).to_numpy()
+    trained, asked = table.sealed["train_rows"], table.sealed["predict_rows"]
+    for colour in ("red", "green"):
+        expected = table.sealed["y"][colours[trained] == colour].mean()
+        assert predictions[colours[asked] == colour] == pytest.approx(expected)
+    kept = model.load(tmp_path / "model.bin")
+    view = solutions.TaskView.parse(driver.TASK, harness.kinds(columns, frozenset()))
+    again = kept.predict(frame.take(rows, asked), view, None)
+    assert again[:, 0] == pytest.approx(predictions)
+    checked = harness.run({**order(SCRIPT, tmp_path), "order": "check"}, bench(table))
+    assert checked["row_by_row"] is True and not checked["mutates"]
+    assert list(tmp_path.glob("tmp*")) == [], "no folder of a script stays"
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("", "wrote no predictions.csv"),
+        ("raise SystemExit(3)", "ended with 3"),
+        ("open('predictions.csv', 'w').write('p\\n0.5\\nmany\\n')", "no number"),
+        ("open('predictions.csv', 'w').write('0.5\\n')", "shape"),
+        ("1 / 0", "division by zero"),
+    ],
+)
+def test_scripts_that_give_nothing_say_why(table: driver.Table, tmp_path: Path, end: str, words: str) -> None:
+    with pytest.raises((ContractError, ZeroDivisionError), match=words):
+        harness.run(order(f"# ansatz: script\n{end}\n", tmp_path), bench(table))
 
 
 def test_rows_outside_the_table_are_refused(table: driver.Table) -> None:

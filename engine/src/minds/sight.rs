@@ -3,9 +3,10 @@
 use crate::folder::Folder;
 use crate::options::Options;
 use crate::setup::{Prepared, StoredColumn, column_of};
-use ansatz_core::profile::{ColumnKind, Notice, Profile};
+use ansatz_core::profile::{Column, ColumnKind, Notice, Profile};
 use ansatz_core::task::Problem;
 use ansatz_prompts::{Case, Level, Machine, Sight, digits};
+use std::collections::BTreeMap;
 
 /// Rows that are shown, and cells of all of them: wide tables show fewer.
 const ROWS_SHOWN: usize = 6;
@@ -16,6 +17,9 @@ const LEVELS_BYTES_MAX: u64 = 32 << 20;
 const HIDDEN_MAX: usize = 20;
 /// Columns that are read for it.
 const COLUMNS_SHOWN: usize = 60;
+/// Columns of further tables and images that are told, and their frequent values.
+const FURTHER_SHOWN: usize = 24;
+const TOP_SHOWN: usize = 4;
 
 /// The case as prompts show it, whole and short.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +33,18 @@ pub struct Cases {
 /// The cases of a run.
 pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder) -> Cases {
     let task = prepared.setup.task();
-    let profile = &visible(prepared);
+    let mut profile = visible(prepared);
+    let further = further(prepared, folder);
+    if !further.is_empty() {
+        let message = format!(
+            "{} of the columns are not in the file: they were made of the further tables or the images that came with it, which \
+             begin their names",
+            further.len()
+        );
+        profile.notices.insert(0, Notice { code: "further".into(), message });
+        profile.columns.extend(further);
+    }
+    let profile = &profile;
     let rows = sample(prepared, profile, folder);
     let machine = Machine { cores: options.jobs, gpus: 0 };
     let nonce = nonce(options);
@@ -82,6 +97,68 @@ fn visible(prepared: &Prepared) -> Profile {
     profile
 }
 
+/// Columns that solutions get though no file of the user has them: joined from further tables, or made of images. As the card
+/// would tell them, from the open rows.
+fn further(prepared: &Prepared, folder: &Folder) -> Vec<Column> {
+    let is_new = |column: &&StoredColumn| {
+        prepared.setup.profile.column(&column.name).is_none() && !prepared.setup.leaks.contains(&column.name)
+    };
+    let levels = levels(folder).unwrap_or_default();
+    let new = prepared.table.columns.iter().filter(is_new).take(FURTHER_SHOWN);
+    new.filter_map(|column| {
+        let numbers = column_of(folder, &prepared.table, column)?;
+        let open: Vec<f64> = prepared.setup.holdout.train().iter().map(|row| numbers[*row]).collect();
+        Some(described(column, &open, &levels))
+    })
+    .collect()
+}
+
+fn described(column: &StoredColumn, open: &[f64], levels: &[Vec<String>]) -> Column {
+    let is_number = column.store == "numeric";
+    let is_there = |number: &&f64| number.is_finite() && (is_number || **number >= 0.0);
+    let known: Vec<f64> = open.iter().filter(is_there).copied().collect();
+    let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+    for number in &known {
+        *counts.entry(number.to_bits()).or_default() += 1;
+    }
+    let mut frequent: Vec<(f64, u64)> =
+        counts.iter().map(|(bits, count)| (f64::from_bits(*bits), *count)).collect();
+    frequent.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let name = |number: f64| {
+        let level = || levels.get(column.index)?.get(number as usize).cloned();
+        if is_number { plain(number) } else { level().unwrap_or_default() }
+    };
+    let ends = |pick: fn(f64, f64) -> f64| known.iter().copied().reduce(pick).filter(|_| is_number);
+    let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+    Column {
+        name: column.name.clone(),
+        kind: column.kind,
+        in_train: true,
+        in_test: true,
+        missing_train: 1.0 - known.len() as f64 / open.len().max(1) as f64,
+        missing_test: 1.0 - known.len() as f64 / open.len().max(1) as f64,
+        distinct: frequent.len() as u64,
+        whole: is_number && known.iter().all(|number| number.fract() == 0.0),
+        min: ends(f64::min),
+        max: ends(f64::max),
+        mean: (is_number && !known.is_empty()).then_some(mean),
+        skew: None,
+        top: frequent.iter().take(TOP_SHOWN).map(|(number, count)| (name(*number), *count)).collect(),
+        mean_length: None,
+        rising: false,
+        test_overlap: None,
+    }
+}
+
+/// Names of codes, by column; `None` where there are too many to be read for a prompt.
+fn levels(folder: &Folder) -> Option<Vec<Vec<String>>> {
+    let place = folder.data().join("levels.json");
+    if place.metadata().ok()?.len() > LEVELS_BYTES_MAX {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(place).ok()?).ok()
+}
+
 /// Open rows spread over the file, cells in the order of the card's columns; empty when they cannot be read cheaply.
 fn sample(prepared: &Prepared, profile: &Profile, folder: &Folder) -> Vec<Vec<String>> {
     let open = prepared.setup.holdout.train();
@@ -97,11 +174,7 @@ fn cells(
     folder: &Folder,
     rows: &[usize],
 ) -> Option<Vec<Vec<String>>> {
-    let place = folder.data().join("levels.json");
-    if place.metadata().ok()?.len() > LEVELS_BYTES_MAX {
-        return None;
-    }
-    let levels: Vec<Vec<String>> = serde_json::from_slice(&std::fs::read(place).ok()?).ok()?;
+    let levels = levels(folder)?;
     let task = prepared.setup.task();
     let value = |column: &StoredColumn, number: f64| -> Option<String> {
         if column.store != "numeric" {
@@ -143,4 +216,26 @@ fn moment(seconds: f64) -> String {
     let seconds = seconds as i64;
     let (day, rest) = (ansatz_prompts::day(seconds), seconds.rem_euclid(86_400));
     if rest == 0 { day } else { format!("{day} {:02}:{:02}:{:02}", rest / 3600, rest % 3600 / 60, rest % 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(store: &str, kind: ColumnKind) -> StoredColumn {
+        StoredColumn { name: "stores.size".into(), kind, store: store.into(), index: 0, joined: true }
+    }
+
+    #[test]
+    fn columns_of_further_tables_are_described_by_their_open_rows() {
+        let sizes = described(&column("numeric", ColumnKind::Numeric), &[2.0, 4.0, f64::NAN, 4.0], &[]);
+        assert_eq!((sizes.min, sizes.max, sizes.distinct, sizes.whole), (Some(2.0), Some(4.0), 2, true));
+        assert!((sizes.missing_train - 0.25).abs() < 1e-12);
+        let levels = vec![vec!["north".to_owned(), "south".to_owned()]];
+        let regions = described(&column("codes", ColumnKind::Categorical), &[1.0, 1.0, -1.0, 0.0], &levels);
+        assert_eq!(regions.top, [("south".to_owned(), 2), ("north".to_owned(), 1)]);
+        assert_eq!((regions.min, regions.whole, regions.distinct), (None, false, 2));
+        let nothing = described(&column("numeric", ColumnKind::Numeric), &[f64::NAN], &[]);
+        assert_eq!((nothing.mean, nothing.missing_train), (None, 1.0));
+    }
 }

@@ -129,10 +129,15 @@ impl Dispatcher<'_, '_> {
         let Some(draft) = self.ideas.as_mut().and_then(|ideas| ideas.drafts.get_mut(step)) else {
             return Ok(());
         };
+        let code = if draft.idea.kind == BranchKind::Script { code::as_script(code) } else { code };
         draft.is_written = true;
         draft.code.clone_from(&code);
         let name = draft.name.clone();
-        let checked = check::solution(&code);
+        let checked = if code::is_script(&code) {
+            check::script(&code, &[]).map(drop)
+        } else {
+            check::solution(&code).map(drop)
+        };
         self.s
             .record
             .write(Event::Checked { verdict: check::verdict(&format!("code of {name}"), &checked) })?;

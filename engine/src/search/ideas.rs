@@ -1,38 +1,27 @@
-//! Ideas of a language model in the search: when it is asked, and what becomes of what it says.
+//! Ideas of a language model in the search: what is kept of them, and how questions go out and answers come in. When it is asked
+//! what stands in `asking`, what becomes of what it says in `concluding`.
 //!
 //! The playbook's steps run meanwhile. In a run that counts trials, what a model says is taken up only where nothing is under
 //! way, every open question being waited for: what comes next is then a function of the replies, not of their speed.
 
+use super::Dispatcher;
 use super::advice::{Advice, Kind};
 use super::drafts::Draft;
 use super::refining::Workpiece;
-use super::{Dispatcher, Job, StepState};
 use crate::error::RunError;
-use crate::minds::{self, Cases, Council, News};
+use crate::minds::{Cases, Council, News};
 use ansatz_agents::mind::MindError;
-use ansatz_agents::planner::{self, Means, Outlook};
-use ansatz_agents::playbook::{self, Proposal};
+use ansatz_agents::planner;
+use ansatz_agents::playbook::Proposal;
 use ansatz_agents::thought::{Conclusion, Grounds, Thought};
-use ansatz_agents::{data, verifier};
-use ansatz_core::candidate::{Origin, Space};
+use ansatz_core::candidate::Space;
 use ansatz_core::event::{Event, Page};
 use ansatz_core::evidence::LeakEvidence;
 use ansatz_core::ids::StepId;
-use ansatz_core::outcome::LeaderboardRow;
-use ansatz_core::verdict::Stage;
 use ansatz_planner::Plan;
-use ansatz_prompts::planner::{BranchResult, PlanIdeas, ReadSources, Replan, Replanned, Source};
-use ansatz_prompts::{digits, with_error};
+use ansatz_prompts::planner::Source;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Seconds that must be left for a question to be worth asking.
-const ASK_SECONDS_MIN: f64 = 8.0;
-/// Share of the search after which the plan is looked at again.
-const REPLAN_SHARE: f64 = 0.5;
-/// Share of the search after which the evidence is read.
-const READING_SHARE: f64 = 0.75;
-/// Predictions that miss by so many standard errors contradict a plan.
-const SURPRISE: f64 = 3.0;
 /// Lessons that prompts are given.
 const LESSONS_MAX: usize = 12;
 
@@ -88,24 +77,24 @@ pub struct Ideas {
     pub council: Council,
     pub(super) cases: Cases,
     pub(super) known: Known,
-    about: BTreeMap<u32, About>,
+    pub(super) about: BTreeMap<u32, About>,
     /// Conclusions that wait for their moment, by number of the question.
-    concluded: BTreeMap<u32, Result<Conclusion, MindError>>,
+    pub(super) concluded: BTreeMap<u32, Result<Conclusion, MindError>>,
     pub(super) spaces: BTreeMap<String, Space>,
     spaces_due: VecDeque<String>,
     spaces_open: BTreeSet<String>,
-    insights: Vec<String>,
+    pub(super) insights: Vec<String>,
     pub(super) lessons: Vec<String>,
     pub(super) drafts: BTreeMap<StepId, Draft>,
     pub(super) works: Vec<Workpiece>,
     pub(crate) advice: Advice,
     /// Proposals that belong to no running model step: ablations, revisions.
     pub(super) extra: VecDeque<(StepId, Proposal)>,
-    has_planned: bool,
-    has_replanned: bool,
-    has_read: bool,
-    has_assessed: bool,
-    asked_insights: bool,
+    pub(super) has_planned: bool,
+    pub(super) has_replanned: bool,
+    pub(super) has_read: bool,
+    pub(super) has_assessed: bool,
+    pub(super) asked_insights: bool,
 }
 
 impl Ideas {
@@ -162,7 +151,7 @@ impl Ideas {
         self.spaces.extend(space.map(|space| (solution.to_owned(), space)));
     }
 
-    fn knows_spaces(&self) -> bool {
+    pub(super) fn knows_spaces(&self) -> bool {
         self.spaces_due.is_empty() && self.spaces_open.is_empty()
     }
 
@@ -173,7 +162,7 @@ impl Ideas {
     }
 
     /// Pages join what is known.
-    fn read(&mut self, pages: &[Page]) {
+    pub(super) fn read(&mut self, pages: &[Page]) {
         let source = |(at, page): (usize, &Page)| Source {
             name: format!("page-{}", at + 1),
             kind: "page".into(),
@@ -234,387 +223,5 @@ impl Dispatcher<'_, '_> {
                 if self.s.trials_max.is_none() { self.take_up() } else { Ok(()) }
             }
         }
-    }
-
-    /// Asks what is due, and in a counted run waits for and takes up what was said.
-    pub(super) fn confer(&mut self) -> Result<Conferred, RunError> {
-        if self.ideas.is_none() || self.end.is_some() {
-            return Ok(Conferred::Done);
-        }
-        if self.s.trials_max.is_none() {
-            self.wonder()?;
-            return Ok(Conferred::Done);
-        }
-        // The playbook's first proposals come first, so that replies find something to be compared with.
-        if self.pool.running() > 0 || !self.queue.is_empty() || self.has_first_proposals() {
-            return Ok(Conferred::Done);
-        }
-        self.wonder()?;
-        if self.ideas.as_ref().is_some_and(|ideas| ideas.council.open() > 0) {
-            return Ok(Conferred::Waits);
-        }
-        if self.ideas.as_ref().is_some_and(|ideas| ideas.concluded.is_empty()) {
-            return Ok(Conferred::Done);
-        }
-        self.take_up()?;
-        self.advance_steps()?;
-        Ok(Conferred::Changed)
-    }
-
-    /// Whether a running model step of the plan has not been tried at all.
-    pub(super) fn has_first_proposals(&self) -> bool {
-        let asked = |step: &StepId| self.s.board.entries.values().any(|entry| entry.step == *step);
-        self.proposals.iter().any(|(step, due)| {
-            !due.is_empty() && !asked(step) && self.states.get(step) == Some(&StepState::Running)
-        })
-    }
-
-    /// Asks what is due to be asked.
-    fn wonder(&mut self) -> Result<(), RunError> {
-        let Some(ideas) = &self.ideas else { return Ok(()) };
-        let is_late = self.seconds_left().is_some_and(|left| left < ASK_SECONDS_MIN);
-        if is_late || !self.trials_left() || !ideas.council.may_ask() {
-            return Ok(());
-        }
-        let share = self.used_share();
-        if !ideas.has_assessed {
-            self.ask_about_columns()?;
-        }
-        let Some(ideas) = &self.ideas else { return Ok(()) };
-        if !ideas.has_planned && ideas.knows_spaces() {
-            return self.ask_for_plans();
-        }
-        let is_quiet = ideas.about.values().all(|about| *about != About::Plans);
-        if !ideas.has_replanned && share >= REPLAN_SHARE && is_quiet {
-            return self.ask_to_replan();
-        }
-        if !ideas.has_read && share >= READING_SHARE {
-            return self.ask_for_a_reading();
-        }
-        if is_quiet {
-            self.ask_for_advice()?;
-        }
-        self.refine()
-    }
-
-    fn ask_about_columns(&mut self) -> Result<(), RunError> {
-        let Some(ideas) = &mut self.ideas else { return Ok(()) };
-        ideas.has_assessed = true;
-        let prompt = data::assess(&ideas.cases.full, ideas.known.evidence.as_ref());
-        self.think(Thought::Assess(Box::new(prompt)), "profile", About::Columns)
-    }
-
-    fn ask_for_plans(&mut self) -> Result<(), RunError> {
-        let reference = self.reference();
-        let query = minds::pages::query(&self.s.task.request, &self.s.task.metric.name);
-        let Some(ideas) = &mut self.ideas else { return Ok(()) };
-        if let Some(pages) = ideas.council.take_retrieved() {
-            ideas.read(&pages);
-        }
-        if ideas.council.is_looking() || ideas.council.look_up(query) {
-            return Ok(());
-        }
-        if !ideas.asked_insights && !ideas.known.sources.is_empty() {
-            ideas.asked_insights = true;
-            let sources = ideas.known.sources.clone();
-            let prompt = ReadSources { case: ideas.cases.full.clone(), sources };
-            return self.think(Thought::Insights(Box::new(prompt)), "plan", About::Insights);
-        }
-        if ideas.about.values().any(|about| *about == About::Insights) {
-            return Ok(());
-        }
-        ideas.has_planned = true;
-        let outlook = Outlook {
-            case: ideas.cases.full.clone(),
-            plan: &self.s.plan,
-            spaces: &ideas.spaces,
-            cards: &ideas.known.cards,
-            insights: &ideas.insights,
-            reference,
-        };
-        let prompt = outlook.prompt();
-        self.think(Thought::Plans(Box::new(prompt)), "plan", About::Plans)
-    }
-
-    /// The score to improve on, in words.
-    fn reference(&self) -> String {
-        let error = self.noise();
-        match self.s.board.baseline().and_then(|entry| entry.score()) {
-            Some(scored) => format!("{}, a default LightGBM", with_error(scored.score, error)),
-            None => "not measured yet; a default LightGBM is being trained".into(),
-        }
-    }
-
-    fn ask_to_replan(&mut self) -> Result<(), RunError> {
-        let evidence = self.surprises();
-        let (results, noise) = (self.branch_results(), self.noise());
-        let left = match (self.seconds_left(), self.s.trials_max) {
-            (_, Some(max)) => format!("{} trials of one fold", max.saturating_sub(self.trials_started)),
-            (Some(left), None) => format!("{left:.0} s"),
-            (None, None) => "enough".into(),
-        };
-        let best = self.best_in_words();
-        let Some(ideas) = &mut self.ideas else { return Ok(()) };
-        ideas.has_replanned = true;
-        // A plan that came true needs no second thought.
-        if evidence.is_empty() || results.is_empty() {
-            return Ok(());
-        }
-        let prompt = Replan {
-            case: ideas.cases.full.clone(),
-            branches: results,
-            best,
-            left,
-            evidence,
-            noise: digits(noise, 2),
-        };
-        self.think(Thought::Replan(Box::new(prompt)), "plan", About::Replan)
-    }
-
-    fn best_in_words(&self) -> String {
-        let ranking = self.s.board.ranking(self.s.scoring.direction());
-        let best = ranking.first().and_then(|entry| Some((entry.name(), entry.score()?.score)));
-        best.map_or_else(
-            || "nothing yet".into(),
-            |(name, score)| format!("{} ({name})", with_error(score, self.noise())),
-        )
-    }
-
-    /// The best score among a step's candidates.
-    fn best_of_step(&self, step: &StepId) -> Option<f64> {
-        let ranking = self.s.board.ranking(self.s.scoring.direction());
-        ranking.into_iter().find(|entry| entry.step == *step).and_then(|entry| Some(entry.score()?.score))
-    }
-
-    /// Model steps that hold an idea, with what was predicted and what was measured.
-    fn branch_results(&self) -> Vec<BranchResult> {
-        let error = self.noise();
-        let of = |step: &StepId, idea: &planner::Idea| BranchResult {
-            name: idea.name.clone(),
-            origin: "model".into(),
-            what: idea.what.clone(),
-            predicted: idea.predicted.map(|score| digits(score, 4)).unwrap_or_default(),
-            measured: self.best_of_step(step).map_or_else(|| "none".into(), |score| with_error(score, error)),
-            state: match self.lost.get(step) {
-                Some(why) => format!("failed: {why}"),
-                None if self.best_of_step(step).is_none() => "running".into(),
-                None => String::new(),
-            },
-        };
-        self.idea_steps().iter().map(|(step, idea)| of(step, idea)).collect()
-    }
-
-    fn idea_steps(&self) -> Vec<(StepId, planner::Idea)> {
-        minds::ideas_of(&self.s.plan)
-    }
-
-    /// Where predictions and measurements are at odds.
-    fn surprises(&self) -> Vec<String> {
-        let error = self.noise().max(1e-12);
-        let mut surprises = Vec::new();
-        for (step, idea) in self.idea_steps() {
-            if let Some(why) = self.lost.get(&step) {
-                surprises.push(format!("{} failed: {why}", idea.name));
-            } else if let (Some(predicted), Some(measured)) = (idea.predicted, self.best_of_step(&step))
-                && (predicted - measured).abs() > SURPRISE * error
-            {
-                let (predicted, measured) = (digits(predicted, 4), with_error(measured, error));
-                surprises.push(format!("{}: {predicted} was predicted, {measured} was measured", idea.name));
-            }
-        }
-        surprises
-    }
-
-    fn ask_for_a_reading(&mut self) -> Result<(), RunError> {
-        let direction = self.s.scoring.direction();
-        let rows: Vec<LeaderboardRow> = self
-            .s
-            .board
-            .ranking(direction)
-            .into_iter()
-            .filter_map(|entry| {
-                let (candidate, origin) = (entry.name(), entry.candidate.origin);
-                Some(LeaderboardRow {
-                    candidate,
-                    origin,
-                    score: entry.score()?.score,
-                    seconds: entry.cpu_s(),
-                })
-            })
-            .collect();
-        let best =
-            self.s.board.ranking(direction).into_iter().find(|entry| entry.candidate.origin == Origin::Model);
-        let code = best.and_then(|entry| self.source_of(entry.candidate.solution.name())).unwrap_or_default();
-        let Some(ideas) = &mut self.ideas else { return Ok(()) };
-        ideas.has_read = true;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let (verdicts, demands) = (&self.s.record.verdicts, &ideas.known.demands);
-        let prompt = verifier::evidence(&ideas.cases.full, verdicts, &rows, demands, &code);
-        self.think(Thought::Evidence(Box::new(prompt)), "verify", About::Evidence)
-    }
-
-    /// Acts on what was concluded, in the order in which it was asked.
-    fn take_up(&mut self) -> Result<(), RunError> {
-        loop {
-            let Some(ideas) = &mut self.ideas else { return Ok(()) };
-            let Some((number, result)) = ideas.concluded.pop_first() else { return Ok(()) };
-            let Some(about) = ideas.about.remove(&number) else { continue };
-            match result {
-                Ok(conclusion) => self.act(about, conclusion)?,
-                Err(error) => self.do_without(about, &error)?,
-            }
-        }
-    }
-
-    fn act(&mut self, about: About, conclusion: Conclusion) -> Result<(), RunError> {
-        match (about, conclusion) {
-            (About::Insights, Conclusion::Insights(said)) => {
-                let Some(ideas) = &mut self.ideas else { return Ok(()) };
-                ideas.insights =
-                    said.insights.into_iter().map(|one| format!("{}: {}", one.source, one.insight)).collect();
-                Ok(())
-            }
-            (About::Plans, Conclusion::Plans(said)) => self.adopt_plans(&said),
-            (About::Columns, Conclusion::Assessment(said)) => {
-                let advice = data::advice(&said, self.s.profile, &self.s.drop);
-                for suspicion in advice.suspicions {
-                    self.s.record.warn(format!(
-                        "the language model suspects a leak, which nothing measured confirms: {suspicion}"
-                    ))?;
-                }
-                if let Some(ideas) = &mut self.ideas {
-                    advice.lessons.into_iter().for_each(|lesson| ideas.learn(lesson));
-                }
-                Ok(())
-            }
-            (About::Code(step), Conclusion::Code(code)) => self.take_code(&step, code),
-            (About::Revision(work, switch), Conclusion::Block(block)) => {
-                self.take_block(work, &switch, &block)
-            }
-            (About::Configurations(kind, step), Conclusion::Configurations(proposals)) => {
-                self.take_configurations(kind, &step, &proposals)
-            }
-            (About::Replan, Conclusion::Replanned(said)) => self.replan(&said),
-            (About::Evidence, Conclusion::Reading(said)) => {
-                let (summary, concerns) = verifier::told(&said);
-                let evidence = format!("opinion, beside the checks: {summary}");
-                self.s.record.check(Stage::Score, "reading of the evidence", true, evidence)?;
-                concerns.into_iter().try_for_each(|concern| self.s.record.warn(concern))
-            }
-            // The seat answers each thought with its own kind of conclusion.
-            _ => Ok(()),
-        }
-    }
-
-    /// A question stays without an answer: the playbook's work goes on, and what hung on the answer is given up.
-    fn do_without(&mut self, about: About, error: &MindError) -> Result<(), RunError> {
-        let Some(ideas) = &self.ideas else { return Ok(()) };
-        if let Some(error) = ideas.council.ends_run(error) {
-            self.pool.stop();
-            return Err(error);
-        }
-        let why = minds::told(error);
-        if !minds::is_cap(error) {
-            let name = ideas.council.name().to_owned();
-            self.s.record.warn(format!("the language model {name} was of no help: {why}"))?;
-        }
-        match about {
-            About::Code(step) => self.give_up_draft(&step, &why),
-            _ => Ok(()),
-        }
-    }
-
-    fn means(&self) -> Option<Means<'_>> {
-        let ideas = self.ideas.as_ref()?;
-        let names =
-            self.s.plan.steps().iter().filter_map(playbook::solution_of).chain(ideas.spaces.keys().cloned());
-        let steps = self
-            .s
-            .plan
-            .steps()
-            .iter()
-            .filter_map(|step| Some(step.id.as_str().split_once(':')?.1.to_owned()));
-        let drafted = ideas.drafts.len();
-        Some(Means {
-            task: self.s.task,
-            profile: self.s.profile,
-            spaces: &ideas.spaces,
-            taken: names.chain(steps).collect(),
-            code_max: planner::CODE_BRANCHES_MAX.saturating_sub(drafted),
-        })
-    }
-
-    fn adopt_plans(&mut self, said: &PlanIdeas) -> Result<(), RunError> {
-        let Some(means) = self.means() else { return Ok(()) };
-        match planner::plans(said, &means) {
-            Ok(plans) if plans.is_empty() => {
-                let evidence = "none of the language model's branches adds to the plan";
-                self.s.record.check(Stage::Plan, "plans of the language model", true, evidence)
-            }
-            Ok(plans) => self.merge(&plans, "plans of the language model"),
-            Err(error) => {
-                self.s.record.check(Stage::Plan, "plans of the language model", false, error.to_string())
-            }
-        }
-    }
-
-    /// Makes one plan of the present one and others, and goes on with it.
-    fn merge(&mut self, plans: &[Plan], subject: &str) -> Result<(), RunError> {
-        let all: Vec<Plan> = std::iter::once(&self.s.plan).chain(plans).cloned().collect();
-        let merged = match ansatz_planner::merge(&all) {
-            Ok(merged) => merged,
-            Err(error) => return self.s.record.check(Stage::Plan, subject, false, error.to_string()),
-        };
-        let new: Vec<StepId> = merged
-            .steps()
-            .iter()
-            .map(|step| step.id.clone())
-            .filter(|id| !self.states.contains_key(id))
-            .collect();
-        let names: Vec<&str> = new.iter().map(StepId::as_str).filter(|id| id.starts_with("model:")).collect();
-        let evidence = format!("merged into the plan as {}", names.join(", "));
-        self.s.record.check(Stage::Plan, subject, true, evidence)?;
-        (self.s.adopt)(&merged, self.s.record)?;
-        for step in new {
-            self.states.insert(step, StepState::Waiting);
-        }
-        self.s.plan = merged;
-        Ok(())
-    }
-
-    fn replan(&mut self, said: &Replanned) -> Result<(), RunError> {
-        // What is dropped is not tried further; what was measured of it stays.
-        for name in &said.drop {
-            for due in self.proposals.values_mut() {
-                due.retain(|proposal| proposal.solution != *name);
-            }
-            for tuner in self.tuners.values_mut().filter(|tuner| tuner.solution == *name) {
-                tuner.exhausted = true;
-            }
-        }
-        if let Some(ideas) = &mut self.ideas {
-            ideas.learn(said.surprise.clone());
-        }
-        let Some(means) = self.means() else { return Ok(()) };
-        match planner::added(&said.add, &said.because, &means) {
-            Ok(None) => Ok(()),
-            Ok(Some(plan)) => self.merge(&[plan], "second thoughts of the language model"),
-            Err(error) => self.s.record.check(
-                Stage::Plan,
-                "second thoughts of the language model",
-                false,
-                error.to_string(),
-            ),
-        }
-    }
-
-    /// Asks the worker for the space of a solution that the model will be told of; false when none is due.
-    pub(super) fn ask_for_spaces(&mut self) -> bool {
-        let Some(solution) = self.ideas.as_mut().and_then(Ideas::next_space_due) else { return false };
-        let params = ansatz_core::candidate::Params::new();
-        self.ask(crate::protocol::OrderKind::Space, Job::Menu(solution.clone()), &solution, params);
-        true
     }
 }

@@ -4,6 +4,8 @@
 //! `select!`. Every decision is journalled before its effect.
 
 mod advice;
+mod asking;
+mod concluding;
 mod drafts;
 mod ideas;
 mod joined;
