@@ -25,7 +25,7 @@ const PROOF_ROWS: usize = 200;
 /// How far a proved prediction may lie from the delivered one, relative to its size.
 pub const TOLERANCE: f64 = 1e-6;
 /// Where the bundle is mounted in a cell.
-const INSIDE: &str = "/in/bundle";
+pub const INSIDE: &str = "/in/bundle";
 
 const PREDICT: &str = r#"#!/usr/bin/env python3
 """Predicts with this model: python predict.py INPUT.csv OUTPUT.csv
@@ -183,16 +183,9 @@ pub fn apply(
     images: Option<&Path>,
     limit: Duration,
 ) -> Result<Vec<u8>, RunError> {
-    let name =
-        input.file_name().map_or_else(|| "input.csv".into(), |name| name.to_string_lossy().into_owned());
-    let inside = format!("/in/user/{}", safe(&name));
+    let (inside, mounts) = placed(bundle, input, images);
     let arguments =
         ["-m", "ansatz_worker", "apply", INSIDE, &inside, "/out/predictions.csv"].map(String::from);
-    let mut mounts =
-        vec![(bundle.to_path_buf(), PathBuf::from(INSIDE)), (input.to_path_buf(), PathBuf::from(&inside))];
-    if let Some(images) = images.filter(|_| looks_at_images(bundle)) {
-        mounts.push((images.to_path_buf(), PathBuf::from("/in/images")));
-    }
     let cell = cells::start_command(launcher, environment, "apply", &arguments, mounts)?;
     let ended = cell.wait(limit);
     let report = cell.stop(Duration::ZERO);
@@ -210,8 +203,22 @@ pub fn apply(
         .map_err(|error| RunError::failed(format!("predictions: {error}")))
 }
 
+/// Where a cell finds the file that a bundle is to predict, and what is mounted for it: the bundle at [`INSIDE`], the file, and
+/// the images that it names, where the bundle's model looks at them.
+pub fn placed(bundle: &Path, input: &Path, images: Option<&Path>) -> (String, Vec<(PathBuf, PathBuf)>) {
+    let name =
+        input.file_name().map_or_else(|| "input.csv".into(), |name| name.to_string_lossy().into_owned());
+    let inside = format!("/in/user/{}", safe(&name));
+    let mut mounts =
+        vec![(bundle.to_path_buf(), PathBuf::from(INSIDE)), (input.to_path_buf(), PathBuf::from(&inside))];
+    if let Some(images) = images.filter(|_| looks_at_images(bundle)) {
+        mounts.push((images.to_path_buf(), PathBuf::from("/in/images")));
+    }
+    (inside, mounts)
+}
+
 /// A file name that is safe inside a cell: its ending is kept, since it tells the format.
-pub fn safe(name: &str) -> String {
+fn safe(name: &str) -> String {
     let ending = name.rsplit_once('.').map_or("csv", |(_, ending)| ending);
     let ending: String = ending.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     format!("input.{}", if ending.is_empty() { "csv" } else { &ending })

@@ -9,6 +9,7 @@
 //!
 //! Invariant: no solution code runs outside a cell; no score is taken from a cell; no sealed label enters one.
 
+mod answering;
 mod board;
 mod bundle;
 mod cells;

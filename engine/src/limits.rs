@@ -3,39 +3,30 @@
 //! Sizes are those of files. Times are taken by the host: it asks a cell for single rows and holds the watch, and an answer counts
 //! only when it is the prediction that is known already, so no code of a model makes itself look faster than it is.
 
+use crate::answering::Answering;
 use crate::bundle;
-use crate::cells;
 use crate::environment::Environment;
 use crate::error::RunError;
 use crate::finalise::{Choice, Delivery, Finalise, Part};
 use crate::folder::Folder;
 use crate::setup::Prepared;
+use ansatz_agents::playbook::READABLE;
 use ansatz_core::candidate::Solution;
 use ansatz_core::ids::CandidateId;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::task::Constraints;
 use ansatz_referee::constraints::{self, Measured};
-use ansatz_sandbox::{Cell, Launcher};
-use serde::Deserialize;
-use serde_json::json;
+use ansatz_sandbox::Launcher;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 /// Folder of the models whose times are taken before one is chosen.
 const TRIAL_FOLDER: &str = "timing";
 /// Rows that a candidate is timed on, and the delivered model.
 const CANDIDATE_ROWS: usize = 12;
 const DELIVERED_ROWS: usize = 40;
-/// Rows before the watch is started: caches are filled, code is loaded.
-const WARM_UP: usize = 2;
 /// Times of candidates may come to this share of what is wished for: the delivered model is another, and so is the hour.
 const SHARE: f64 = 0.8;
-/// Longest time to load models, and for one answer.
-const LOADING_MAX: Duration = Duration::from_mins(2);
-const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// Solutions of ours that a person can read.
-const READABLE: &[&str] = &["linear"];
 
 /// What one candidate would add to the delivered model; infinite where it is unknown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -148,7 +139,17 @@ fn times(
     let place = site.folder.path(TRIAL_FOLDER);
     let decision = ansatz_referee::decision::Decision::AsIs;
     bundle::write(&place, site.folder, finalise.record, site.prepared, &delivery, &decision)?;
-    let answering = Answering::start(site, &place)?;
+    let found = times_of(&kept, site, &place);
+    let _ = std::fs::remove_dir_all(&place);
+    found
+}
+
+fn times_of(
+    kept: &[(CandidateId, Part)],
+    site: &Site<'_>,
+    bundle: &Path,
+) -> Result<BTreeMap<CandidateId, f64>, RunError> {
+    let answering = Answering::start(site, bundle)?;
     let mut found = BTreeMap::new();
     for (member, (id, _)) in kept.iter().enumerate() {
         // A model that does not answer single rows is no choice where their time counts.
@@ -157,7 +158,6 @@ fn times(
         }
     }
     answering.stop();
-    let _ = std::fs::remove_dir_all(&place);
     Ok(found)
 }
 
@@ -225,7 +225,7 @@ fn delivered_time(site: &Site<'_>, place: &Path, delivery: &Delivery) -> Result<
 fn readable(finalise: &Finalise<'_>, choice: &Choice) -> Option<bool> {
     let [member] = choice.members.as_slice() else { return Some(false) };
     match &finalise.board.entries.get(&member.id)?.candidate.solution {
-        Solution::Builtin(name) => Some(READABLE.contains(&name.as_str())),
+        Solution::Builtin(name) => Some(name == READABLE),
         Solution::Source { .. } => None,
     }
 }
@@ -238,96 +238,6 @@ fn bytes_below(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.map(bytes).sum()
-}
-
-/// A cell that answers single rows with a bundle.
-struct Answering {
-    cell: Cell,
-    rows: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Said {
-    Loaded { rows: usize },
-    Answered { values: Vec<f64> },
-    Failed { message: String },
-}
-
-impl Answering {
-    fn start(site: &Site<'_>, bundle: &Path) -> Result<Self, RunError> {
-        const INSIDE: &str = "/in/bundle";
-        let role = if site.prepared.table.test_rows > 0 { "test" } else { "train" };
-        let input = bundle::source_file(site.folder, role)?;
-        let inside = format!("/in/user/{}", bundle::safe(&input.to_string_lossy()));
-        let mut mounts = vec![(bundle.to_path_buf(), PathBuf::from(INSIDE)), (input, PathBuf::from(&inside))];
-        let images = site.folder.input().join("images");
-        if images.is_dir() {
-            mounts.push((images, PathBuf::from("/in/images")));
-        }
-        let arguments = ["-m", "ansatz_worker", "answer", INSIDE, &inside].map(String::from);
-        let cell = cells::start_command(site.launcher, site.environment, "answer", &arguments, mounts)?;
-        let mut answering = Self { cell, rows: 0 };
-        match answering.hear(LOADING_MAX)? {
-            Said::Loaded { rows } if rows > 0 => answering.rows = rows,
-            other => return Err(RunError::failed(format!("loading a model to time it: {other:?}"))),
-        }
-        Ok(answering)
-    }
-
-    /// Asks for rows one after the other; milliseconds that 95 of 100 stay below, and the answers by row.
-    fn time(&self, rows: usize, member: Option<usize>) -> Result<(f64, Vec<Vec<f64>>), RunError> {
-        for _ in 0..WARM_UP {
-            self.ask(0, member)?;
-        }
-        let (mut times, mut answers) = (Vec::new(), Vec::new());
-        for number in 0..rows {
-            let row = number % self.rows;
-            let started = Instant::now();
-            let values = self.ask(row, member)?;
-            times.push(started.elapsed().as_secs_f64() * 1000.0);
-            if number < self.rows {
-                answers.push(values);
-            }
-        }
-        Ok((percentile_95(times), answers))
-    }
-
-    fn ask(&self, row: usize, member: Option<usize>) -> Result<Vec<f64>, RunError> {
-        let mut request = json!({"op": "answer", "row": row});
-        if let Some(member) = member {
-            request["member"] = member.into();
-        }
-        let sent = self.cell.send(request.to_string().as_bytes(), &[]);
-        sent.map_err(|error| RunError::failed(format!("asking a model: {error}")))?;
-        match self.hear(ANSWER_MAX)? {
-            Said::Answered { values } => Ok(values),
-            Said::Failed { message } => Err(RunError::failed(message)),
-            Said::Loaded { .. } => Err(RunError::failed("a model answered out of turn")),
-        }
-    }
-
-    fn hear(&self, limit: Duration) -> Result<Said, RunError> {
-        match self.cell.recv(limit) {
-            Ok(Some(line)) => serde_json::from_slice(&line).map_err(|error| {
-                RunError::failed(format!("a model's cell sent a line that is not ours: {error}"))
-            }),
-            Ok(None) => Err(RunError::failed(format!("it ended: {}", cells::last_words(&self.cell)))),
-            Err(error) => Err(RunError::failed(format!("waiting for a model's answer: {error}"))),
-        }
-    }
-
-    fn stop(self) {
-        let _ = self.cell.send(br#"{"op":"stop"}"#, &[]);
-        self.cell.stop(Duration::from_secs(1));
-    }
-}
-
-/// The value that 95 of 100 stay at or below: the smallest such one that was seen.
-fn percentile_95(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let place = (values.len() as f64 * 0.95).ceil() as usize;
-    values.get(place.saturating_sub(1)).copied().unwrap_or(f64::INFINITY)
 }
 
 #[cfg(test)]
@@ -353,12 +263,5 @@ mod tests {
         assert!(!keep(&[1, 3]), "1400 bytes");
         assert!(!keep(&[4]));
         assert!(limits.bind() && !Limits::default().bind() && Limits::default().keep(&[CandidateId(4)]));
-    }
-
-    #[test]
-    fn the_95th_percentile_was_seen() {
-        assert_eq!(percentile_95((1..=20).map(f64::from).collect()), 19.0);
-        assert_eq!(percentile_95(vec![7.0]), 7.0);
-        assert_eq!(percentile_95(Vec::new()), f64::INFINITY);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::command::{Context, Measured, NO_END, ODD_RESULT, Report, Template, written};
 use super::diary::{Diary, Line};
-use super::noise;
 use super::result::{Best, Calibration, Comparison, TuneEnd, TuneResult, TuneTrial};
 use super::{Oracle, RESULT, Surroundings, TRIALS_DEFAULT, TuneNews, TuneOptions};
+use super::{lessons, noise};
 use crate::cells::write_durably;
 use crate::control::Control;
 use crate::error::RunError;
@@ -502,7 +502,8 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn warn(&mut self, text: String) {
+    /// Says what should be known, once.
+    pub fn warn(&mut self, text: String) {
         if !self.warnings.contains(&text) {
             (self.news)(TuneNews::Warning(text.clone()));
             self.warnings.push(text);
@@ -657,7 +658,7 @@ impl<'a> Driver<'a> {
             .map(|importance| (importance.parameter, importance.share))
             .collect();
         self.draw(importances.clone(), words)?;
-        let result = TuneResult {
+        let mut result = TuneResult {
             best,
             trials,
             sampler: self.study.reason(),
@@ -672,6 +673,10 @@ impl<'a> Driver<'a> {
             warnings: self.warnings,
             out: self.options.out.clone(),
         };
+        if let Some(memory) = lessons::memory(&self.options, &self.clock) {
+            let trouble = lessons::store(&memory, &self.options, &result, self.clock.unix_seconds());
+            result.warnings.extend(trouble);
+        }
         let text = serde_json::to_vec_pretty(&result)
             .map_err(|error| RunError::failed(format!("writing JSON: {error}")))?;
         write_durably(&self.options.out.join(RESULT), &text)?;

@@ -1,6 +1,7 @@
 //! What earlier studies of the same space taught this one, and what this one teaches. No study fails or waits because of memory.
 
 use super::{TuneOptions, TuneResult};
+use ansatz_core::clock::Clock;
 use ansatz_core::ids::RunId;
 use ansatz_core::metric;
 use ansatz_core::seed::Seed;
@@ -8,6 +9,7 @@ use ansatz_memory::{Memory, Record, Snapshot, Study, StudyTrial};
 use ansatz_tuner::space::Space;
 use ansatz_tuner::transfer::{Past, PastTrial};
 use ansatz_tuner::trial::Direction;
+use std::sync::Arc;
 
 /// Earlier studies that a search is told about, those of the same command first, then the latest.
 const PASTS_MAX: usize = 12;
@@ -23,6 +25,11 @@ fn subject(options: &TuneOptions) -> String {
 
 fn fingerprint(space: &Space) -> String {
     format!("{:016x}", space.fingerprint())
+}
+
+/// The memory of a study, where it has one.
+pub fn memory(options: &TuneOptions, clock: &Arc<dyn Clock>) -> Option<Memory> {
+    options.memory.as_ref().map(|folder| Memory::new(folder, Arc::clone(clock)))
 }
 
 /// What memory knows of the same space, and what the user should know about memory.
@@ -95,7 +102,6 @@ mod tests {
     use super::*;
     use ansatz_core::clock::ManualClock;
     use ansatz_tuner::space::Builder;
-    use std::sync::Arc;
 
     fn options(command: &str, space: Space) -> TuneOptions {
         TuneOptions {

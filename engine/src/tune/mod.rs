@@ -25,7 +25,7 @@ use crate::options::LlmOptions;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
 use ansatz_core::seed::Seed;
-use ansatz_memory::{Memory, Record};
+use ansatz_memory::Record;
 use ansatz_tuner::query::{Answer, Query};
 use ansatz_tuner::space::Space;
 use ansatz_tuner::study::Study;
@@ -146,21 +146,22 @@ pub struct Surroundings<'a> {
 pub fn tune(mut options: TuneOptions, surroundings: Surroundings<'_>) -> Result<TuneResult, RunError> {
     check(&options)?;
     take_folder(&options.out)?;
+    let mut warnings = Vec::new();
     // Whoever names a sampler, a model or earlier studies wants these and no others.
     if options.pasts.is_empty()
         && options.sampler == "auto"
-        && let Some(memory) = memory_of(&options, &surroundings)
+        && let Some(memory) = lessons::memory(&options, &surroundings.clock)
     {
-        let (pasts, warnings) = lessons::pasts(&memory, &options);
-        for warning in warnings {
-            (surroundings.news)(TuneNews::Warning(warning));
-        }
-        options.pasts = pasts;
+        (options.pasts, warnings) = lessons::pasts(&memory, &options);
     }
     let text = serde_json::to_vec_pretty(&options)
         .map_err(|error| RunError::failed(format!("writing JSON: {error}")))?;
     crate::cells::write_durably(&options.out.join(REQUEST), &text)?;
-    carry_out(options, surroundings, Driver::begin)
+    let mut driver = Driver::begin(options, surroundings)?;
+    for warning in warnings {
+        driver.warn(warning);
+    }
+    driver.run()
 }
 
 /// Goes on with an interrupted study; a finished one gives its result again.
@@ -187,26 +188,7 @@ pub fn resume(out: &Path, surroundings: Surroundings<'_>) -> Result<TuneResult, 
             return Ok(result);
         }
     }
-    carry_out(options, surroundings, Driver::go_on)
-}
-
-/// Runs a study and leaves what it found out in memory.
-fn carry_out<'a>(
-    options: TuneOptions,
-    surroundings: Surroundings<'a>,
-    driver: impl FnOnce(TuneOptions, Surroundings<'a>) -> Result<Driver<'a>, RunError>,
-) -> Result<TuneResult, RunError> {
-    let (memory, clock) = (memory_of(&options, &surroundings), Arc::clone(&surroundings.clock));
-    let kept = options.clone();
-    let mut result = driver(options, surroundings)?.run()?;
-    if let Some(memory) = memory {
-        result.warnings.extend(lessons::store(&memory, &kept, &result, clock.unix_seconds()));
-    }
-    Ok(result)
-}
-
-fn memory_of(options: &TuneOptions, surroundings: &Surroundings<'_>) -> Option<Memory> {
-    options.memory.as_ref().map(|folder| Memory::new(folder, Arc::clone(&surroundings.clock)))
+    Driver::go_on(options, surroundings)?.run()
 }
 
 /// What a finished or interrupted study teaches others: its trials, on its own scale.
@@ -214,15 +196,7 @@ fn memory_of(options: &TuneOptions, surroundings: &Surroundings<'_>) -> Option<M
 /// # Errors
 /// The folder holds no result of a study, or one of another version.
 pub fn past_of(out: &Path) -> Result<Past, RunError> {
-    let path = out.join(RESULT);
-    let text = std::fs::read(&path).map_err(|error| {
-        RunError::usage(format!("{}: {error}", path.display()))
-            .hint("give the folder of a study that `ansatz tune` has brought to an end")
-    })?;
-    let result: TuneResult = serde_json::from_slice(&text).map_err(|error| {
-        RunError::usage(format!("{}: {error}", path.display()))
-            .hint("it is not the result of a study, or of another version: leave this study out")
-    })?;
+    let result = result_of(out)?;
     let told = result.trials.into_iter().filter(|trial| trial.state == "complete" || trial.state == "failed");
     let trials = told
         .map(|trial| PastTrial {
@@ -238,18 +212,24 @@ pub fn past_of(out: &Path) -> Result<Past, RunError> {
 /// # Errors
 /// The folder holds no result of a study, or one of another version.
 pub fn remembered(out: &Path) -> Result<Option<Record>, RunError> {
-    let path = out.join(RESULT);
-    let damaged = |error: &dyn std::fmt::Display| {
-        RunError::failed(format!("{}: {error}", path.display()))
-            .hint("it was written by another version or damaged: leave this study out")
-    };
-    let text = std::fs::read(&path).map_err(|error| damaged(&error))?;
-    let result: TuneResult = serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
-    let ended = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+    let result = result_of(out)?;
+    let ended = std::fs::metadata(out.join(RESULT)).and_then(|metadata| metadata.modified());
     let at =
         ended.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs());
     let options = TuneOptions { out: out.to_path_buf(), ..options_of(out)? };
     Ok(lessons::study(&options, &result, at).map(|study| Record::Study(Box::new(study))))
+}
+
+fn result_of(out: &Path) -> Result<TuneResult, RunError> {
+    let path = out.join(RESULT);
+    let text = std::fs::read(&path).map_err(|error| {
+        RunError::usage(format!("{}: {error}", path.display()))
+            .hint("give the folder of a study that `ansatz tune` has brought to an end")
+    })?;
+    serde_json::from_slice(&text).map_err(|error| {
+        RunError::usage(format!("{}: {error}", path.display()))
+            .hint("it is not the result of a study, or of another version: leave this study out")
+    })
 }
 
 /// What a study was asked to do.
