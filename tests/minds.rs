@@ -109,6 +109,41 @@ fn a_model_of_no_use_changes_nothing() {
 }
 
 #[test]
+fn second_thoughts_drop_nothing_of_the_playbook() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 200);
+    // A promise that nothing can keep brings the plan up again; the answer then would leave nothing to do.
+    let branch = serde_json::json!({
+        "kind": "builtin", "solution": "catboost", "what": "shallow", "inputs": [], "output": "predictions", "check": "nothing",
+        "params": [{"name": "depth", "value": 4}], "tune": false, "score": 5.0, "seconds": 1
+    });
+    let plan = serde_json::json!({"observations": [], "plans": [{
+        "name": "sure", "bet": "all", "branches": [branch], "score": 5.0, "score_low": 4.0, "score_high": 6.0, "because": "trust"
+    }]});
+    let playbook = ["lightgbm", "catboost", "linear", "extra_trees", "neural"];
+    let again = serde_json::json!({
+        "surprise": "none", "decision": "stop", "drop": playbook, "add": [], "improve": null, "expected_gain": 0.0, "because": "enough"
+    });
+    let endpoint = Endpoint::start(move |prompt| match prompt {
+        prompt if prompt.contains("# Your part: plan") => (200, plan.to_string()),
+        prompt if prompt.contains("# Your part: look again") => (200, again.to_string()),
+        _ => (200, "nothing".to_owned()),
+    });
+    let out = folder.path().join("run");
+    let output = run(&data, &out, &["--trials", "90", "--llm", &endpoint.base, "--model", "m"]);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let journal = std::fs::read_to_string(out.join("journal.jsonl")).expect("a journal");
+    let mut later = journal.lines().skip_while(|line| !line.contains("planner/replan"));
+    assert!(later.next().is_some(), "the plan was looked at again");
+    let is_own = |line: &&str| {
+        let is_of = |origin: &&str| line.contains(&format!("\"origin\":\"{origin}\""));
+        line.contains("candidate_proposed") && ["playbook", "search"].iter().any(is_of)
+    };
+    assert!(later.any(|line| is_own(&line)), "the playbook's configurations go on");
+}
+
+#[test]
 fn a_required_model_that_cannot_be_had_ends_the_run() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
