@@ -134,7 +134,11 @@ def test_single_rows_are_answered_as_the_whole_file_is(bundle: Path, tmp_path: P
         command = [sys.executable, "-m", "ansatz_worker", "answer", str(bundle), str(tmp_path / "new.csv")]
         # The child finds its channel as descriptor 3.
         script = f'exec "$@" 3<&{theirs.fileno()}'
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(driver.ROOT)}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(driver.ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         with subprocess.Popen(
             ["bash", "-c", script, "bash", *command], pass_fds=[theirs.fileno()], env=environment
         ) as child:
