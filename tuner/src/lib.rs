@@ -12,6 +12,7 @@
 //!    are in [`samplers`].
 //! 4. A [`Pruner`](pruner::Pruner) says on the way that a trial is not worth finishing. All of them are in
 //!    [`pruners`].
+//! 5. A [`Formula`](formula::Formula) proposes without any trial, where the space says how large a training is.
 //!
 //! ```
 //! use ansatz_core::seed::Seed;

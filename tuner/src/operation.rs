@@ -43,6 +43,9 @@ pub enum Operation {
         /// What the sampler said about it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// The value that somebody expected of it under the first goal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<f64>,
         /// Whether it came from the queue.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         queued: bool,

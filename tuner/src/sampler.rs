@@ -1,9 +1,10 @@
 //! What a sampler is, and what it may see.
 
 use crate::query::{Answer, Query, Question};
-use crate::space::{Point, Space};
+use crate::space::{LISTED_MAX, Point, Space};
 use crate::trial::{Direction, Trial, TrialState};
 use ansatz_core::seed::Seed;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
@@ -47,6 +48,8 @@ pub enum Move {
         point: Point,
         /// Something to remember with it.
         note: Option<String>,
+        /// The value that somebody expects of it under the first goal, to be compared with what comes out.
+        expected: Option<f64>,
     },
     /// Ask this first; the answer comes through [`Sampler::hear`], then the sampler is called again.
     Ask(Question),
@@ -56,7 +59,7 @@ pub enum Move {
 
 impl From<Point> for Move {
     fn from(point: Point) -> Self {
-        Self::Try { point, note: None }
+        Self::Try { point, note: None, expected: None }
     }
 }
 
@@ -75,14 +78,14 @@ pub struct History<'a> {
     pub seed: Seed,
     /// The seed of the whole study.
     pub study_seed: Seed,
-    /// How many trials there will be in all, if known.
+    /// How many trials there will be in all, those enqueued or adopted included, if known.
     pub budget: Option<u32>,
 }
 
-/// A space with at most this many configurations is listed to find those that are left.
-const LISTED_MAX: u64 = 20_000;
-/// How often an untried point is drawn before a small space is listed or a large one counts as used up.
+/// How often an untried point is drawn before a small space is listed or a large one is looked over near known points.
 const DRAWS_MAX: usize = 500;
+/// How near to known points is looked, in powers of ten.
+const NEAREST: f64 = 5.0;
 
 impl History<'_> {
     /// The chance of this decision.
@@ -95,17 +98,48 @@ impl History<'_> {
         !self.tried.contains(&self.space.settled(point)) && self.space.allows(point)
     }
 
-    /// An untried point by chance; `None` when the space is used up.
+    /// An untried point by chance; `None` when the space is used up, or nothing was found that keeps its rules.
     pub fn draw(&self, rng: &mut impl Rng) -> Option<Point> {
         for _ in 0..DRAWS_MAX {
-            let point = self.space.random(rng)?;
+            // Rules that hardly any point keeps: drawing on would be as much in vain.
+            let Some(point) = self.space.random(rng) else { break };
             if !self.tried.contains(&point) {
                 return Some(point);
             }
         }
+        let Some(mut left) = self.left() else { return self.beside(rng) };
+        if left.is_empty() { None } else { Some(left.swap_remove(rng.random_range(0..left.len()))) }
+    }
+
+    /// Untried points that keep the rules, at most `most` of them by chance; none if the space is too large to be listed.
+    pub fn listed(&self, most: usize, rng: &mut impl Rng) -> Vec<Point> {
+        let mut left = self.left().unwrap_or_default();
+        left.shuffle(rng);
+        left.truncate(most);
+        left
+    }
+
+    /// Every untried point that keeps the rules, if the space is small enough to be listed.
+    fn left(&self) -> Option<Vec<Point>> {
         let mut left = self.space.enumerate(LISTED_MAX)?;
         left.retain(|point| self.is_open(point));
-        if left.is_empty() { None } else { Some(left.swap_remove(rng.random_range(0..left.len()))) }
+        Some(left)
+    }
+
+    /// An untried point that keeps the rules, at the start or beside a point that is known to keep them.
+    fn beside(&self, rng: &mut impl Rng) -> Option<Point> {
+        let start = self.space.start_point();
+        if self.is_open(&start) {
+            return Some(start);
+        }
+        let known = self.trials.iter().map(|trial| &trial.point).chain([&start]);
+        let known: Vec<&Point> = known.filter(|point| self.space.allows(point)).collect();
+        if known.is_empty() {
+            return None;
+        }
+        (0..DRAWS_MAX)
+            .map(|_| self.space.shaken(known[rng.random_range(0..known.len())], NEAREST, rng))
+            .find(|point| self.is_open(point))
     }
 
     /// The number of trials that ended with values.

@@ -8,7 +8,7 @@ use crate::operation::Operation;
 use crate::pruner::{Advice, Pruner};
 use crate::query::{Answer, Query};
 use crate::sampler::{History, Move, Sampler};
-use crate::space::{Params, ParamsError, Point, Space};
+use crate::space::{LISTED_MAX, Params, ParamsError, Point, Space};
 use crate::trial::{Direction, Outcome, Trial, TrialNumber, TrialState};
 use ansatz_core::seed::Seed;
 use rand::Rng;
@@ -20,6 +20,8 @@ pub const TRIALS_MAX: usize = 100_000;
 pub const GOALS_MAX: usize = 8;
 /// Most values that a trial may report on its way.
 pub const REPORTS_MAX: usize = 100_000;
+/// Rules that are named where nothing is left to try.
+const RULES_SHOWN: usize = 3;
 /// Longest reason that is kept, in bytes.
 const REASON_BYTES_MAX: usize = 2_000;
 
@@ -50,7 +52,8 @@ pub enum Ask {
     Query(Query),
     /// There is nothing new to try.
     Exhausted {
-        /// Why.
+        /// Why: all that there is has been tried, or nothing was found that keeps the constraints (before any trial
+        /// [`Space::is_satisfiable`] tells).
         reason: String,
     },
 }
@@ -66,6 +69,8 @@ pub struct Suggestion {
     pub origin: String,
     /// What the sampler has to say about it.
     pub note: Option<String>,
+    /// The value that somebody expects of it under the first goal.
+    pub expected: Option<f64>,
     /// Its place in the pool, if it was chosen from one.
     pub place: Option<usize>,
 }
@@ -112,6 +117,15 @@ pub enum StudyError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, Default)]
+struct Idea {
+    origin: String,
+    note: Option<String>,
+    expected: Option<f64>,
+    queued: bool,
 }
 
 /// A search under way.
@@ -176,7 +190,8 @@ impl Study {
     }
 
     /// A study as its operations left it, to go on with. Trials that were running still are: tell them as failed if
-    /// nobody is evaluating them any more.
+    /// nobody is evaluating them any more, or evaluate them anew from the first step. A pruner is no part of the
+    /// operations: give the same one by [`Self::with_pruner`], and it judges as it would have.
     pub fn replay(
         operations: impl IntoIterator<Item = Operation>,
         sampler: Box<dyn Sampler>,
@@ -200,7 +215,7 @@ impl Study {
                 return Err(StudyError::Journal { at: 0, problem: "a study begins once".into() });
             }
             Operation::Enqueued { params, origin } => self.enqueue(params, &origin)?,
-            Operation::Asked { number, params, origin, note, queued } => {
+            Operation::Asked { number, params, origin, note, expected, queued } => {
                 if number.0 as usize != self.trials.len() {
                     return Err(StudyError::NoTrial(number));
                 }
@@ -208,7 +223,7 @@ impl Study {
                 if queued {
                     self.queue.pop_front();
                 }
-                self.begin(params, point, origin, note, queued);
+                self.begin(params, point, Idea { origin, note, expected, queued });
             }
             Operation::Reported { number, step, value } => self.note_report(number, step, value)?,
             Operation::Completed { number, values } => self.tell(number, Outcome::Values(values))?,
@@ -309,7 +324,8 @@ impl Study {
             return Ask::Exhausted { reason: format!("a study has at most {TRIALS_MAX} trials") };
         }
         if let Some((params, point, origin)) = self.queue.pop_front() {
-            return Ask::Suggestion(self.begin(params, point, origin, None, true));
+            let idea = Idea { origin, queued: true, ..Idea::default() };
+            return Ask::Suggestion(self.begin(params, point, idea));
         }
         if let Some(query) = &self.open_query {
             return Ask::Query(query.clone());
@@ -322,13 +338,35 @@ impl Study {
                 self.operations.push(Operation::Queried { query: query.clone() });
                 Ask::Query(query)
             }
-            Move::Nothing => {
-                Ask::Exhausted { reason: "every configuration of the space has been tried".into() }
+            Move::Nothing => Ask::Exhausted { reason: self.why_nothing() },
+            Move::Try { point, note, expected } => {
+                let origin = self.sampler.name().to_owned();
+                let idea = Idea { origin, note, expected, queued: false };
+                match self.guarded(&point, idea) {
+                    Some(suggestion) => Ask::Suggestion(suggestion),
+                    None => Ask::Exhausted { reason: self.why_nothing() },
+                }
             }
-            Move::Try { point, note } => {
-                let name = self.sampler.name().to_owned();
-                Ask::Suggestion(self.guarded(&point, name, note))
-            }
+        }
+    }
+
+    /// Why there is nothing to try: all is tried, or nothing is found that keeps the constraints.
+    fn why_nothing(&self) -> String {
+        let rules: Vec<String> =
+            self.space.rules().iter().take(RULES_SHOWN).map(|rule| format!("`{rule}`")).collect();
+        let more = if self.space.rules().len() > rules.len() { ", …" } else { "" };
+        let rules = format!("{}{more}", rules.join(", "));
+        let is_listed = self.space.size(LISTED_MAX).is_some();
+        if self.space.rules().is_empty() {
+            "every configuration of the space has been tried".into()
+        } else if !self.trials.is_empty() && is_listed {
+            format!("every configuration that keeps the constraints has been tried ({rules})")
+        } else if !self.trials.is_empty() {
+            format!("no further configuration was found that keeps the constraints ({rules})")
+        } else if self.space.is_satisfiable() == Some(false) {
+            format!("no configuration of the space keeps the constraints ({rules})")
+        } else {
+            format!("no configuration was found that keeps the constraints ({rules})")
         }
     }
 
@@ -351,22 +389,25 @@ impl Study {
         (history, self.sampler.as_mut())
     }
 
-    /// Begins a trial at a point if it is new and fits, else at one drawn by chance.
-    fn guarded(&mut self, point: &Point, origin: String, note: Option<String>) -> Suggestion {
+    /// Begins a trial at a point if it is new and fits, else at one drawn by chance. `None` if the point breaks a rule and
+    /// nothing else can be found.
+    fn guarded(&mut self, point: &Point, idea: Idea) -> Option<Suggestion> {
         if self.history().is_open(point) {
-            return self.begin_at(point, origin, note);
+            return Some(self.begin_at(point, idea));
         }
         let history = self.history();
         let drawn = history.draw(&mut history.rng());
-        match drawn {
-            Some(fresh) => {
-                let note =
-                    format!("{origin} proposed what was tried before or breaks a rule; drawn by chance");
-                self.begin_at(&fresh, "chance".into(), Some(note))
-            }
-            // Nothing new can be found: a repeated measurement is worth more than none.
-            None => self.begin_at(point, origin, note),
+        if let Some(fresh) = drawn {
+            let note = Some(format!(
+                "{} proposed what was tried before or breaks a rule; drawn by chance",
+                idea.origin
+            ));
+            let idea = Idea { origin: "chance".into(), note, ..Idea::default() };
+            return Some(self.begin_at(&fresh, idea));
         }
+        // Nothing new can be found: a repeated measurement is worth more than none.
+        let is_allowed = self.space.allows(&self.space.settled(point));
+        is_allowed.then(|| self.begin_at(point, idea))
     }
 
     /// The next configuration among given ones: each must fit exactly; those tried before are passed over.
@@ -395,27 +436,22 @@ impl Study {
             None => (history.rng().random_range(0..points.len()), "chance".into()),
         };
         let place = places[best];
-        let mut suggestion = self.begin(pool[place].clone(), points.swap_remove(best), origin, None, false);
+        let idea = Idea { origin, ..Idea::default() };
+        let mut suggestion = self.begin(pool[place].clone(), points.swap_remove(best), idea);
         suggestion.place = Some(place);
         Ok(Ask::Suggestion(suggestion))
     }
 
     /// Begins a trial at a sampler's point, moved to where its written-down configuration lies: a replayed study must
     /// see the very same point.
-    fn begin_at(&mut self, point: &Point, origin: String, note: Option<String>) -> Suggestion {
+    fn begin_at(&mut self, point: &Point, idea: Idea) -> Suggestion {
         let point = self.space.settled(point);
         let params = self.space.params(&point);
-        self.begin(params, point, origin, note, false)
+        self.begin(params, point, idea)
     }
 
-    fn begin(
-        &mut self,
-        params: Params,
-        point: Point,
-        origin: String,
-        note: Option<String>,
-        queued: bool,
-    ) -> Suggestion {
+    fn begin(&mut self, params: Params, point: Point, idea: Idea) -> Suggestion {
+        let Idea { origin, note, expected, queued } = idea;
         let number = TrialNumber(self.trials.len() as u32);
         self.tried.insert(point.clone());
         self.operations.push(Operation::Asked {
@@ -423,6 +459,7 @@ impl Study {
             params: params.clone(),
             origin: origin.clone(),
             note: note.clone(),
+            expected,
             queued,
         });
         self.trials.push(Trial {
@@ -431,11 +468,12 @@ impl Study {
             point,
             origin: origin.clone(),
             note: note.clone(),
+            expected,
             state: TrialState::Running,
             reports: BTreeMap::new(),
             ended: None,
         });
-        Suggestion { number, params, origin, note, place: None }
+        Suggestion { number, params, origin, note, expected, place: None }
     }
 
     /// Gives the sampler the answer to its question.
@@ -447,6 +485,9 @@ impl Study {
     }
 
     /// Takes a value that a running trial reports on its way (under the first goal), and says whether it should go on.
+    ///
+    /// Steps may come in any order. One that comes again is that of another attempt, so what was reported after it is
+    /// forgotten. Nobody is stopped here: whoever is told to stop a trial stops it, then tells it as [`Outcome::Pruned`].
     pub fn report(&mut self, number: TrialNumber, step: u64, value: f64) -> Result<Advice, StudyError> {
         self.running(number)?;
         if !value.is_finite() {
@@ -461,6 +502,9 @@ impl Study {
         let trial = self.running(number)?;
         if trial.reports.len() >= REPORTS_MAX {
             return Err(StudyError::Full("too many reports of one trial"));
+        }
+        if trial.reports.contains_key(&step) {
+            trial.reports.retain(|known, _| *known < step);
         }
         trial.reports.insert(step, value);
         self.operations.push(Operation::Reported { number, step, value });
@@ -510,7 +554,8 @@ impl Study {
         if self.trials.len() >= TRIALS_MAX {
             return Err(StudyError::Full("too many trials"));
         }
-        Ok(self.begin(params.clone(), point, origin.into(), None, false).number)
+        let idea = Idea { origin: origin.into(), ..Idea::default() };
+        Ok(self.begin(params.clone(), point, idea).number)
     }
 
     /// Ends the study and gives its sampler back, with what that has computed so far.

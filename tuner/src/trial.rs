@@ -69,6 +69,8 @@ pub struct Trial {
     pub origin: String,
     /// What the sampler had to say about it, e.g. that it fell back to chance and why.
     pub note: Option<String>,
+    /// The value that somebody expected of it under the first goal, before it was tried.
+    pub expected: Option<f64>,
     /// Where it stands.
     pub state: TrialState,
     /// Values reported on the way, by step.

@@ -99,6 +99,46 @@ fn a_replayed_study_gives_the_same_verdict() {
 }
 
 #[test]
+fn a_trial_under_way_is_judged_on_after_a_replay_and_anew_when_it_begins_anew() {
+    for name in NAMES {
+        let mut study = study(name, Direction::Minimize);
+        for k in 0..16 {
+            run(&mut study, f64::from(k * 5 % 16));
+        }
+        let number = begin(&mut study);
+        let value = |step: u64| 12.0 + step as f64 / 100.0;
+        let early: Vec<Advice> =
+            (1..4).map(|step| study.report(number, step, value(step)).unwrap()).collect();
+        let replayed = || {
+            let again = Study::replay(study.operations().to_vec(), Box::new(Random)).unwrap();
+            again.with_pruner(by_name(name, STEPS).unwrap())
+        };
+        let (mut goes_on, mut begins_anew) = (replayed(), replayed());
+        let repeated: Vec<Advice> =
+            (1..4).map(|step| begins_anew.report(number, step, value(step)).unwrap()).collect();
+        assert_eq!(repeated, early, "{name}");
+        let late = |study: &mut Study| -> Vec<Advice> {
+            (4..=STEPS).map(|step| study.report(number, step, value(step)).unwrap()).collect()
+        };
+        let verdicts = late(&mut study);
+        assert_eq!(late(&mut goes_on), verdicts, "{name}");
+        assert_eq!(late(&mut begins_anew), verdicts, "{name}");
+        assert!(*name == "hyperband" || verdicts.iter().any(Advice::is_stop), "{name} stops nothing");
+    }
+}
+
+#[test]
+fn rungs_begin_at_once_when_nobody_knows_how_often_trials_report() {
+    assert_eq!(Asha::new(1).first, 1);
+    assert_eq!(Hyperband::new(0).brackets(), 1);
+    let mut study = study("asha", Direction::Minimize).with_pruner(by_name(NAMES[0], 1).unwrap());
+    for k in 0..8 {
+        run(&mut study, f64::from(k));
+    }
+    assert_eq!(run(&mut study, 50.0), Some(1));
+}
+
+#[test]
 fn halving_keeps_about_one_in_four() {
     let mut study = study("asha", Direction::Minimize);
     let ended = (0..200u32).filter(|k| run(&mut study, f64::from(k * 37 % 200)).is_none()).count();

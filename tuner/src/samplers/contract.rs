@@ -6,7 +6,7 @@ use crate::sampler::{History, Sampler};
 use crate::space::{Builder, Params, Space};
 use crate::study::{Ask, Options, Study, Suggestion};
 use crate::transfer::{Past, PastTrial};
-use crate::trial::{Direction, Outcome};
+use crate::trial::{Direction, Outcome, Trial};
 use ansatz_core::seed::Seed;
 
 type Make = fn(&str) -> Option<Box<dyn Sampler>>;
@@ -82,12 +82,12 @@ fn suggestion(study: &mut Study) -> Suggestion {
     }
 }
 
-/// Whether nothing is left, also when nobody answers.
-fn exhausted(study: &mut Study) -> bool {
+/// Why nothing is left, also when nobody answers; `None` if there is something.
+fn exhausted(study: &mut Study) -> Option<String> {
     loop {
         match study.ask() {
-            Ask::Exhausted { .. } => return true,
-            Ask::Suggestion(_) => return false,
+            Ask::Exhausted { reason } => return Some(reason),
+            Ask::Suggestion(_) => return None,
             Ask::Query(query) => {
                 study.answer(query.id, Answer::Unavailable { cause: "nobody is there".into() }).unwrap();
             }
@@ -188,7 +188,53 @@ fn uses_up_a_tiny_space_and_says_so() {
         for (at, params) in asked.iter().enumerate() {
             assert!(!asked[..at].contains(params), "{name} repeats {params:?}");
         }
-        assert!(exhausted(&mut study), "{name}");
+        let reason = exhausted(&mut study).unwrap_or_else(|| panic!("{name} goes on"));
+        assert_eq!(reason, "every configuration of the space has been tried", "{name}");
+    }
+}
+
+#[test]
+fn finds_the_few_that_keep_a_tight_rule_and_says_when_they_are_used_up() {
+    let grid = Builder::new().int("a", 1, 128).int("b", 1, 128).rule("a * b == 64").build().unwrap();
+    for (name, sampler) in samplers() {
+        let mut study = study(grid.clone(), 4, sampler());
+        let asked = run(&mut study, 7, |_, params| bowl(params).into());
+        for (at, params) in asked.iter().enumerate() {
+            let side = |name: &str| params[name].as_i64().unwrap();
+            assert_eq!(side("a") * side("b"), 64, "{name}");
+            assert!(!asked[..at].contains(params), "{name} repeats {params:?}");
+        }
+        let reason = exhausted(&mut study).unwrap_or_else(|| panic!("{name} goes on"));
+        assert!(reason.contains("has been tried") && reason.contains("`a * b == 64`"), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn says_that_nothing_keeps_the_rules() {
+    let grid = Builder::new().int("a", 1, 128).int("b", 1, 128).rule("a * b == 131").build().unwrap();
+    let real =
+        Builder::new().float("x", 0.0, 1.0).float("y", 0.0, 1.0).rule("x + y <= 1e-9").build().unwrap();
+    for (name, sampler) in samplers() {
+        let reason = exhausted(&mut study(grid.clone(), 4, sampler()));
+        let wanted = "no configuration of the space keeps the constraints (`a * b == 131`)";
+        assert_eq!(reason.as_deref(), Some(wanted), "{name}");
+        let reason = exhausted(&mut study(real.clone(), 4, sampler()));
+        let wanted = "no configuration was found that keeps the constraints (`x + y <= 1e-9`)";
+        assert_eq!(reason.as_deref(), Some(wanted), "{name}");
+    }
+}
+
+#[test]
+fn goes_on_from_a_start_beside_which_hardly_anything_keeps_the_rules() {
+    let space =
+        Builder::new().float("x", 0.0, 1.0).default_value(0.0).float("y", 0.0, 1.0).default_value(0.0);
+    let space = space.rule("x + y <= 0.0001").build().unwrap();
+    for (name, sampler) in samplers() {
+        let asked = run(&mut study(space.clone(), 8, sampler()), 12, |_, params| bowl(params).into());
+        for (at, params) in asked.iter().enumerate() {
+            assert!(space.broken_rule(params).is_none(), "{name}: {params:?}");
+            assert!(!asked[..at].contains(params), "{name} repeats {params:?}");
+        }
     }
 }
 
@@ -335,6 +381,54 @@ fn more_goals_than_volumes_are_searched_too() {
             _ => Outcome::Values(vec![bowl(params), 1.0, at as f64, -bowl(params)]),
         });
         assert!(!study.front().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn two_goals_a_rule_failures_and_several_workers_go_together() {
+    let space = Builder::new().float("x", 0.0, 1.0).float("y", 0.0, 1.0).int("k", 1, 4);
+    let space = space.rule("x + y <= 1").build().unwrap();
+    let goals = [Direction::Maximize, Direction::Minimize];
+    let outcome = |asked: &Suggestion| -> Outcome {
+        let at = |name: &str| asked.params[name].as_f64().unwrap();
+        match asked.number.0 % 7 {
+            6 => Outcome::Failed("no memory".into()),
+            _ => Outcome::Values(vec![at("x") * at("k"), at("x") + (at("y") - 0.5).powi(2)]),
+        }
+    };
+    for (name, sampler) in samplers() {
+        let mut options = Options::new(Direction::Maximize, Seed(5));
+        (options.goals, options.budget) = (goals.to_vec(), Some(36));
+        let mut study = Study::new(space.clone(), options, sampler()).unwrap();
+        let mut under_way = std::collections::VecDeque::new();
+        for _ in 0..36 {
+            under_way.push_back(suggestion(&mut study));
+            if under_way.len() == 3 {
+                let first = under_way.pop_front().unwrap();
+                study.tell(first.number, outcome(&first)).unwrap();
+            }
+        }
+        for left in under_way {
+            study.tell(left.number, outcome(&left)).unwrap();
+        }
+        for (at, trial) in study.trials().iter().enumerate() {
+            assert!(space.point(&trial.params).is_ok(), "{name}: {:?}", trial.params);
+            assert!(study.trials()[..at].iter().all(|other| other.params != trial.params), "{name}");
+        }
+        let losses = |trial: &Trial| -> Option<Vec<f64>> {
+            Some(trial.values()?.iter().zip(goals).map(|(value, goal)| goal.loss(*value)).collect())
+        };
+        let all: Vec<Vec<f64>> = study.trials().iter().filter_map(losses).collect();
+        assert_eq!(all.len(), 31, "{name}");
+        let front: Vec<u32> = study.front().iter().map(|trial| trial.number.0).collect();
+        let unbeaten = study.trials().iter().filter(|trial| {
+            losses(trial).is_some_and(|own| !all.iter().any(|other| crate::front::dominates(other, &own)))
+        });
+        let unbeaten: Vec<u32> = unbeaten.map(|trial| trial.number.0).collect();
+        assert!(front == unbeaten && front.len() > 1, "{name}: {front:?}, not {unbeaten:?}");
+        let mut again = Study::replay(study.operations().to_vec(), sampler()).unwrap();
+        assert_eq!(again.trials(), study.trials(), "{name}");
+        assert_eq!(suggestion(&mut again), suggestion(&mut study), "{name}");
     }
 }
 

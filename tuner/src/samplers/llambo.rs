@@ -1,30 +1,47 @@
 //! A language model beside the statistics: it proposes, a statistical model ranks, and what it says is checked afterwards.
 //!
 //! After LLAMBO (Liu et al., ICLR 2024), with one structured question for a batch in place of hundreds of completions: first
-//! configurations from what is known of the task, then candidates for a score to be reached. Candidates are ranked by the
-//! default sampler, or by the model itself: by predicted scores, or by the probability of being good. One trial in five is
+//! configurations from what is known of the task, then candidates for a score to be reached. Candidates are ranked by a
+//! statistical sampler, or by the model itself: by predicted scores, or by the probability of being good. One trial in five is
 //! free of the model, whatever it says.
 //!
 //! What has been asked and answered is kept as it was heard; all else is computed from it and the trials, so a replayed study
 //! goes on the same way.
 
-use super::Auto;
+use super::{Auto, Sobol};
 use crate::numeric::{normal_below, normal_density};
 use crate::query::{Answer, Forecast, Proposal, Query, Question};
 use crate::sampler::{History, Move, Sampler};
 use crate::space::{Params, Point};
 use crate::trial::{Direction, Trial, TrialNumber, TrialState};
 use rand::seq::SliceRandom;
+use std::fmt;
 
 /// Who ranks candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ranking {
-    /// The default sampler, which regresses better than language models do.
+    /// The statistical sampler beside the model, which regresses better than language models do.
+    #[default]
     Statistics,
     /// The model predicts scores with deviations; the expected improvement counts.
     Predicted,
     /// The model says how probably a candidate is among the good ones.
     Classified,
+}
+
+impl Ranking {
+    /// The names that [`Self::by_name`] knows; the first is the default.
+    pub const NAMES: &'static [&'static str] = &["statistics", "predicted", "classified"];
+
+    /// A ranking by its name; `None` for a name that is not in [`Self::NAMES`].
+    pub fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "statistics" => Self::Statistics,
+            "predicted" => Self::Predicted,
+            "classified" => Self::Classified,
+            _ => return None,
+        })
+    }
 }
 
 /// How the sampler works; the default suits most studies.
@@ -48,12 +65,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let ranking = Ranking::Statistics;
         Self {
             warm_starts: 5,
             candidates: 8,
             uses: 3,
-            ranking,
+            ranking: Ranking::default(),
             permutations: 2,
             ambition: 0.1,
             good_share: 0.25,
@@ -72,11 +88,27 @@ const FAILURES_SHOWN: usize = 3;
 const REST: usize = 5;
 
 /// The sampler.
-#[derive(Debug, Default)]
 pub struct Llambo {
     settings: Settings,
-    inner: Auto,
+    /// The statistics beside the model.
+    inner: Box<dyn Sampler>,
     heard: Vec<(Query, Answer)>,
+}
+
+impl Default for Llambo {
+    fn default() -> Self {
+        Self { settings: Settings::default(), inner: Box::new(Auto::default()), heard: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Llambo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Llambo")
+            .field("settings", &self.settings)
+            .field("inner", &self.inner.name())
+            .field("heard", &self.heard)
+            .finish()
+    }
 }
 
 /// A proposal that fits the space and was not tried.
@@ -99,6 +131,29 @@ impl Llambo {
     /// A sampler that works as told.
     pub fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
+    }
+
+    /// The sampler with other statistics beside the model than the default: they rank its proposals, and decide where it is
+    /// silent or left out. They should ask nothing themselves; what they ask is not heard.
+    #[must_use]
+    pub fn over(self, inner: Box<dyn Sampler>) -> Self {
+        Self { inner, ..self }
+    }
+
+    /// What the statistics alone would try, with the cause.
+    fn without(&mut self, seen: &History<'_>, cause: &str) -> Move {
+        let moved = match self.inner.next(seen) {
+            Move::Ask(_) => Sobol.next(seen),
+            other => other,
+        };
+        match moved {
+            Move::Try { point, .. } => Move::Try {
+                point,
+                note: Some(format!("without the language model: {cause}")),
+                expected: None,
+            },
+            other => other,
+        }
     }
 
     /// Proposals of an answer that can still be tried, and what became of the others.
@@ -274,28 +329,25 @@ impl Llambo {
 
 impl Sampler for Llambo {
     fn name(&self) -> &'static str {
-        "llambo"
+        super::LLAMBO
     }
 
     fn next(&mut self, seen: &History<'_>) -> Move {
-        let without = |inner: &mut Auto, note: String| match inner.next(seen) {
-            Move::Try { point, .. } => Move::Try { point, note: Some(note) },
-            other => other,
-        };
         if seen.goals.len() > 1 {
-            return without(&mut self.inner, "without the language model: there are several goals".into());
+            return self.without(seen, "there are several goals");
         }
         if seen.trials.len() % FREE_EVERY == FREE_EVERY - 1 {
-            return without(&mut self.inner, "without the language model: one in five".into());
+            return self.without(seen, "one in five");
         }
         match self.decide(seen) {
             Next::Ask(question) => Move::Ask(question),
-            Next::Without(cause) => without(&mut self.inner, format!("without the language model: {cause}")),
+            Next::Without(cause) => self.without(seen, &cause),
             Next::Try(candidate, about) => {
-                let expected = candidate.proposal.expected.map(|score| format!(", expected {score}"));
-                let why = candidate.proposal.rationale.as_ref().map(|why| format!(": {why}"));
-                let note = format!("{about}{}{}", expected.unwrap_or_default(), why.unwrap_or_default());
-                Move::Try { point: candidate.point, note: Some(note) }
+                let expected = candidate.proposal.expected.filter(|score| score.is_finite());
+                let said = expected.map(|score| format!(", expected {score}")).unwrap_or_default();
+                let why = candidate.proposal.rationale.map(|why| format!(": {why}")).unwrap_or_default();
+                let note = Some(format!("{about}{said}{why}"));
+                Move::Try { point: candidate.point, note, expected }
             }
         }
     }
@@ -311,8 +363,9 @@ impl Sampler for Llambo {
     fn reason(&self) -> Option<String> {
         let answered =
             self.heard.iter().filter(|(_, answer)| !matches!(answer, Answer::Unavailable { .. })).count();
+        let statistics = self.inner.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
         Some(format!(
-            "a language model's proposals ({answered} of {} questions answered) beside statistics",
+            "a language model's proposals ({answered} of {} questions answered) beside statistics{statistics}",
             self.heard.len()
         ))
     }
@@ -391,11 +444,7 @@ pub struct Calibration {
 
 /// Scores that were expected of trials, beside what they came to; `None` when no score was expected of a finished trial.
 pub fn calibration(trials: &[Trial]) -> Option<Calibration> {
-    let expected = |trial: &Trial| -> Option<(f64, f64)> {
-        let (_, rest) = trial.note.as_ref()?.split_once(", expected ")?;
-        let number = rest.split([':', ' ']).next()?;
-        Some((number.parse().ok()?, trial.values()?[0]))
-    };
+    let expected = |trial: &Trial| Some((trial.expected?, trial.values()?[0]));
     let pairs: Vec<(f64, f64)> = trials.iter().filter_map(expected).collect();
     let count = pairs.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;

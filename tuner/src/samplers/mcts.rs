@@ -164,6 +164,9 @@ impl Sampler for Mcts {
             }
         }
         if leaves.is_empty() {
+            leaves = seen.listed(walks, &mut rng);
+        }
+        if leaves.is_empty() {
             return seen.draw(&mut rng).map_or(Move::Nothing, Move::from);
         }
         let worth = if leaves.len() > 1 { Tpe::default().rank(seen, &leaves) } else { None };

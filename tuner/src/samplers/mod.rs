@@ -23,8 +23,10 @@ use ansatz_core::seed::Seed;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+/// The name of the sampler that asks a language model.
+pub const LLAMBO: &str = "llambo";
 /// The names that [`by_name`] knows; the first is the default.
-pub const NAMES: &[&str] = &["auto", "random", "sobol", "tpe", "gp", "mcts", "nsga2", "ehvi", "llambo"];
+pub const NAMES: &[&str] = &["auto", "random", "sobol", "tpe", "gp", "mcts", "nsga2", "ehvi", LLAMBO];
 
 /// A sampler by its name, working as most studies want it; `None` for a name that is not in [`NAMES`].
 pub fn by_name(name: &str) -> Option<Box<dyn Sampler>> {
@@ -33,7 +35,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Sampler>> {
         "sobol" => Box::new(Sobol),
         "auto" => Box::new(Auto::default()),
         "ehvi" => Box::new(Ehvi),
-        "llambo" => Box::new(Llambo::default()),
+        LLAMBO => Box::new(Llambo::default()),
         "mcts" => Box::new(Mcts::default()),
         "nsga2" => Box::new(Nsga::default()),
         "gp" => Box::new(Gp::default()),

@@ -26,6 +26,11 @@ impl Default for Nsga {
 const CHILDREN_MAX: usize = 100;
 
 impl Nsga {
+    /// Complete trials before there are children; until then Sobol points.
+    pub(super) fn startup(self) -> usize {
+        (self.population / 2).max(2)
+    }
+
     /// Complete trials, best first: by front, then by loneliness within it.
     fn ranked<'a>(seen: &History<'a>) -> Vec<&'a Point> {
         let known: Vec<(&Point, Vec<f64>)> = seen
@@ -85,7 +90,7 @@ impl Sampler for Nsga {
 
     fn next(&mut self, seen: &History<'_>) -> Move {
         let mut parents = Self::ranked(seen);
-        if parents.len() < (self.population / 2).max(2) {
+        if parents.len() < self.startup() {
             return Sobol.next(seen);
         }
         parents.truncate(self.population);

@@ -190,6 +190,24 @@ pub enum SpaceErrorKind {
         /// A name that looks alike.
         near: Option<String>,
     },
+    /// A rule names a parameter that can be a text, which compares with no number.
+    #[error("the rule `{rule}` compares `{name}`, whose value {value} is a text and no number")]
+    RuleOnText {
+        /// Its text.
+        rule: String,
+        /// The parameter.
+        name: String,
+        /// One of its texts.
+        value: Value,
+    },
+    /// A size of the training is zero, negative, infinite or not a number.
+    #[error("`[scale]`: `{field}` = {value} is not a number above zero")]
+    ScaleNumber {
+        /// Which field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+    },
 }
 
 impl SpaceError {
@@ -240,6 +258,10 @@ impl SpaceError {
             K::ConditionEmpty { .. } => "list the values under which it counts, or drop `when`",
             K::ConditionValue { .. } => "use one of that parameter's own values",
             K::Circle => "a parameter may depend only on those that do not depend on it",
+            K::RuleOnText { .. } => {
+                "list numbers in place of the texts, or bind parameters to its values by `when`"
+            }
+            K::ScaleNumber { .. } => "leave out what is not known",
             K::Rule { .. } => "a rule compares sums and products of parameters, e.g. \"2 * a + b <= 100\"",
         };
         Some(hint.into())

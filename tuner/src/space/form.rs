@@ -2,6 +2,7 @@
 
 use super::axis::same;
 use super::{Condition, Domain, Parameter, Rule, Scale, Space, SpaceError, SpaceErrorKind};
+use crate::formula::Scale as Training;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ struct SpaceForm {
     parameter: Vec<ParameterForm>,
     #[serde(default)]
     constraint: Vec<RuleForm>,
+    scale: Option<Training>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,7 +70,8 @@ enum OneOrMany {
 impl Space {
     /// A space from TOML: `[[parameter]]` tables with `name`, `type`, `low`, `high`, `log`, `logit`, `step`, `values`,
     /// `default`, `when`, `description`; `[[parameter.choice]]` tables (`value`, `[[parameter.choice.parameter]]`) for
-    /// choices that open parameters of their own; `[[constraint]]` tables with `rule` and `because`.
+    /// choices that open parameters of their own; `[[constraint]]` tables with `rule` and `because`; a `[scale]` table
+    /// with the fields of [`formula::Scale`](crate::formula::Scale).
     pub fn from_toml(text: &str) -> Result<Self, SpaceError> {
         check_length(text)?;
         let form: SpaceForm = toml::from_str(text).map_err(|error| unreadable(&in_a_line(&error, text)))?;
@@ -92,6 +95,9 @@ impl Space {
                 None => json!({ "rule": rule.to_string() }),
             });
             whole["constraint"] = rules.collect();
+        }
+        if let Some(scale) = self.scale() {
+            whole["scale"] = json!(scale);
         }
         whole
     }
@@ -141,7 +147,12 @@ impl SpaceForm {
             form.build(&[], 0, &mut parameters)?;
         }
         let rules = self.constraint.into_iter().map(|form| Rule::new(&form.rule, form.because));
-        Space::new(parameters, rules.collect::<Result<_, _>>()?)
+        let space = Space::new(parameters, rules.collect::<Result<_, _>>()?)?;
+        let Some(scale) = self.scale else { return Ok(space) };
+        match scale.odd() {
+            Some((field, value)) => Err(SpaceError::whole(SpaceErrorKind::ScaleNumber { field, value })),
+            None => Ok(space.with_scale(scale)),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub use point::Point;
 pub use repair::{Change, ParamsError, Repaired};
 pub use rule::Rule;
 
+use crate::formula::Scale as Training;
 pub use ansatz_core::candidate::Params;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -34,6 +35,8 @@ pub const PARAMETERS_MAX: usize = 1_000;
 pub const VALUES_MAX: usize = 10_000;
 /// Longest name of a parameter, in bytes.
 pub const NAME_BYTES_MAX: usize = 100;
+/// A space with at most this many configurations is listed to find those that are left or keep its rules.
+pub const LISTED_MAX: u64 = 20_000;
 
 /// On what scale equal steps are equally interesting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,16 @@ pub enum Domain {
     },
 }
 
+impl Domain {
+    /// The values that it lists, in their order; none for ranges and for yes or no.
+    pub fn listed(&self) -> &[Value] {
+        match self {
+            Self::Categorical { values } | Self::Ordinal { values, .. } => values,
+            Self::Float { .. } | Self::Int { .. } | Self::Bool => &[],
+        }
+    }
+}
+
 /// A parameter counts only where another one has one of some values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
@@ -123,6 +136,8 @@ pub struct Space {
     /// For each parameter: (index of the other, its levels under which this one counts).
     gates: Vec<Vec<Gate>>,
     places: HashMap<String, usize>,
+    /// How large the training is that it sets, where that is known.
+    training: Option<Training>,
 }
 
 /// A condition in terms of indices.
@@ -167,17 +182,21 @@ impl Space {
             gates.push(found.collect::<Result<Vec<_>, _>>()?);
         }
         for rule in &rules {
-            for name in rule.names() {
-                if !places.contains_key(name) {
-                    let near = nearest(name, places.keys());
-                    let kind =
-                        SpaceErrorKind::RuleNamesUnknown { rule: rule.to_string(), name: name.into(), near };
-                    return Err(SpaceError::whole(kind));
-                }
-            }
+            check_rule(rule, &parameters, &places)?;
         }
         let axes = parameters.iter().filter_map(|parameter| axes.remove(&parameter.name)).collect();
-        Ok(Self { parameters, rules, axes, gates, places })
+        Ok(Self { parameters, rules, axes, gates, places, training: None })
+    }
+
+    /// The space with what is known about the size of the training that it sets: its `[scale]` table.
+    #[must_use]
+    pub fn with_scale(self, scale: Training) -> Self {
+        Self { training: Some(scale), ..self }
+    }
+
+    /// What is known about the size of the training that it sets, for [formulas](crate::formula::suggestions).
+    pub fn scale(&self) -> Option<&Training> {
+        self.training.as_ref()
     }
 
     /// The parameters, each after those that it depends on.
@@ -238,10 +257,12 @@ impl Space {
         self.gates.iter().flatten().any(|gate| gate.parent == place)
     }
 
-    /// A number that changes when the space does: under which memory files what was learnt in it.
+    /// A number that changes when the space does: under which memory files what was learnt in it. The `[scale]` table
+    /// is no part of it: a larger training is another task in the same space.
     pub fn fingerprint(&self) -> u64 {
         // The first eight bytes of SHA-256 over the canonical form; descriptions do not matter to a search.
         let mut bare = self.clone();
+        bare.training = None;
         for parameter in &mut bare.parameters {
             parameter.description = None;
         }
@@ -283,6 +304,27 @@ fn in_order(mut waiting: Vec<Parameter>) -> Result<Vec<Parameter>, SpaceError> {
         return Err(SpaceError::at(&waiting[0].name, SpaceErrorKind::Circle));
     }
     Ok(placed)
+}
+
+/// A rule compares numbers: what it names must be parameters without texts among their values.
+fn check_rule(
+    rule: &Rule,
+    parameters: &[Parameter],
+    places: &HashMap<String, usize>,
+) -> Result<(), SpaceError> {
+    for name in rule.names() {
+        let Some(place) = places.get(name) else {
+            let near = nearest(name, places.keys());
+            let kind = SpaceErrorKind::RuleNamesUnknown { rule: rule.to_string(), name: name.into(), near };
+            return Err(SpaceError::whole(kind));
+        };
+        let text = parameters[*place].domain.listed().iter().find(|value| value.is_string());
+        if let Some(value) = text {
+            let (rule, value) = (rule.to_string(), value.clone());
+            return Err(SpaceError::whole(SpaceErrorKind::RuleOnText { rule, name: name.into(), value }));
+        }
+    }
+    Ok(())
 }
 
 fn gate(

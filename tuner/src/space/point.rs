@@ -1,7 +1,8 @@
 //! Points: configurations as samplers see them.
 
-use super::{AxisKind, Params, Space};
-use rand::Rng;
+use super::{AxisKind, LISTED_MAX, Params, Space};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::hash::{Hash, Hasher};
 
 /// One coordinate for each parameter of a space, in its order; not a number where the parameter does not count.
@@ -109,6 +110,32 @@ impl Space {
         None
     }
 
+    /// A neighbour of a point: one or a few coordinates moved, ordered ones within a reach that is drawn anew each time,
+    /// from half of the range down to its 10^`finest`-th part. Rules are not looked at.
+    pub fn shaken(&self, centre: &Point, finest: f64, rng: &mut impl Rng) -> Point {
+        let share = 1.0 / (self.len() as f64).min(3.0);
+        let sure = rng.random_range(0..self.len());
+        let spread = 10f64.powf(-rng.random_range(0.3..finest));
+        self.fill(|place, _| {
+            let axis = &self.axes()[place];
+            let Some(own) = centre.get(place) else { return self.random_coordinate(place, rng) };
+            if place != sure && !rng.random_bool(share) {
+                return own;
+            }
+            match axis.kind() {
+                AxisKind::Choice => rng.random_range(0..axis.levels()) as f64,
+                AxisKind::Real => (own + spread * (rng.random::<f64>() * 2.0 - 1.0)).clamp(0.0, 1.0),
+                AxisKind::Grid => {
+                    let moved =
+                        axis.coordinate_at(axis.place(own) + spread * (rng.random::<f64>() * 2.0 - 1.0));
+                    let step = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
+                    let next = (own + step).clamp(0.0, axis.levels() as f64 - 1.0);
+                    if moved == own { next } else { moved }
+                }
+            }
+        })
+    }
+
     /// A coordinate of one parameter drawn uniformly.
     pub fn random_coordinate(&self, place: usize, rng: &mut impl Rng) -> f64 {
         let axis = &self.axes()[place];
@@ -121,6 +148,17 @@ impl Space {
     /// Whether a point keeps every rule.
     pub fn allows(&self, point: &Point) -> bool {
         self.rules().is_empty() || self.broken_rule(&self.params(point)).is_none()
+    }
+
+    /// Whether some configuration keeps every rule; `None` where neither the start nor any of very many draws does and
+    /// the space is too large to be listed.
+    pub fn is_satisfiable(&self) -> Option<bool> {
+        let is_easy =
+            self.allows(&self.start_point()) || self.random(&mut ChaCha8Rng::seed_from_u64(0)).is_some();
+        if is_easy {
+            return Some(true);
+        }
+        Some(self.enumerate(LISTED_MAX)?.iter().any(|point| self.allows(point)))
     }
 
     /// The number of different configurations if it is not above `most`; rules are not looked at.

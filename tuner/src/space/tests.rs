@@ -219,6 +219,64 @@ fn rules_are_checked() {
 }
 
 #[test]
+fn rules_over_texts_are_refused_and_those_over_listed_numbers_hold() {
+    let listed = |kind: &str, values: &str| {
+        format!(
+            "[[parameter]]\nname='a'\ntype='int'\nlow=1\nhigh=9\n\
+             [[parameter]]\nname='b'\ntype='{kind}'\nvalues={values}\n[[constraint]]\nrule='a < b + 1'\n"
+        )
+    };
+    for kind in ["categorical", "ordinal"] {
+        refused(
+            &listed(kind, "[4, 'all']"),
+            &expect![[r#"
+            the rule `a < b + 1` compares `b`, whose value "all" is a text and no number
+            hint: list numbers in place of the texts, or bind parameters to its values by `when`"#]],
+        );
+        let space = Space::from_toml(&listed(kind, "[4, 8.5]")).unwrap();
+        let holds =
+            |a: i64| space.point(&Params::from([("a".into(), json!(a)), ("b".into(), json!(4))])).is_ok();
+        assert!(holds(4) && !holds(5), "{kind}");
+    }
+}
+
+#[test]
+fn a_space_may_say_how_large_the_training_is() {
+    let with = |scale: &str| format!("{scale}\n[[parameter]]\nname='lr'\ntype='float'\nlow=0\nhigh=1\n");
+    let space = Space::from_toml(&with("[scale]\nparameters = 1e9\ntokens = 20_000_000\n")).unwrap();
+    let scale = space.scale().unwrap();
+    assert_eq!((scale.parameters, scale.tokens, scale.batch), (Some(1e9), Some(2e7), None));
+    let again = Space::from_json(&space.to_json().to_string()).unwrap();
+    assert_eq!(again, space);
+    let bare = Space::from_toml(&with("")).unwrap();
+    assert_eq!(bare.scale(), None);
+    assert_eq!(bare.fingerprint(), space.fingerprint(), "lessons are those of the same parameters");
+    refused(
+        &with("[scale]\ntokens = -1"),
+        &expect![[r"
+        `[scale]`: `tokens` = -1 is not a number above zero
+        hint: leave out what is not known"]],
+    );
+    let error = Space::from_toml(&with("[scale]\ntoken = 1")).unwrap_err();
+    assert!(error.to_string().contains("line 2") && error.to_string().contains("token"), "{error}");
+}
+
+#[test]
+fn it_is_known_whether_anything_keeps_the_rules() {
+    let grid = |rule: &str| Builder::new().int("a", 1, 128).int("b", 1, 128).rule(rule).build().unwrap();
+    assert_eq!(grid("a <= b").is_satisfiable(), Some(true));
+    assert_eq!(grid("a * b == 64").is_satisfiable(), Some(true));
+    // A prime number beyond both ranges.
+    assert_eq!(grid("a * b == 131").is_satisfiable(), Some(false));
+    let real = |start: f64| {
+        let space = Builder::new().float("x", 0.0, 1.0).default_value(start).float("y", 0.0, 1.0);
+        space.default_value(start).rule("x + y <= 1e-9").build().unwrap()
+    };
+    assert_eq!(real(0.0).is_satisfiable(), Some(true));
+    assert_eq!(real(0.5).is_satisfiable(), None);
+}
+
+#[test]
 fn text_that_is_no_space_names_the_line() {
     let error = Space::from_toml("[[parameter]]\nname = \"x\"\ntyp = \"float\"\n").unwrap_err();
     assert!(error.to_string().contains("line 3"), "{error}");

@@ -148,6 +148,46 @@ fn of_several_goals_the_front_is_kept() {
     ));
 }
 
+/// Proposes one and the same point, whatever rules there are.
+struct Stubborn;
+
+impl Sampler for Stubborn {
+    fn name(&self) -> &'static str {
+        "stubborn"
+    }
+
+    fn next(&mut self, _: &History<'_>) -> Move {
+        Point::new(vec![0.5, 0.0]).into()
+    }
+}
+
+#[test]
+fn a_point_that_breaks_a_rule_is_never_tried() {
+    let with = |rule: &str| {
+        let space = Builder::new().float("x", -1.0, 1.0).int("k", 1, 3).rule(rule).build().unwrap();
+        Study::new(space, Options::new(Direction::Minimize, Seed(1)), Box::new(Stubborn)).unwrap()
+    };
+    let mut replaced = with("k >= 2");
+    let first = suggested(&mut replaced);
+    assert_eq!(first.origin, "chance");
+    assert!(first.params["k"].as_i64().unwrap() >= 2 && first.note.unwrap().contains("stubborn"));
+    let mut hopeless = with("k >= 4");
+    assert!(matches!(hopeless.ask(), Ask::Exhausted { reason } if reason.contains("keeps the constraints")));
+    assert!(hopeless.trials().is_empty() && hopeless.operations().len() == 1);
+}
+
+#[test]
+fn a_step_that_is_reported_again_is_another_attempts() {
+    let mut study = study();
+    let number = suggested(&mut study).number;
+    for (step, value) in [(1, 9.0), (3, 7.0), (2, 8.0), (1, 5.0), (2, 4.0)] {
+        study.report(number, step, value).unwrap();
+    }
+    assert_eq!(study.trials()[0].reports, BTreeMap::from([(1, 5.0), (2, 4.0)]));
+    let again = Study::replay(study.operations().to_vec(), Box::new(Random)).unwrap();
+    assert_eq!(again.trials(), study.trials());
+}
+
 #[test]
 fn a_report_that_is_no_number_ends_the_trial() {
     let mut study = study();

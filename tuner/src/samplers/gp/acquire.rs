@@ -102,12 +102,16 @@ pub(super) fn search(
     let value = |point: &Point| acquisition.at(&Features::place(space, point));
     let mut pool: Vec<(f64, Point)> = Vec::new();
     for _ in 0..effort.drawn {
-        let Some(point) = space.random(rng) else { break };
+        let Some(point) = space.random(rng) else {
+            // Hardly anything keeps the rules: what does is listed where that is possible.
+            pool.extend(seen.listed(effort.drawn, rng).into_iter().map(|point| (value(&point), point)));
+            break;
+        };
         pool.push((value(&point), point));
     }
     for at in 0..effort.near {
         let Some(centre) = good.get(at % good.len().max(1)) else { break };
-        let point = shaken(seen, centre, rng);
+        let point = space.shaken(centre, SHAKEN_FINEST, rng);
         if space.allows(&point) {
             pool.push((value(&point), point));
         }
@@ -132,30 +136,8 @@ pub(super) fn search(
     best.map(|(_, point)| point).or_else(|| seen.draw(rng))
 }
 
-/// A neighbour of a good point: one or a few coordinates moved a little.
-pub(super) fn shaken(seen: &History<'_>, centre: &Point, rng: &mut impl Rng) -> Point {
-    let space = seen.space;
-    let share = 1.0 / (space.len() as f64).min(3.0);
-    let sure = rng.random_range(0..space.len());
-    let spread = 10f64.powf(-rng.random_range(0.3..2.0));
-    space.fill(|place, _| {
-        let axis = &space.axes()[place];
-        let Some(own) = centre.get(place) else { return space.random_coordinate(place, rng) };
-        if place != sure && !rng.random_bool(share) {
-            return own;
-        }
-        match axis.kind() {
-            AxisKind::Choice => rng.random_range(0..axis.levels()) as f64,
-            AxisKind::Real => (own + spread * (rng.random::<f64>() * 2.0 - 1.0)).clamp(0.0, 1.0),
-            AxisKind::Grid => {
-                let moved = axis.coordinate_at(axis.place(own) + spread * (rng.random::<f64>() * 2.0 - 1.0));
-                let step = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
-                let next = (own + step).clamp(0.0, axis.levels() as f64 - 1.0);
-                if moved == own { next } else { moved }
-            }
-        }
-    })
-}
+/// How finely good points are shaken, in powers of ten.
+pub(super) const SHAKEN_FINEST: f64 = 2.0;
 
 /// Levels up to this many are all looked at; of more, some spread out and then the neighbours.
 const LEVELS_LISTED: u64 = 24;

@@ -14,7 +14,7 @@ use crate::space::Point;
 pub struct Ehvi;
 
 /// Trials before the processes are used; until then Sobol points.
-const STARTUP: usize = 6;
+pub const STARTUP: usize = 6;
 /// The most observations that are modelled, the latest.
 const OBSERVATIONS_MAX: usize = 250;
 /// The most goals.

@@ -13,6 +13,7 @@ mod model;
 mod transfer;
 mod warp;
 
+pub(super) use ehvi::STARTUP as VOLUME_STARTUP;
 pub use ehvi::{Ehvi, GOALS_MAX};
 pub use transfer::Transferred;
 pub use warp::Warp;

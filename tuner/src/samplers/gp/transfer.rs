@@ -5,7 +5,7 @@
 //! ensembles (2018): the share of draws in which a model misorders least. With nothing seen yet it is a greedy portfolio over
 //! the whole space: the point that improves most on the past tasks together, given what was tried.
 
-use super::acquire::log_improvement;
+use super::acquire::{SHAKEN_FINEST, log_improvement};
 use super::model::{self, Features, Kernel, Posterior, Prior};
 use super::{Gp, Settings, Warp, warp};
 use crate::numeric::normal_quantile;
@@ -90,11 +90,14 @@ struct Own {
 }
 
 impl Transferred {
-    /// A sampler that knows these studies, and configurations that somebody believes in with their weights.
-    pub fn new(mut pasts: Vec<Past>, good: Vec<(Params, f64)>) -> Self {
+    /// A sampler that knows these studies, and configurations that somebody believes in with their weights above 0. Either
+    /// may be empty.
+    pub fn new(mut pasts: Vec<Past>, mut good: Vec<(Params, f64)>) -> Self {
         pasts.retain(|past| past.weight > 0.0 && past.trials.len() > 1);
         pasts.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         pasts.truncate(PASTS_MAX);
+        good.retain(|(_, weight)| weight.is_finite() && *weight > 0.0);
+        good.sort_by(|a, b| b.1.total_cmp(&a.1));
         let process = Gp::new(Settings { startup: 2, warps: vec![Warp::Power] });
         Self { pasts, good, process, ..Self::default() }
     }
@@ -147,19 +150,31 @@ impl Transferred {
         found.extend(models.iter().flat_map(|model| model.best.iter().cloned()));
         found.extend(self.good.iter().filter_map(|(params, _)| Some(seen.space.repair(params).ok()?.point)));
         let centres = found.clone();
+        let mut is_tight = false;
         for at in 0..DRAWN {
-            let near = centres.get(at % (2 * centres.len()).max(1));
-            let point = match near {
-                Some(centre) => super::acquire::shaken(seen, centre, rng),
+            match centres.get(at % (2 * centres.len()).max(1)) {
+                Some(centre) => found.push(seen.space.shaken(centre, SHAKEN_FINEST, rng)),
+                // Where hardly anything keeps the rules, drawing on would be in vain.
+                None if is_tight => {}
                 None => match seen.space.random(rng) {
-                    Some(point) => point,
-                    None => continue,
+                    Some(point) => found.push(point),
+                    None => is_tight = true,
                 },
-            };
-            found.push(point);
+            }
         }
         found.retain(|point| seen.is_open(point));
+        if is_tight {
+            found.extend(seen.listed(DRAWN, rng));
+        }
         found
+    }
+
+    /// What to try with nothing to compare points by but a belief, which alone would circle around its best point: the
+    /// configurations that are believed in, then points spread evenly.
+    fn begin(&self, seen: &History<'_>) -> Move {
+        let believed = self.good.iter().filter_map(|(params, _)| Some(seen.space.repair(params).ok()?.point));
+        let open = believed.map(|point| seen.space.settled(&point)).find(|point| seen.is_open(point));
+        open.map_or_else(|| Sobol.next(seen), Move::from)
     }
 }
 
@@ -178,12 +193,14 @@ impl Sampler for Transferred {
         let belief = Belief::new(seen.space, &self.good);
         let hopes = self.hopes(seen, belief.as_ref());
         let reason = hopes.said();
-        let best = candidates
-            .into_iter()
-            .map(|point| (hopes.at(seen, &point), point))
-            .reduce(|a, b| if b.0 > a.0 { b } else { a });
+        let best = if hopes.is_blind() {
+            None
+        } else {
+            let hoped = candidates.into_iter().map(|point| (hopes.at(seen, &point), point));
+            hoped.reduce(|a, b| if b.0 > a.0 { b } else { a })
+        };
         self.reason = Some(reason);
-        best.map_or_else(|| Sobol.next(seen), |(_, point)| point.into())
+        best.map_or_else(|| self.begin(seen), |(_, point)| point.into())
     }
 
     fn rank(&mut self, seen: &History<'_>, pool: &[Point]) -> Option<Vec<f64>> {
@@ -391,11 +408,86 @@ impl Hopes<'_> {
         hope + self.belief.map_or(0.0, |(belief, power)| power * belief.log_density(seen.space, point))
     }
 
+    /// Whether nothing is known but what somebody believes.
+    fn is_blind(&self) -> bool {
+        self.models.is_empty() && self.own.is_none()
+    }
+
     fn said(&self) -> String {
-        let count = self.models.len();
-        format!(
-            "Gaussian processes over this and {count} past {}",
-            if count == 1 { "study" } else { "studies" }
-        )
+        let processes: String = match self.models.len() {
+            0 => "a Gaussian process over this study".into(),
+            1 => "Gaussian processes over this and 1 past study".into(),
+            count => format!("Gaussian processes over this and {count} past studies"),
+        };
+        match self.belief {
+            Some(_) => format!("{processes}, beside a belief that fades"),
+            None => processes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::{Builder, Space};
+    use crate::study::{Ask, Options, Study};
+    use crate::trial::Direction;
+    use ansatz_core::seed::Seed;
+    use serde_json::json;
+
+    fn space() -> Space {
+        Builder::new().float("x", 0.0, 1.0).float("y", 0.0, 1.0).build().unwrap()
+    }
+
+    fn params(x: f64, y: f64) -> Params {
+        Params::from([("x".into(), json!(x)), ("y".into(), json!(y))])
+    }
+
+    fn distance(params: &Params, x: f64, y: f64) -> f64 {
+        let at = |name: &str| params[name].as_f64().unwrap();
+        (at("x") - x).hypot(at("y") - y)
+    }
+
+    fn study(good: Vec<(Params, f64)>) -> Study {
+        let sampler = Transferred::new(Vec::new(), good);
+        Study::new(space(), Options::new(Direction::Minimize, Seed(4)), Box::new(sampler)).unwrap()
+    }
+
+    /// Searches for (0.2, 0.2).
+    fn search(study: &mut Study, trials: usize) {
+        for _ in 0..trials {
+            let Ask::Suggestion(asked) = study.ask() else { panic!("no suggestion") };
+            study.tell(asked.number, distance(&asked.params, 0.2, 0.2).powi(2)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_belief_without_past_studies_attracts_at_first_and_fades() {
+        // Somebody who is wrong.
+        let good = vec![(params(0.8, 0.3), 1.0), (params(0.8, 0.8), 2.0), (params(0.5, 0.5), 0.0)];
+        let mut study = study(good.clone());
+        let pool = [params(0.79, 0.81), params(0.1, 0.9)].map(|params| space().point(&params).unwrap());
+        let ranked = Transferred::new(Vec::new(), good).rank(&study.history(), &pool).unwrap();
+        assert!(ranked[0] > ranked[1] + 1.0, "{ranked:?}");
+        search(&mut study, 2);
+        let tried: Vec<&Params> = study.trials().iter().map(|trial| &trial.params).collect();
+        assert_eq!(tried, [&params(0.8, 0.8), &params(0.8, 0.3)], "the likelier first, and no doubles of it");
+        search(&mut study, 24);
+        assert!(study.best().unwrap().values().unwrap()[0] < 0.02, "{:?}", study.best());
+        let is_freed = |params: &Params| distance(params, 0.2, 0.2) < distance(params, 0.8, 0.8);
+        let freed = study.trials()[16..].iter().filter(|trial| is_freed(&trial.params)).count();
+        assert!(freed >= 5, "{freed} of the last ten");
+        assert!(study.reason().contains("a belief that fades"), "{}", study.reason());
+    }
+
+    #[test]
+    fn a_belief_that_does_not_fit_is_none() {
+        let mut believing = study(vec![(Params::from([("x".into(), json!("fast"))]), 1.0)]);
+        let mut bare = study(Vec::new());
+        search(&mut believing, 8);
+        search(&mut bare, 8);
+        let tried = |study: &Study| study.trials().iter().map(|t| t.params.clone()).collect::<Vec<_>>();
+        assert_eq!(tried(&believing)[..2], tried(&bare)[..2]);
+        assert!(!believing.reason().contains("belief"), "{}", believing.reason());
     }
 }

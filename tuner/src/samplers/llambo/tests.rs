@@ -1,8 +1,11 @@
 //! A model that answers, is silent, or proposes nonsense; replay; targets; calibration.
 
 use super::*;
+use crate::operation::Operation;
+use crate::samplers::Transferred;
 use crate::space::{Builder, Space};
 use crate::study::{Ask, Options, Study};
+use crate::transfer::{Past, PastTrial};
 use ansatz_core::seed::Seed;
 use serde_json::json;
 
@@ -188,4 +191,93 @@ fn expected_scores_are_compared_with_what_came_out() {
     assert!(found.pairs.len() >= 5 && found.pairs[0].0 == 0.5, "{found:?}");
     assert!(found.error >= found.bias.abs() - 1e-12);
     assert_eq!(calibration(&[]), None);
+}
+
+#[test]
+fn a_rationale_is_no_forecast() {
+    let mut study = study(Settings::default());
+    let words = "like the best, expected 0.3: surely";
+    run(&mut study, 3, |query| match query.question {
+        Question::WarmStart { .. } => Answer::Proposals {
+            proposals: [(0.1, None), (0.2, Some(0.7)), (0.3, Some(f64::NAN))]
+                .map(|(rate, expected)| Proposal {
+                    rationale: Some(words.into()),
+                    ..proposal(rate, 8, expected)
+                })
+                .into(),
+        },
+        _ => helpful(query),
+    });
+    assert!(study.trials()[0].note.as_ref().unwrap().contains(words));
+    let expected: Vec<Option<f64>> = study.trials().iter().map(|trial| trial.expected).collect();
+    assert_eq!(expected, [None, Some(0.7), None]);
+    let measured = study.trials()[1].values().unwrap()[0];
+    assert_eq!(calibration(study.trials()).unwrap().pairs, [(0.7, measured)]);
+}
+
+#[test]
+fn what_was_expected_is_kept_and_older_journals_are_read() {
+    let mut first = study(Settings::default());
+    run(&mut first, 4, helpful);
+    let lines: Vec<String> =
+        first.operations().iter().map(|one| serde_json::to_string(one).unwrap()).collect();
+    let read = |line: &String| -> Operation { serde_json::from_str(line).unwrap() };
+    let again = Study::replay(lines.iter().map(read), Box::new(Llambo::default())).unwrap();
+    assert_eq!(again.trials(), first.trials());
+    assert_eq!(again.trials()[0].expected, Some(0.5));
+    let older = lines.iter().map(|line| line.replace(",\"expected\":0.5}", "}"));
+    assert!(older.clone().ne(lines.iter().cloned()), "{lines:?}");
+    let older: Vec<Operation> = older.map(|line| read(&line)).collect();
+    let again = Study::replay(older, Box::new(Llambo::default())).unwrap();
+    assert_eq!(again.trials().len(), 4);
+    assert_eq!(calibration(again.trials()), None);
+}
+
+#[test]
+fn other_statistics_rank_and_decide_beside_the_model() {
+    let past = || {
+        let trial = |k: i64| PastTrial { params: params(0.1 * k as f64, 6 * k), loss: Some((k - 4) as f64) };
+        Past { name: "another".into(), weight: 1.0, trials: (1..9).map(trial).collect() }
+    };
+    let knowing = || Box::new(Transferred::new(vec![past()], Vec::new()));
+    let llambo = || Box::new(Llambo::default().over(knowing()));
+    let mut study = Study::new(space(), Options::new(Direction::Minimize, Seed(3)), llambo()).unwrap();
+    run(&mut study, 5, |_| Answer::Unavailable { cause: "no".into() });
+    assert!(study.reason().contains("1 past study"), "{}", study.reason());
+    let pool = [params(0.1, 6), params(0.8, 48), params(0.4, 24)].map(|at| space().point(&at).unwrap());
+    let seen = study.history();
+    let ranked = llambo().rank(&seen, &pool);
+    assert!(ranked.is_some());
+    assert_eq!(ranked, knowing().rank(&seen, &pool));
+    assert_ne!(ranked, Auto::default().rank(&seen, &pool));
+}
+
+/// Asks whatever it is asked.
+struct Curious;
+
+impl Sampler for Curious {
+    fn name(&self) -> &'static str {
+        "curious"
+    }
+
+    fn next(&mut self, _: &History<'_>) -> Move {
+        Move::Ask(Question::WarmStart { count: 1 })
+    }
+}
+
+#[test]
+fn statistics_that_ask_are_not_heard() {
+    let sampler = Box::new(Llambo::default().over(Box::new(Curious)));
+    let mut study = Study::new(space(), Options::new(Direction::Minimize, Seed(3)), sampler).unwrap();
+    let asked = run(&mut study, 10, |_| Answer::Unavailable { cause: "no".into() });
+    assert_eq!(free(&study), 10);
+    assert!(asked.len() <= 4, "{} questions", asked.len());
+}
+
+#[test]
+fn rankings_have_names() {
+    let found: Vec<Ranking> = Ranking::NAMES.iter().map(|name| Ranking::by_name(name).unwrap()).collect();
+    assert_eq!(found, [Ranking::Statistics, Ranking::Predicted, Ranking::Classified]);
+    assert_eq!(found[0], Settings::default().ranking);
+    assert_eq!(Ranking::by_name("Statistics"), None);
 }

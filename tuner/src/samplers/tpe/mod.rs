@@ -110,28 +110,29 @@ impl Sampler for Tpe {
         let Some((good, bad)) = self.densities(seen) else {
             return Sobol.next(seen);
         };
-        let mut best: Option<(f64, Point)> = None;
-        let mut scratch = Vec::new();
-        let mut found = 0;
+        let mut found: Vec<Point> = Vec::new();
         // Points tried before are drawn now and then; they are not counted.
         for _ in 0..self.settings.candidates * 4 {
             let point = good.draw(&mut rng);
-            if !seen.is_open(&point) {
-                continue;
+            if seen.is_open(&point) {
+                found.push(point);
             }
-            let worth = good.log_density(&point, &mut scratch) - bad.log_density(&point, &mut scratch);
-            if best.as_ref().is_none_or(|(most, _)| worth > *most) {
-                best = Some((worth, point));
-            }
-            found += 1;
-            if found == self.settings.candidates {
+            if found.len() == self.settings.candidates {
                 break;
             }
         }
-        match best {
-            Some((_, point)) => point.into(),
-            None => seen.draw(&mut rng).map_or(Move::Nothing, Move::from),
+        if found.is_empty() {
+            found = seen.listed(self.settings.candidates, &mut rng);
         }
+        let mut scratch = Vec::new();
+        let mut worth =
+            |point: &Point| good.log_density(point, &mut scratch) - bad.log_density(point, &mut scratch);
+        let best = found
+            .into_iter()
+            .map(|point| (worth(&point), point))
+            .reduce(|a, b| if b.0 > a.0 { b } else { a });
+        let best = best.map(|(_, point)| point).or_else(|| seen.draw(&mut rng));
+        best.map_or(Move::Nothing, Move::from)
     }
 
     fn rank(&mut self, seen: &History<'_>, pool: &[Point]) -> Option<Vec<f64>> {
