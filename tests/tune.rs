@@ -29,6 +29,7 @@ name = 'edge'
 type = 'int'
 low = 1
 high = 9
+default = 5
 when = { kind = ['square'] }
 ";
 
@@ -385,4 +386,189 @@ fn a_killed_study_goes_on_without_repeating_what_was_measured() {
     );
     let again = program().current_dir(folder.path()).args(["resume", "study", "--json"]).output().unwrap();
     assert_eq!(json(&again)["best"], result["best"], "a finished study gives its result again");
+}
+
+#[test]
+fn runs_that_are_clearly_behind_by_what_they_report_are_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    // Fifteen values on the way, better the smaller x is; whoever is stopped at the first rungs never says `end`.
+    let script = "for step in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do \
+                  awk -v x={x} -v s=$step 'BEGIN { printf \"{\\\"step\\\": %d, \\\"value\\\": %f}\\n\", s, x + 1 / s }'; sleep 0.03; done; \
+                  echo end >> ends";
+    let output =
+        study(folder.path(), space, &["--trials", "24", "--sampler", "random", "--steps", "16"], script);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    let of = |state: &str| -> Vec<&Value> {
+        trials(&result).iter().filter(|trial| trial["state"] == state).collect()
+    };
+    let (pruned, complete) = (of("pruned"), of("complete"));
+    assert!(pruned.len() >= 6 && pruned.len() + complete.len() == 24, "{} pruned", pruned.len());
+    assert!(pruned.iter().all(|trial| trial["note"].as_str().unwrap().contains("at step ")), "{pruned:?}");
+    let ends = std::fs::read_to_string(folder.path().join("ends")).unwrap().lines().count();
+    assert_eq!(ends, complete.len(), "what is stopped does not go on");
+    // The last value on the way is the result.
+    let x = |trial: &Value| trial["params"]["x"].as_f64().unwrap();
+    assert!((result["best"]["value"].as_f64().unwrap() - x(&result["best"]) - 1.0 / 15.0).abs() < 1e-5);
+    let least = trials(&result).iter().map(x).fold(f64::INFINITY, f64::min);
+    assert_eq!(x(&result["best"]), least, "the best is never stopped");
+    std::fs::remove_dir_all(folder.path().join("study")).unwrap();
+    let flags = ["--trials", "6", "--sampler", "random", "--pruner", "none"];
+    let all = json(&study(folder.path(), space, &flags, script));
+    assert!(trials(&all).iter().all(|trial| trial["state"] == "complete"));
+}
+
+#[test]
+fn several_goals_give_a_front() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\ndefault = 0.5\n\
+                 [[parameter]]\nname = 'waste'\ntype = 'float'\nlow = 0\nhigh = 1\ndefault = 0.5\n";
+    let script = "awk -v x={x} -v w={waste} 'BEGIN { printf \"{\\\"loss\\\": %f, \\\"speed\\\": %f}\\n\", x * x + w, x - w }'";
+    let flags = ["--trials", "25", "--goal", "loss:min", "--goal", "speed:max"];
+    let output = study(folder.path(), space, &flags, script);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    let front = result["front"].as_array().unwrap();
+    let value = |trial: &Value, goal: usize| trial["values"][goal].as_f64().unwrap();
+    assert!(front.len() >= 3, "{front:?}");
+    for (one, other) in front.iter().flat_map(|one| front.iter().map(move |other| (one, other))) {
+        let beats = value(one, 0) <= value(other, 0) && value(one, 1) >= value(other, 1);
+        assert!(!beats || one["values"] == other["values"], "{one} beats {other}");
+    }
+    let least = front.iter().map(|best| best["params"]["waste"].as_f64().unwrap()).fold(1.0, f64::min);
+    assert!(least < 0.05, "waste helps neither goal: {least}");
+    assert!(result["sampler"].as_str().unwrap().contains("hypervolume"), "{}", result["sampler"]);
+    assert!(trials(&result).iter().all(|trial| trial["values"].as_array().unwrap().len() == 2));
+    let page = std::fs::read_to_string(folder.path().join("study/report.html")).unwrap();
+    assert!(page.contains("The front"));
+    for (flags, expected) in [
+        (&["--goal", "loss:least"][..], "neither min nor max"),
+        (&["--goal", "a:min", "--goal", "a:max"], "named twice"),
+        (&["--goal", "a:min", "--goal", "b:min", "--confirm", "3"], "no one best"),
+    ] {
+        let words = complaints(&study(folder.path(), space, flags, script));
+        assert!(words.contains(expected), "{words}");
+    }
+}
+
+#[test]
+fn defaults_that_break_a_rule_are_left_out_and_half_a_default_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'a'\ntype = 'int'\nlow = 1\nhigh = 9\ndefault = 9\n\
+                 [[parameter]]\nname = 'b'\ntype = 'int'\nlow = 1\nhigh = 9\n";
+    let result = json(&study(folder.path(), space, &["--trials", "3"], "echo $(({a} + {b}))"));
+    assert_eq!(trials(&result)[0]["origin"], "start", "b has no default that could be compared with");
+    std::fs::remove_dir_all(folder.path().join("study")).unwrap();
+    let ruled = format!("{space}[[constraint]]\nrule = 'a + b <= 8'\n");
+    let output = study(folder.path(), &ruled, &["--trials", "8"], "echo $(({a} + {b}))");
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    let sums = trials(&result).iter().map(|trial| trial["value"].as_f64().unwrap());
+    assert!(sums.fold(0.0, f64::max) <= 8.0, "{result}");
+    let warnings = result["warnings"].to_string();
+    assert!(warnings.contains("the defaults are not tried"), "{warnings}");
+}
+
+#[test]
+fn what_is_not_a_number_is_never_taken_for_a_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'n'\ntype = 'int'\nlow = 1\nhigh = 3\n";
+    let script = "case {n} in 1) echo '{\"epoch\": 30, \"value\": NaN}';; 2) echo '{\"value\": 0.5}'; echo took 900 s;; \
+                  *) echo '{\"value\": 0.7}';; esac";
+    let flags = ["--trials", "3", "--direction", "maximize"];
+    let result = json(&study(folder.path(), space, &flags, script));
+    assert_eq!(result["best"]["value"], 0.7, "{result}");
+    let failed = trials(&result).iter().find(|trial| trial["state"] == "failed").unwrap();
+    assert_eq!(failed["params"]["n"], 1);
+    assert_eq!(failed["note"], "its result is NaN");
+}
+
+#[test]
+fn what_cannot_work_leaves_no_folder_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'x'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    let other = "[[parameter]]\nname = 'size'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    assert!(study(folder.path(), other, &["--trials", "5"], "echo {size}").status.success());
+    std::fs::rename(folder.path().join("study"), folder.path().join("first")).unwrap();
+    for (flags, expected) in [
+        (["--sampler", "tep"], "there is no sampler `tep`"),
+        (["--pruner", "ash"], "there is no pruner `ash`"),
+        (["--past", "first"], "sets none of the parameters"),
+    ] {
+        let output = study(folder.path(), space, &flags, "echo {x}");
+        let words = complaints(&output);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(words.contains(expected) && words.contains("hint: "), "{words}");
+        assert!(!folder.path().join("study").exists(), "{flags:?}");
+    }
+    let ruled = format!("{space}[[constraint]]\nrule = 'x * x > 2'\n");
+    let whole = "[[parameter]]\nname = 'a'\ntype = 'int'\nlow = 1\nhigh = 8\n\
+                 [[parameter]]\nname = 'b'\ntype = 'int'\nlow = 1\nhigh = 8\n";
+    for impossible in [ruled, format!("{whole}[[constraint]]\nrule = 'a * b == 23'\n")] {
+        let output = study(folder.path(), &impossible, &[], "echo 1");
+        let words = complaints(&output);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(words.contains("constraints") && words.contains("hint: "), "{words}");
+        let _ = std::fs::remove_dir_all(folder.path().join("study"));
+    }
+    // Few configurations of many keep this one, and all of them are found.
+    let tight = format!("{}[[constraint]]\nrule = 'a * b == 64'\n", whole.replace("high = 8", "high = 64"));
+    let result = json(&study(folder.path(), &tight, &["--trials", "30"], "echo $(({a} + {b}))"));
+    assert_eq!((trials(&result).len(), &result["best"]["value"]), (7, &16.0.into()), "{result}");
+    assert!(result["exhausted"].as_str().unwrap().contains("keeps the constraints"), "{result}");
+    std::fs::remove_dir_all(folder.path().join("study")).unwrap();
+    let twins = "[[parameter]]\nname = 'a-b'\ntype = 'float'\nlow = 0\nhigh = 1\n\
+                 [[parameter]]\nname = 'a_b'\ntype = 'float'\nlow = 0\nhigh = 1\n";
+    let words = complaints(&study(folder.path(), twins, &[], "echo 1"));
+    assert!(words.contains("ANSATZ_PARAM_A_B"), "{words}");
+}
+
+#[test]
+fn a_second_ctrl_c_waits_for_no_command_and_the_study_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("space.toml"), SPACE).unwrap();
+    let script = format!("trap '' TERM; test -e begun || {{ touch begun; sleep 60; }}; {BOWL}");
+    let mut child = program()
+        .current_dir(folder.path())
+        .args(["tune", "space.toml", "--trials", "3", "--", "sh", "-c", &script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !folder.path().join("begun").exists() && begun.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    interrupt();
+    // Two signals at once would be heard as one.
+    std::thread::sleep(Duration::from_millis(500));
+    interrupt();
+    let asked = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_millis(2500), "{:?}", asked.elapsed());
+    let listed = json(&program().current_dir(folder.path()).args(["runs", "--json"]).output().unwrap());
+    let listed = listed.as_array().unwrap();
+    assert_eq!((listed.len(), &listed[0]["kind"]), (1, &"study".into()), "{listed:?}");
+    let output = program().current_dir(folder.path()).args(["resume", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    assert_eq!(trials(&json(&output)).len(), 3);
+}
+
+#[test]
+fn what_formulas_advise_is_tried_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = "[[parameter]]\nname = 'learning_rate'\ntype = 'float'\nlow = 1e-6\nhigh = 0.1\nlog = true\n\
+                 [[parameter]]\nname = 'batch_size'\ntype = 'int'\nlow = 1\nhigh = 4096\nlog = true\n\
+                 [scale]\nparameters = 1e9\ntokens = 1e11\n";
+    let output = study(folder.path(), space, &["--trials", "4"], "echo {learning_rate}");
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let result = json(&output);
+    let first = &trials(&result)[0];
+    assert_eq!(first["origin"], "step-law", "{first}");
+    // The STEP law (arXiv 2503.04715): 1.79 N^-0.713 D^0.307.
+    let expected = 1.79 * 1e9_f64.powf(-0.713) * 1e11_f64.powf(0.307);
+    let advised = first["params"]["learning_rate"].as_f64().unwrap();
+    assert!((advised / expected - 1.0).abs() < 0.02, "{advised} beside {expected}");
 }

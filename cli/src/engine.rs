@@ -87,11 +87,11 @@ fn with_stop(
 ) -> Result<TuneResult, Failure> {
     let stop = Arc::new(Control::default());
     signals::listen(Arc::clone(&stop), Box::new(|text| console::write_error(&format!("{text}\n"))))?;
-    let mut oracle: Box<dyn Oracle> = match mind {
+    let oracle: Box<dyn Oracle> = match mind {
         Some(mind) => Box::new(ModelOracle::connect(&mind.llm, &mind.keys, mind.settings, &shared(clock))?),
         None => Box::new(Nobody),
     };
-    Ok(work(Surroundings { clock: shared(clock), stop: &stop, news, oracle: &mut *oracle })?)
+    Ok(work(Surroundings { clock: shared(clock), stop: &stop, news, oracle })?)
 }
 
 /// The language model of a study.

@@ -15,6 +15,7 @@ import glob
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -175,6 +176,8 @@ def ask(folder: Path) -> float:
 def main() -> None:
     if len(sys.argv) < 3 or sys.argv[1] not in ("prepare", "run", "stop"):
         sys.exit(__doc__)
+    # A run that is called off is asked to end by SIGTERM: `finally` is to stop the server then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     folder = Path(sys.argv[2]).resolve()
     if sys.argv[1] == "prepare":
         prepare(folder, float(sys.argv[3]) if len(sys.argv) > 3 else 3.0)

@@ -92,7 +92,8 @@ pub struct Study {
     pub run: RunId,
     /// When it ended, in seconds since 1970.
     pub at: u64,
-    /// Fingerprint of the space: studies of another one teach nothing here.
+    /// Fingerprint of the space: studies with the same one searched exactly the same. Those of others teach too, as far as
+    /// they set the same parameters.
     pub space: String,
     /// What was tuned, for a person to read and to tell whether it is the same again.
     pub subject: String,

@@ -146,7 +146,7 @@ impl MetaFeatures {
     }
 }
 
-/// Values of the target with their counts; a profile keeps the 30 most frequent.
+/// Values of the target with their counts; a profile keeps all of what may be classes, up to 1,000.
 fn class_shares(target: Option<&Column>) -> &[(String, u64)] {
     target.map_or(&[], |target| target.top.as_slice())
 }

@@ -41,6 +41,8 @@ pub struct StudySheet {
     pub ratio: Option<(f64, f64, f64, usize)>,
     /// Share of the variation that each parameter explains, 0 to 1.
     pub importances: Vec<(String, f64)>,
+    /// With several goals: the trials that no other beats under every goal at once.
+    pub front: Vec<StudyLine>,
     /// Every trial.
     pub trials: Vec<StudyLine>,
     /// What should be known.
@@ -85,6 +87,7 @@ pub fn study_page(sheet: &StudySheet) -> String {
                 (tiles(sheet))
                 @for warning in &sheet.warnings { p.leak { (visible(warning, 2 * VALUE_WIDTH)) } }
                 (found(sheet))
+                (front(sheet))
                 (course(sheet))
                 (importances(sheet))
                 (trials(sheet))
@@ -125,6 +128,27 @@ fn found(sheet: &StudySheet) -> Markup {
         h2 { "The best configuration" }
         table { @for (name, value) in params {
             tr { td { (visible(name, VALUE_WIDTH)) } td.number { (visible(value, VALUE_WIDTH)) } }
+        } }
+    }
+}
+
+/// The trials between which only taste can choose.
+fn front(sheet: &StudySheet) -> Markup {
+    if sheet.front.is_empty() {
+        return html! {};
+    }
+    html! {
+        h2 { "The front" }
+        p.soft { "No other trial is better than one of these under every goal." }
+        div.scroll { table {
+            tr { th.number { "trial" } th { "values" } th { "configuration" } }
+            @for trial in sheet.front.iter().take(LISTED_MAX) {
+                tr {
+                    td.number { (trial.number) }
+                    td { (visible(&trial.note, VALUE_WIDTH)) }
+                    td { code { (visible(&trial.params, VALUE_WIDTH)) } }
+                }
+            }
         } }
     }
 }
@@ -249,6 +273,14 @@ mod tests {
         assert!(
             !page.contains("<script") && !page.contains("<i>") && !page.contains("http-equiv=\"refresh\"")
         );
+    }
+
+    #[test]
+    fn the_front_of_several_goals_is_shown_and_no_best() {
+        let line = StudyLine { number: 7, note: "loss 0.1, seconds 3".into(), ..StudyLine::default() };
+        let page = study_page(&StudySheet { best: None, front: vec![line], ..sheet() });
+        assert!(page.contains("The front") && page.contains("loss 0.1, seconds 3"));
+        assert!(!page.contains("The best configuration") && !study_page(&sheet()).contains("The front"));
     }
 
     #[test]

@@ -6,10 +6,13 @@ use crate::engine::{self, StudyMind};
 use crate::exit::{Exit, Failure};
 use crate::llm::{self, LlmFlags};
 use crate::table::Table;
+use ansatz_core::bill::Bill;
 use ansatz_core::candidate::Params;
 use ansatz_core::seed::Seed;
 use ansatz_engine::LlmOptions;
-use ansatz_engine::tune::{OracleSettings, TuneEnd, TuneNews, TuneOptions, TuneResult, TuneTrial, written};
+use ansatz_engine::tune::{
+    Best, Goal, OracleSettings, TuneEnd, TuneNews, TuneOptions, TuneResult, TuneTrial, written,
+};
 use ansatz_report::number;
 use ansatz_report::text::visible;
 use ansatz_tuner::space::Space;
@@ -22,6 +25,8 @@ use std::time::Duration;
 const SPACE_BYTES_MAX: u64 = 4 << 20;
 /// Trials in the table of the best.
 const SHOWN: usize = 5;
+/// Trials of a front that are shown.
+const FRONT_SHOWN: usize = 10;
 /// Letters of a configuration on one line.
 const PARAMS_WIDTH: usize = 90;
 /// Longest time that a study or one run can be given: a year.
@@ -31,7 +36,9 @@ const SECONDS_MAX: f64 = 365.0 * 86_400.0;
 #[command(
     after_help = "In the command, {name} stands for a parameter; the environment has it as ANSATZ_PARAM_<NAME>, beside ANSATZ_TRIAL, \
 ANSATZ_SLOT (for ports and folders of runs at the same time) and ANSATZ_SEED. The last number on standard output is the result, or the field \
-`value` of a JSON line; JSON lines with `step` and `value` are reports on the way. A run that fails is a trial that failed."
+`value` of a JSON line (other fields with --goal), which outranks plain numbers. JSON lines with `step` and `value` are values on the way: runs \
+that are clearly behind by them are stopped (--pruner), and the last one is the result where there is no other. A run that fails is a trial that \
+failed."
 )]
 pub struct TuneArgs {
     /// What can be set: [[parameter]] tables with name, type, low, high, log, values, default, when
@@ -49,8 +56,22 @@ pub struct TuneArgs {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     sampler: String,
     /// Which numbers are better
-    #[arg(long, value_enum, default_value_t = Goal::Minimize)]
-    direction: Goal,
+    #[arg(long, value_enum, default_value_t = Way::Minimize)]
+    direction: Way,
+    /// A field of the command's JSON result, and which values of it are better: `loss:min`; with several the search looks for the
+    /// front between them
+    #[arg(long, value_name = "NAME:min|max", value_parser = goal, conflicts_with = "direction")]
+    goal: Vec<Goal>,
+    /// Who stops runs that are clearly behind by the values that they report on the way: asha, hyperband, wilcoxon (steps are
+    /// folds), none
+    #[arg(long, value_name = "NAME", default_value = "asha")]
+    pruner: String,
+    /// How many values a run reports on the way, about [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    steps: Option<u64>,
+    /// Who ranks a language model's proposals: statistics, or the model itself, predicted or classified [default: statistics]
+    #[arg(long, value_name = "NAME")]
+    ranking: Option<String>,
     /// Runs at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     parallel: u16,
@@ -60,7 +81,7 @@ pub struct TuneArgs {
     /// Measurements of each configuration that is not clearly behind; their median counts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeats: u16,
-    /// Longest time of one run, in seconds [default: ten times what runs take, and a minute]
+    /// Longest time of one run, in seconds [default: an hour until three have ended, then ten times what they take, and a minute]
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<f64>,
     /// Pairs of runs after the search, default and best by turns, for a fair ratio with an interval
@@ -90,11 +111,24 @@ pub struct TuneArgs {
 
 /// Which numbers are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Goal {
+pub enum Way {
     /// Smaller ones
     Minimize,
     /// Larger ones
     Maximize,
+}
+
+fn goal(text: &str) -> Result<Goal, String> {
+    let (name, way) = text.rsplit_once(':').ok_or("write it as NAME:min or NAME:max")?;
+    let direction = match way {
+        "min" | "minimize" => Direction::Minimize,
+        "max" | "maximize" => Direction::Maximize,
+        _ => return Err(format!("`{way}` is neither min nor max")),
+    };
+    if name.trim().is_empty() {
+        return Err("the name of a field is missing".into());
+    }
+    Ok(Goal { name: name.trim().to_owned(), direction })
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -113,32 +147,35 @@ pub fn execute(args: &TuneArgs, session: &Session) -> Result<Exit, Failure> {
     let options = resolve(args, session)?;
     let defaults = declared(&options.space);
     session.console.note(&format!("studying in {}", session.shown(&options.out).display()));
-    let mut mind = options.llm.clone().map(|llm| mind(llm, &options, session));
-    if let Some(mind) = &mut mind {
-        mind.settings.tokens_max = llm::max_tokens(&args.llm, &session.config);
-        mind.settings.usd_max = llm::max_usd(&args.llm, &session.config);
-    }
+    let mind = options.llm.clone().map(|llm| mind(llm, &options, None, session));
     let result = engine::tune(options, mind, session.clock, &mut |news| tell(&news, &defaults, session))?;
     show(&result, &defaults, session)
 }
 
-fn mind(llm: LlmOptions, options: &TuneOptions, session: &Session) -> StudyMind {
+fn mind(llm: LlmOptions, options: &TuneOptions, before: Option<Bill>, session: &Session) -> StudyMind {
     let settings = OracleSettings {
         description: options.description.clone(),
         seed: options.seed,
-        tokens_max: None,
-        usd_max: None,
+        tokens_max: options.tokens_max,
+        usd_max: options.usd_max,
+        before,
+        wall: options.wall,
     };
     StudyMind { keys: llm::keys(Some(&llm), &session.surroundings), llm, settings }
 }
 
-/// The language model of a study that is taken up again.
+/// The language model of a study that is taken up again, with what it has cost already; none for a study that is over, which asks
+/// nothing.
 ///
 /// # Errors
 /// The study cannot be read.
 pub fn mind_of(folder: &Path, session: &Session) -> Result<Option<StudyMind>, Failure> {
     let options = ansatz_engine::tune::options_of(folder)?;
-    Ok(options.llm.clone().map(|llm| mind(llm, &options, session)))
+    let Some(llm) = options.llm.clone().filter(|_| !ansatz_engine::tune::is_over(folder)) else {
+        return Ok(None);
+    };
+    let before = ansatz_engine::tune::spent(folder)?.unwrap_or_default();
+    Ok(Some(mind(llm, &options, Some(before), session)))
 }
 
 /// What a study's parameters are without tuning.
@@ -149,10 +186,13 @@ pub fn defaults_of(folder: &Path) -> Result<Params, Failure> {
     Ok(declared(&ansatz_engine::tune::options_of(folder)?.space))
 }
 
-/// The configuration that is tried first, where some parameter has a default.
+/// Values that the space declares to be in force without tuning.
 fn declared(space: &Space) -> Params {
-    let has_default = space.parameters().iter().any(|parameter| parameter.default.is_some());
-    if has_default { space.params(&space.start_point()) } else { Params::new() }
+    let start = space.params(&space.start_point());
+    let is_declared = |name: &String| {
+        space.parameters().iter().any(|parameter| parameter.name == *name && parameter.default.is_some())
+    };
+    start.into_iter().filter(|(name, _)| is_declared(name)).collect()
 }
 
 /// The sampler, and the language model where it is to be asked: by name, or by saying where one is.
@@ -193,9 +233,15 @@ pub fn resolve(args: &TuneArgs, session: &Session) -> Result<TuneOptions, Failur
             |out| session.surroundings.absolute(out),
         ),
         direction: match args.direction {
-            Goal::Minimize => Direction::Minimize,
-            Goal::Maximize => Direction::Maximize,
+            Way::Minimize => Direction::Minimize,
+            Way::Maximize => Direction::Maximize,
         },
+        goals: args.goal.clone(),
+        pruner: Some(args.pruner.clone()),
+        steps: args.steps,
+        ranking: args.ranking.clone(),
+        tokens_max: llm.as_ref().and_then(|_| llm::max_tokens(&args.llm, &session.config)),
+        usd_max: llm.as_ref().and_then(|_| llm::max_usd(&args.llm, &session.config)),
         trials: args.trials,
         wall: args.seconds.map(Duration::from_secs_f64),
         seed: Seed(args.seed.or_else(|| session.config.whole("seed")).unwrap_or(0)),
@@ -273,11 +319,13 @@ pub fn tell(news: &TuneNews, defaults: &Params, session: &Session) {
     let line = match news {
         TuneNews::Ended { trial, best, is_best } => {
             let best = match best {
-                _ if *is_best => "best so far".to_owned(),
+                _ if *is_best && trial.values.is_empty() => "best so far".to_owned(),
+                _ if !trial.values.is_empty() => if *is_best { "on the front" } else { "" }.to_owned(),
                 Some(best) => format!("best {}", number::score(*best)),
                 None => String::new(),
             };
             let value = match trial.value {
+                Some(_) if !trial.values.is_empty() => in_words(&trial.values),
                 Some(value) => number::score(value),
                 None => trial.note.clone().unwrap_or_else(|| trial.state.clone()),
             };
@@ -307,7 +355,8 @@ fn params(params: &Params, defaults: &Params) -> String {
 fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String {
     let paint = session.console.out;
     let mut lines = Vec::new();
-    if let Some(best) = &result.best {
+    lines.extend(front(result, defaults));
+    if let Some(best) = result.best.as_ref().filter(|_| result.front.is_empty()) {
         lines.push(
             paint.text(Style::Bold, &format!("best {}  (trial {})", number::score(best.value), best.number)),
         );
@@ -317,7 +366,8 @@ fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String 
             format!("  {} = {}", visible(name, PARAMS_WIDTH), visible(&(written(value) + &was), PARAMS_WIDTH))
         }));
     }
-    if let Some((value, default)) = result.best.as_ref().zip(default_of(result)) {
+    let best = result.best.as_ref().filter(|_| result.front.is_empty());
+    if let Some((value, default)) = best.zip(default_of(result)) {
         lines.push(format!(
             "  default gave {}, the best {}",
             number::score(default),
@@ -335,7 +385,7 @@ fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String 
     }
     lines.push(format!(
         "{}: {} ({} failed) in {}, by {}",
-        end(result.end),
+        end(result),
         number::counted(result.trials.len() as u64, "trial", "trials"),
         result.trials.iter().filter(|trial| trial.state == "failed").count(),
         number::seconds(result.seconds),
@@ -347,6 +397,11 @@ fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String 
             number::score(found.error),
             number::counted(found.trials as u64, "trial", "trials")
         ));
+    }
+    if let Some(bill) = result.llm.as_ref().filter(|bill| bill.total.calls > 0) {
+        let usd = bill.total.usd.map_or_else(|| "USD n/a".to_owned(), |usd| format!("{usd:.4} USD"));
+        let calls = number::counted(u64::from(bill.total.calls), "call", "calls");
+        lines.push(format!("language model: {calls}, {} tokens, {usd}", bill.total.tokens()));
     }
     if !result.importances.is_empty() {
         let mut shares: Vec<(&String, &f64)> = result.importances.iter().collect();
@@ -374,6 +429,31 @@ fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String 
     lines.join("\n") + "\n"
 }
 
+fn in_words(values: &[f64]) -> String {
+    values.iter().map(|value| number::score(*value)).collect::<Vec<_>>().join(" / ")
+}
+
+/// The front of several goals, the best of the first one first.
+fn front(result: &TuneResult, defaults: &Params) -> Vec<String> {
+    let mut front: Vec<&Best> = result.front.iter().collect();
+    if front.is_empty() {
+        return Vec::new();
+    }
+    front.sort_by(|a, b| result.direction.loss(a.value).total_cmp(&result.direction.loss(b.value)));
+    let names: Vec<&str> = result.goals.iter().map(|goal| goal.name.as_str()).collect();
+    let head = format!(
+        "the front: {} that no other beats in {}",
+        number::counted(front.len() as u64, "trial", "trials"),
+        visible(&names.join(" and "), PARAMS_WIDTH)
+    );
+    let shown = front.iter().take(FRONT_SHOWN).map(|best| {
+        format!("  {}  (trial {})  {}", in_words(&best.values), best.number, params(&best.params, defaults))
+    });
+    let more = front.len().checked_sub(FRONT_SHOWN).filter(|more| *more > 0);
+    let more = more.map(|more| format!("  and {more} more, in the report"));
+    std::iter::once(head).chain(shown).chain(more).collect()
+}
+
 fn default_of(result: &TuneResult) -> Option<f64> {
     result.trials.iter().find(|trial| trial.origin == "default").and_then(|trial| trial.value)
 }
@@ -386,11 +466,11 @@ fn best_trials(result: &TuneResult) -> Vec<&TuneTrial> {
     trials
 }
 
-fn end(end: TuneEnd) -> &'static str {
-    match end {
+fn end(result: &TuneResult) -> &str {
+    match result.end {
         TuneEnd::Trials => "done",
         TuneEnd::Time => "the time is used up",
-        TuneEnd::Exhausted => "every configuration was tried",
+        TuneEnd::Exhausted => result.exhausted.as_deref().unwrap_or("nothing new to try"),
         TuneEnd::Interrupted => "interrupted",
     }
 }

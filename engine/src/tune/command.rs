@@ -2,6 +2,7 @@
 //!
 //! Invariant: runs nothing but what the user typed, with the user's own environment; never generated code.
 
+use super::reading::{Found, Reader, Report};
 use ansatz_core::candidate::Params;
 use ansatz_sandbox::SandboxErrorKind;
 use ansatz_sandbox::trusted::{Progress, TrustedCommand};
@@ -29,10 +30,10 @@ pub struct Template {
 /// What one run of the command came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Measured {
-    /// It printed a number.
+    /// It printed what was asked for.
     Value {
-        /// The number.
-        value: f64,
+        /// A number for each goal.
+        values: Vec<f64>,
         /// Seconds that the run took.
         wall_s: f64,
         /// Whether the line that held it held other numbers too, so that another may have been meant.
@@ -44,15 +45,6 @@ pub enum Measured {
     CalledOff,
     /// It cannot even be started: trying other parameters is pointless.
     Unusable(String),
-}
-
-/// A value on the way to the result: a JSON line with `step` and `value`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Report {
-    /// How far it has come.
-    pub step: u64,
-    /// The value there.
-    pub value: f64,
 }
 
 impl Template {
@@ -113,11 +105,12 @@ impl Template {
 
     /// Runs the command once. `slot` tells runs at the same time apart, `seed` is for whatever the command draws by chance.
     ///
-    /// `watch` hears values on the way and, with `None`, gets a chance to call the run off.
+    /// `goals` are the fields of its result, none for a single number. `watch` hears values on the way and, with `None`, gets a
+    /// chance to call the run off.
     pub fn run(
         &self,
         params: &Params,
-        names: &[String],
+        (names, goals): (&[String], &[String]),
         context: Context,
         watch: &mut dyn FnMut(Option<Report>) -> ControlFlow<()>,
     ) -> Measured {
@@ -138,25 +131,20 @@ impl Template {
         for (name, value) in params {
             command = command.env(variable(name), written(value));
         }
-        let mut found = None;
+        let mut reader = Reader::new(goals.to_vec());
         let outcome = command.run(&mut |progress| match progress {
-            Progress::Line(line) => match read(line) {
-                Some(Said::Report(report)) => watch(Some(report)),
-                Some(Said::Result { value, is_ambiguous }) => {
-                    found = Some((value, is_ambiguous));
-                    watch(None)
-                }
-                None => watch(None),
-            },
+            Progress::Line(line) => watch(reader.hear(line)),
             Progress::Complaint(_) | Progress::Tick => watch(None),
         });
         match outcome {
-            Ok(outcome) if outcome.succeeded() => match found {
-                Some((value, is_ambiguous)) if value.is_finite() => {
-                    Measured::Value { value, wall_s: outcome.wall_s, is_ambiguous }
+            Ok(outcome) if outcome.succeeded() => match reader.result() {
+                Ok(Found { values, is_ambiguous, .. }) => {
+                    match values.iter().find(|value| !value.is_finite()) {
+                        Some(odd) => Measured::Failed(format!("{ODD_RESULT} {odd}")),
+                        None => Measured::Value { values, wall_s: outcome.wall_s, is_ambiguous },
+                    }
                 }
-                Some((value, _)) => Measured::Failed(format!("{ODD_RESULT} {value}")),
-                None => Measured::Failed(format!("it printed no number; {}", last_words(&outcome.tail))),
+                Err(why) => Measured::Failed(format!("{why}; {}", last_words(&outcome.tail))),
             },
             Ok(outcome) => {
                 let how = match (outcome.code, outcome.signal) {
@@ -196,6 +184,14 @@ fn variable(name: &str) -> String {
     VARIABLE.to_owned() + &name.chars().map(plain).collect::<String>()
 }
 
+/// Two parameters that the environment could not tell apart, with the variable that both would have.
+pub fn colliding(names: &[String]) -> Option<(String, String, String)> {
+    names.iter().enumerate().find_map(|(at, name)| {
+        let other = names[..at].iter().find(|other| variable(other) == variable(name))?;
+        Some((other.clone(), name.clone(), variable(name)))
+    })
+}
+
 /// A value as a command expects it: texts without quotes.
 pub fn written(value: &Value) -> String {
     match value {
@@ -211,75 +207,10 @@ fn last_words(tail: &[String]) -> String {
     }
 }
 
-/// What a line of output says.
-#[derive(Debug, PartialEq)]
-enum Said {
-    Report(Report),
-    Result { value: f64, is_ambiguous: bool },
-}
-
-/// Reads a line: a JSON object with `value` (and `step`, when it is on the way), else its last number.
-fn read(line: &str) -> Option<Said> {
-    let line = line.trim();
-    if line.starts_with('{')
-        && let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(line)
-    {
-        let value = fields.get("value")?.as_f64()?;
-        return Some(match fields.get("step").and_then(Value::as_u64) {
-            Some(step) => Said::Report(Report { step, value }),
-            None => Said::Result { value, is_ambiguous: false },
-        });
-    }
-    let numbers: Vec<f64> = line.split(is_between).filter_map(number).collect();
-    Some(Said::Result { value: *numbers.last()?, is_ambiguous: numbers.len() > 1 })
-}
-
-fn is_between(sign: char) -> bool {
-    sign.is_whitespace() || matches!(sign, '=' | ':' | ';' | ',' | '(' | ')' | '[' | ']' | '"' | '\'' | '|')
-}
-
-/// A number as programs print it: with a sign, a point, an exponent, perhaps a unit or a percent sign glued to its end.
-fn number(word: &str) -> Option<f64> {
-    if let Ok(number) = word.parse::<f64>() {
-        // Words such as `nan` and `infinity` are numbers to a parser: as results they are failures, and are told as such.
-        return Some(number);
-    }
-    let bare =
-        word.trim_end_matches(|sign: char| sign.is_ascii_alphabetic() || matches!(sign, '%' | '.' | '!'));
-    let starts = bare.starts_with(|sign: char| sign.is_ascii_digit() || matches!(sign, '-' | '+' | '.'));
-    if starts { bare.parse().ok() } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn result(line: &str) -> Option<(f64, bool)> {
-        match read(line)? {
-            Said::Result { value, is_ambiguous } => Some((value, is_ambiguous)),
-            Said::Report(_) => None,
-        }
-    }
-
-    #[test]
-    fn the_last_number_of_a_line_counts() {
-        assert_eq!(result("0.25"), Some((0.25, false)));
-        assert_eq!(result("score: -1.5e-3"), Some((-0.0015, false)));
-        assert_eq!(result("took 12ms"), Some((12.0, false)));
-        assert_eq!(result("accuracy=97.5%"), Some((97.5, false)));
-        assert_eq!(result("3 of 7"), Some((7.0, true)));
-        assert_eq!(result("done."), None);
-        assert_eq!(result("v1 ready"), None);
-        assert!(result("loss nan").is_some_and(|(value, _)| value.is_nan()));
-    }
-
-    #[test]
-    fn json_lines_are_results_or_reports() {
-        assert_eq!(result(r#"{"value": 2, "other": 7}"#), Some((2.0, false)));
-        assert_eq!(read(r#"{"step": 3, "value": 0.5}"#), Some(Said::Report(Report { step: 3, value: 0.5 })));
-        assert_eq!(read(r#"{"other": 7}"#), None);
-    }
 
     #[test]
     fn only_known_names_are_replaced() {
@@ -304,7 +235,8 @@ mod tests {
         let argv = ["sh", "-c", script].map(String::from).to_vec();
         let names: Vec<String> = params.keys().cloned().collect();
         let context = Context { trial: 0, repeat: 0, slot: 0, seed: 1, timeout: Duration::from_secs(5) };
-        Template::new(argv, Path::new("/")).run(params, &names, context, &mut |_| ControlFlow::Continue(()))
+        let go_on = &mut |_: Option<Report>| ControlFlow::Continue(());
+        Template::new(argv, Path::new("/")).run(params, (&names, &[]), context, go_on)
     }
 
     #[test]
@@ -314,7 +246,7 @@ mod tests {
             "test $ANSATZ_PARAM_ON = true && echo {a-b} >&2; echo $((ANSATZ_PARAM_A_B + {a-b}))",
             &params,
         );
-        assert!(matches!(measured, Measured::Value { value, .. } if value == 8.0), "{measured:?}");
+        assert!(matches!(&measured, Measured::Value { values, .. } if *values == [8.0]), "{measured:?}");
     }
 
     #[test]
@@ -334,10 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn parameters_that_the_environment_cannot_tell_apart_are_noticed() {
+        let names = |all: &[&str]| -> Vec<String> { all.iter().map(|name| (*name).to_owned()).collect() };
+        assert_eq!(colliding(&names(&["a-b", "c", "a_c"])), None);
+        let (one, other, variable) = colliding(&names(&["a-b", "c", "A.b"])).unwrap();
+        assert_eq!((one.as_str(), other.as_str(), variable.as_str()), ("a-b", "A.b", "ANSATZ_PARAM_A_B"));
+    }
+
+    #[test]
     fn a_missing_program_makes_the_rest_pointless() {
         let template = Template::new(vec!["/nowhere/bench".into()], Path::new("/"));
         let context = Context { trial: 0, repeat: 0, slot: 0, seed: 1, timeout: Duration::from_secs(5) };
-        let measured = template.run(&Params::new(), &[], context, &mut |_| ControlFlow::Continue(()));
+        let measured = template.run(&Params::new(), (&[], &[]), context, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(measured, Measured::Unusable(why) if why.contains("/nowhere/bench")));
     }
 }

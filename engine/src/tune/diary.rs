@@ -3,6 +3,7 @@
 //! Invariant: records and gives back; decides nothing. A torn last line is dropped and said.
 
 use crate::error::RunError;
+use ansatz_core::bill::Bill;
 use ansatz_tuner::operation::Operation;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -33,8 +34,27 @@ pub enum Line {
         trial: u32,
         /// What it printed; none when it failed.
         value: Option<f64>,
+        /// Its values under further goals.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        more: Vec<f64>,
         /// Seconds that it took.
         wall_s: f64,
+    },
+    /// A trial was stopped on its way.
+    Stopped {
+        /// Seconds of the study so far.
+        at_s: f64,
+        /// The trial's number.
+        trial: u32,
+        /// Why.
+        why: String,
+    },
+    /// A language model answered; what all its answers have cost so far.
+    Spent {
+        /// Seconds of the study so far.
+        at_s: f64,
+        /// The bill.
+        bill: Box<Bill>,
     },
     /// Default and best were measured side by side once more.
     Compared {
@@ -51,7 +71,11 @@ impl Line {
     /// Seconds of the study when it happened.
     pub fn at_s(&self) -> f64 {
         match self {
-            Self::Study { at_s, .. } | Self::Run { at_s, .. } | Self::Compared { at_s, .. } => *at_s,
+            Self::Study { at_s, .. }
+            | Self::Run { at_s, .. }
+            | Self::Stopped { at_s, .. }
+            | Self::Spent { at_s, .. }
+            | Self::Compared { at_s, .. } => *at_s,
         }
     }
 }
@@ -105,6 +129,18 @@ impl Diary {
         Ok((diary, lines, bytes.len() - whole))
     }
 
+    /// What the answers of a language model have cost, by the diary of a study.
+    ///
+    /// # Errors
+    /// As [`Diary::open`].
+    pub fn spent(folder: &Path) -> Result<Option<Bill>, RunError> {
+        let (_, lines, _) = Self::open(folder)?;
+        Ok(lines.into_iter().rev().find_map(|line| match line {
+            Line::Spent { bill, .. } => Some(*bill),
+            _ => None,
+        }))
+    }
+
     fn over(path: PathBuf, file: std::io::Result<File>) -> Result<Self, RunError> {
         let file = file.map_err(|error| RunError::io("opening", &path, &error))?;
         file.try_lock().map_err(|_| {
@@ -138,7 +174,7 @@ mod tests {
     use super::*;
 
     fn run(trial: u32) -> Line {
-        Line::Run { at_s: 0.1, trial, value: Some(0.1 + 0.2), wall_s: 1e-3 }
+        Line::Run { at_s: 0.1, trial, value: Some(0.1 + 0.2), more: Vec::new(), wall_s: 1e-3 }
     }
 
     #[test]

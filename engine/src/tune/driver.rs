@@ -1,24 +1,23 @@
 //! The loop that owns a study: asks, has the command run, tells.
 
-use super::command::{Context, Measured, NO_END, ODD_RESULT, Report, Template, written};
+use super::asking::{Answered, Asker};
+use super::command::{Context, Measured, NO_END, ODD_RESULT, Template};
 use super::diary::{Diary, Line};
-use super::result::{Best, Calibration, Comparison, TuneEnd, TuneResult, TuneTrial};
-use super::{Oracle, RESULT, Surroundings, TRIALS_DEFAULT, TuneNews, TuneOptions};
-use super::{lessons, noise};
-use crate::cells::write_durably;
+use super::reading::Report;
+use super::result::{TuneEnd, TuneResult, TuneTrial};
+use super::telling::DEFAULT;
+use super::{Surroundings, TuneNews, TuneOptions, noise};
 use crate::control::Control;
 use crate::error::RunError;
+use ansatz_core::bill::Bill;
 use ansatz_core::candidate::Params;
 use ansatz_core::clock::Clock;
-use ansatz_report::{StudyLine, StudySheet, study_page};
-use ansatz_tuner::importance::importances;
+use ansatz_tuner::formula::suggestions;
 use ansatz_tuner::operation::Operation;
 use ansatz_tuner::pruner::Advice;
-use ansatz_tuner::sampler::Sampler;
-use ansatz_tuner::samplers;
-use ansatz_tuner::samplers::llambo::calibration;
+use ansatz_tuner::query::Answer;
 use ansatz_tuner::study::{Ask, Options, Study};
-use ansatz_tuner::trial::{Direction, Outcome, Trial, TrialNumber, TrialState};
+use ansatz_tuner::trial::{Outcome, Trial, TrialNumber, TrialState};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,7 +27,8 @@ use std::time::Duration;
 
 /// How often the loop looks at the clock and the user.
 const TICK: Duration = Duration::from_millis(50);
-/// Longest time of a run as long as nothing is known about runs.
+/// Longest time of a run as long as nothing is known about runs. Where even the first one takes longer, nothing is to be hoped
+/// for from others.
 const TIMEOUT_FIRST: Duration = Duration::from_hours(1);
 /// Runs that must have ended before the time limit follows from them.
 const RUNS_KNOWN: usize = 3;
@@ -42,35 +42,42 @@ const FAILURES_MAX: usize = 30;
 const CONSTANT_TOLD: usize = 10;
 /// Seconds between two writings of the page while the study goes on.
 const REDRAWN_S: f64 = 3.0;
-/// Name of the page.
-const REPORT: &str = "report.html";
 /// Failed trials keep a reason that begins so when they did not fail but were called off.
 const CALLED_OFF: &str = "called off";
 
 /// A study under way.
 pub struct Driver<'a> {
-    options: TuneOptions,
+    pub(super) options: TuneOptions,
     template: Template,
     names: Vec<String>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     stop: &'a Control,
     news: &'a mut dyn FnMut(TuneNews),
-    oracle: &'a mut dyn Oracle,
-    study: Study,
+    asker: Asker,
+    /// Whether the model has answered a question.
+    is_answered: bool,
+    /// What the model cost so far.
+    pub(super) bill: Option<Bill>,
+    pub(super) study: Study,
     diary: Diary,
     /// Operations of the study that are on disk.
     written: usize,
     /// Reading of the clock when this life began, and seconds of earlier lives.
     opened: Duration,
     before_s: f64,
-    measurements: BTreeMap<u32, Vec<f64>>,
+    /// Single measurements of each trial, goal by goal.
+    measurements: BTreeMap<u32, Vec<Vec<f64>>>,
+    /// Why trials were stopped on their way.
+    pub(super) pruned: BTreeMap<u32, String>,
     walls: Vec<f64>,
     /// Trials that wait for a run, those in the middle of their repeats first.
     queue: VecDeque<u32>,
     running: BTreeMap<usize, Running>,
-    compared: Vec<(f64, f64)>,
-    warnings: Vec<String>,
-    end: Option<TuneEnd>,
+    pub(super) compared: Vec<(f64, f64)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) end: Option<TuneEnd>,
+    /// Why there is nothing new to try.
+    pub(super) exhausted: String,
     /// When the page was written last.
     drawn_s: Option<f64>,
     sender: Sender<Message>,
@@ -80,23 +87,14 @@ pub struct Driver<'a> {
 struct Running {
     trial: u32,
     off: Arc<AtomicBool>,
-    /// Why it was called off, when a pruner did.
-    pruned: bool,
+    /// Whether its values on the way are judged: those of the first measurement are.
+    is_judged: bool,
 }
 
 enum Message {
     Report { slot: usize, report: Report },
     Ended { slot: usize, measured: Measured },
-}
-
-fn sampler(options: &TuneOptions) -> Result<Box<dyn Sampler>, RunError> {
-    if !options.pasts.is_empty() {
-        return Ok(Box::new(samplers::Transferred::new(options.pasts.clone(), Vec::new())));
-    }
-    samplers::by_name(&options.sampler).ok_or_else(|| {
-        RunError::usage(format!("there is no sampler `{}`", options.sampler))
-            .hint(format!("choose one of {}", samplers::NAMES.join(", ")))
-    })
+    Answered(Box<Answered>),
 }
 
 /// What helps against the reason for which nothing succeeded.
@@ -117,22 +115,41 @@ fn broken(error: impl std::fmt::Display) -> RunError {
 impl<'a> Driver<'a> {
     /// A new study.
     pub fn begin(options: TuneOptions, surroundings: Surroundings<'a>) -> Result<Self, RunError> {
-        let how = Options {
-            goals: vec![options.direction],
-            seed: options.seed,
-            budget: options.trials.or(options.wall.is_none().then_some(TRIALS_DEFAULT)),
-        };
-        let mut study = Study::new(options.space.clone(), how, sampler(&options)?).map_err(broken)?;
-        let has_default = options.space.parameters().iter().any(|parameter| parameter.default.is_some());
-        if has_default {
-            let start = options.space.params(&options.space.start_point());
-            study.enqueue(start, "default").map_err(broken)?;
-        }
-        for params in &options.starts {
-            study.enqueue(params.clone(), "given").map_err(broken)?;
-        }
+        let how =
+            Options { goals: options.directions(), seed: options.seed, budget: options.trials_in_all() };
+        let study = Study::new(options.space.clone(), how, options.search()?).map_err(broken)?;
         let diary = Diary::create(&options.out)?;
-        Ok(Self::over(options, surroundings, study, diary, 0, 0.0))
+        let mut driver = Self::over(options, surroundings, study, diary, 0, 0.0)?;
+        driver.line_up()?;
+        Ok(driver)
+    }
+
+    /// Puts configurations first in line: what is in force without tuning, what the user gave, what formulas advise.
+    fn line_up(&mut self) -> Result<(), RunError> {
+        let space = &self.options.space;
+        let start = space.params(&space.start_point());
+        let has_default = |name: &String| {
+            space.parameters().iter().any(|parameter| parameter.name == *name && parameter.default.is_some())
+        };
+        let declared = start.keys().filter(|name| has_default(name)).count();
+        // A point half of which we made up is no default that anything could be compared with.
+        let origin = if declared == start.len() { DEFAULT } else { "start" };
+        if declared > 0
+            && let Err(error) = self.study.enqueue(start, origin)
+        {
+            self.warn(format!("the defaults are not tried: {error}"));
+        }
+        for params in self.options.starts.clone() {
+            self.study.enqueue(params, "given").map_err(broken)?;
+        }
+        let advice = self.options.space.scale().map(|scale| suggestions(scale, &self.options.space));
+        for advised in advice.into_iter().flatten() {
+            let point = self.options.space.point(&advised.params).map_err(broken)?;
+            if self.study.history().is_open(&point) {
+                self.study.enqueue(advised.params, advised.formula).map_err(broken)?;
+            }
+        }
+        Ok(())
     }
 
     /// A study as its diary left it.
@@ -143,19 +160,24 @@ impl<'a> Driver<'a> {
             .filter_map(|line| if let Line::Study { what, .. } = line { Some(what.clone()) } else { None })
             .collect();
         let written = operations.len();
-        let study = Study::replay(operations, sampler(&options)?).map_err(|error| {
+        let study = Study::replay(operations, options.search()?).map_err(|error| {
             broken(error)
                 .hint("it was written by another version or damaged; start the study anew with --out")
         })?;
         let before_s = lines.last().map_or(0.0, Line::at_s);
-        let mut driver = Self::over(options, surroundings, study, diary, written, before_s);
+        let mut driver = Self::over(options, surroundings, study, diary, written, before_s)?;
         for line in lines {
             match line {
-                Line::Run { trial, value, wall_s, .. } => {
+                Line::Run { trial, value, more, wall_s, .. } => {
                     driver.walls.push(wall_s);
-                    driver.measurements.entry(trial).or_default().extend(value);
+                    let values = value.map(|value| std::iter::once(value).chain(more).collect());
+                    driver.measurements.entry(trial).or_default().extend(values);
                 }
                 Line::Compared { default, best, .. } => driver.compared.push((default, best)),
+                Line::Stopped { trial, why, .. } => {
+                    driver.pruned.insert(trial, why);
+                }
+                Line::Spent { bill, .. } => driver.bill = Some(*bill),
                 Line::Study { .. } => {}
             }
         }
@@ -176,10 +198,14 @@ impl<'a> Driver<'a> {
         diary: Diary,
         written: usize,
         before_s: f64,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         let (sender, receiver) = channel();
         let Surroundings { clock, stop, news, oracle } = surroundings;
-        Self {
+        let study = match options.judge()? {
+            Some(pruner) => study.with_pruner(pruner),
+            None => study,
+        };
+        Ok(Self {
             template: Template::new(options.command.clone(), &options.folder),
             names: options.space.parameters().iter().map(|parameter| parameter.name.clone()).collect(),
             opened: clock.monotonic(),
@@ -187,22 +213,26 @@ impl<'a> Driver<'a> {
             clock,
             stop,
             news,
-            oracle,
+            asker: Asker::new(oracle),
+            is_answered: false,
+            bill: None,
             study,
             diary,
             written,
             before_s,
             measurements: BTreeMap::new(),
+            pruned: BTreeMap::new(),
             walls: Vec::new(),
             queue: VecDeque::new(),
             running: BTreeMap::new(),
             compared: Vec::new(),
             warnings: Vec::new(),
             end: None,
+            exhausted: String::new(),
             drawn_s: None,
             sender,
             receiver,
-        }
+        })
     }
 
     /// Searches, compares, writes the result.
@@ -213,6 +243,7 @@ impl<'a> Driver<'a> {
         // Whatever happened, nothing of ours may still run when this returns.
         self.call_off();
         while !self.running.is_empty() {
+            // The driver itself holds a sender, so there is always somebody who could still say something.
             if let Ok(Message::Ended { slot, .. }) = self.receiver.recv() {
                 self.running.remove(&slot);
             }
@@ -237,7 +268,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn seconds(&self) -> f64 {
+    /// Seconds of the study so far, in all its lives.
+    pub(super) fn seconds(&self) -> f64 {
         self.before_s + self.clock.monotonic().saturating_sub(self.opened).as_secs_f64()
     }
 
@@ -260,12 +292,14 @@ impl<'a> Driver<'a> {
                     break;
                 }
             }
-            if self.running.is_empty() {
+            let is_waiting = self.asker.is_open() && self.end.is_none();
+            if self.running.is_empty() && !is_waiting {
                 return Ok(());
             }
             match self.receiver.recv_timeout(TICK) {
                 Ok(Message::Report { slot, report }) => self.take_report(slot, report)?,
                 Ok(Message::Ended { slot, measured }) => self.take(slot, measured)?,
+                Ok(Message::Answered(answered)) => self.take_answer(*answered)?,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
@@ -303,6 +337,7 @@ impl<'a> Driver<'a> {
         let off = Arc::new(AtomicBool::new(false));
         let context = self.context(trial, self.measurements.get(&trial).map_or(0, Vec::len) as u32, slot);
         let (template, names) = (self.template.clone(), self.names.clone());
+        let goals = self.options.fields();
         let (sender, flag) = (self.sender.clone(), Arc::clone(&off));
         let work = move || {
             let mut watch = |report: Option<Report>| {
@@ -311,7 +346,7 @@ impl<'a> Driver<'a> {
                 }
                 if flag.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            let measured = template.run(&params, &names, context, &mut watch);
+            let measured = template.run(&params, (&names, &goals), context, &mut watch);
             // Nobody listens only when the study itself is torn down.
             let _ = sender.send(Message::Ended { slot, measured });
         };
@@ -319,7 +354,7 @@ impl<'a> Driver<'a> {
             .name(format!("trial {trial}"))
             .spawn(work)
             .map_err(|error| RunError::failed(format!("starting a thread: {error}")))?;
-        self.running.insert(slot, Running { trial, off, pruned: false });
+        self.running.insert(slot, Running { trial, off, is_judged: context.repeat == 0 });
         Ok(true)
     }
 
@@ -341,31 +376,47 @@ impl<'a> Driver<'a> {
 
     /// A new trial from the study; none when the trials are used up, or the search waits for what runs.
     fn ask(&mut self) -> Result<Option<u32>, RunError> {
-        let most = self.options.trials.or(self.options.wall.is_none().then_some(TRIALS_DEFAULT));
+        let most = self.options.trials_in_all();
         if most.is_some_and(|most| self.study.trials().len() >= most as usize) {
             if self.running.is_empty() {
                 self.end = Some(TuneEnd::Trials);
             }
             return Ok(None);
         }
-        loop {
-            let asked = self.study.ask();
-            self.keep()?;
-            match asked {
-                Ask::Suggestion(suggestion) => return Ok(Some(suggestion.number.0)),
-                Ask::Query(query) => {
-                    let answer = self.oracle.answer(&query, &self.study);
-                    self.study.answer(query.id, answer).map_err(broken)?;
-                    self.keep()?;
+        let asked = self.study.ask();
+        self.keep()?;
+        match asked {
+            Ask::Suggestion(suggestion) => Ok(Some(suggestion.number.0)),
+            Ask::Query(query) => {
+                let sender = self.sender.clone();
+                let reply = move |answered| sender.send(Message::Answered(Box::new(answered))).is_ok();
+                self.asker.ask(&query, &self.study, reply)?;
+                Ok(None)
+            }
+            Ask::Exhausted { reason } => {
+                if self.running.is_empty() {
+                    self.end = Some(TuneEnd::Exhausted);
+                    self.exhausted = reason;
                 }
-                Ask::Exhausted { .. } => {
-                    if self.running.is_empty() {
-                        self.end = Some(TuneEnd::Exhausted);
-                    }
-                    return Ok(None);
-                }
+                Ok(None)
             }
         }
+    }
+
+    fn take_answer(&mut self, answered: Answered) -> Result<(), RunError> {
+        let Answered { query, answer, bill, refusal } = answered;
+        self.asker.close();
+        if let Some(bill) = bill {
+            let at_s = self.seconds();
+            self.diary.write(&[Line::Spent { at_s, bill: Box::new(bill.clone()) }])?;
+            self.bill = Some(bill);
+        }
+        if let Some(error) = refusal.filter(|_| !self.is_answered) {
+            return Err(error);
+        }
+        self.is_answered |= !matches!(answer, Answer::Unavailable { .. });
+        self.study.answer(query, answer).map_err(broken)?;
+        self.keep()
     }
 
     /// Writes the study's new operations.
@@ -383,24 +434,32 @@ impl<'a> Driver<'a> {
     }
 
     fn take_report(&mut self, slot: usize, report: Report) -> Result<(), RunError> {
-        let Some(running) = self.running.get_mut(&slot) else { return Ok(()) };
-        let advice =
-            self.study.report(TrialNumber(running.trial), report.step, report.value).map_err(broken)?;
-        if let Advice::Stop { .. } = advice {
-            running.pruned = true;
-            running.off.store(true, Ordering::Relaxed);
+        let Some(running) = self.running.get(&slot).filter(|running| running.is_judged) else {
+            return Ok(());
+        };
+        let (trial, off) = (running.trial, Arc::clone(&running.off));
+        let advice = self.study.report(TrialNumber(trial), report.step, report.value).map_err(broken)?;
+        self.keep()?;
+        if let Advice::Stop { reason } = advice
+            && !self.pruned.contains_key(&trial)
+        {
+            let at_s = self.seconds();
+            self.diary.write(&[Line::Stopped { at_s, trial, why: reason.clone() }])?;
+            self.pruned.insert(trial, reason);
+            off.store(true, Ordering::Relaxed);
         }
-        self.keep()
+        Ok(())
     }
 
     fn take(&mut self, slot: usize, measured: Measured) -> Result<(), RunError> {
-        let Some(Running { trial, pruned, .. }) = self.running.remove(&slot) else { return Ok(()) };
+        let Some(Running { trial, .. }) = self.running.remove(&slot) else { return Ok(()) };
         match measured {
-            Measured::Value { value, wall_s, is_ambiguous } => {
+            Measured::Value { values, wall_s, is_ambiguous } => {
                 let at_s = self.seconds();
-                self.diary.write(&[Line::Run { at_s, trial, value: Some(value), wall_s }])?;
+                let (value, more) = (values.first().copied(), values.iter().skip(1).copied().collect());
+                self.diary.write(&[Line::Run { at_s, trial, value, more, wall_s }])?;
                 self.walls.push(wall_s);
-                self.measurements.entry(trial).or_default().push(value);
+                self.measurements.entry(trial).or_default().push(values);
                 if is_ambiguous {
                     self.warn(
                         "the line with the result holds several numbers: the last one was taken".into(),
@@ -410,8 +469,7 @@ impl<'a> Driver<'a> {
                     self.queue.push_front(trial);
                     return Ok(());
                 }
-                let middle = noise::middle(&self.measurements[&trial]);
-                self.tell(trial, Outcome::from(middle))?;
+                self.tell(trial, Outcome::Values(self.middles(trial)))?;
                 self.look_at_values();
                 Ok(())
             }
@@ -419,9 +477,11 @@ impl<'a> Driver<'a> {
                 self.tell(trial, Outcome::Failed(reason))?;
                 self.look_at_failures()
             }
-            Measured::CalledOff if pruned => self.tell(trial, Outcome::Pruned),
-            Measured::CalledOff => match self.measurements.get(&trial).map(|values| noise::middle(values)) {
-                Some(middle) if middle.is_finite() => self.tell(trial, Outcome::from(middle)),
+            Measured::CalledOff if self.pruned.contains_key(&trial) => self.tell(trial, Outcome::Pruned),
+            Measured::CalledOff => match self.middles(trial) {
+                middles if middles.iter().all(|middle| middle.is_finite()) => {
+                    self.tell(trial, Outcome::Values(middles))
+                }
                 // An interrupted study tries it again when it is taken up.
                 _ if self.end == Some(TuneEnd::Interrupted) => Ok(()),
                 _ => self.tell(trial, Outcome::Failed(format!("{CALLED_OFF}: the time was used up"))),
@@ -432,24 +492,50 @@ impl<'a> Driver<'a> {
     }
 
     fn wants_more(&self, trial: u32) -> bool {
-        let values = &self.measurements[&trial];
+        let values = self.firsts(trial);
         if values.len() >= self.options.repeats as usize || self.end.is_some() {
             return false;
         }
-        let best =
-            self.study.best().and_then(|best| self.measurements.get(&best.number.0)).map(Vec::as_slice);
-        noise::is_worth_repeating(values, best, self.noise(), self.options.direction)
+        // What is behind under one goal may be ahead under another.
+        if self.has_several_goals() {
+            return true;
+        }
+        let best = self.study.best().map(|best| self.firsts(best.number.0)).filter(|best| !best.is_empty());
+        noise::is_worth_repeating(&values, best.as_deref(), self.noise(), self.options.direction())
     }
 
-    fn noise(&self) -> Option<f64> {
-        noise::spread(self.measurements.values().map(Vec::as_slice))
+    /// Whether there is more than one goal.
+    pub(super) fn has_several_goals(&self) -> bool {
+        self.options.goals.len() > 1
+    }
+
+    /// A trial's measurements under the first goal.
+    pub(super) fn firsts(&self, trial: u32) -> Vec<f64> {
+        self.measurements.get(&trial).into_iter().flatten().map(|values| values[0]).collect()
+    }
+
+    /// What stands for a trial's measurements, goal by goal; not a number where there are none.
+    fn middles(&self, trial: u32) -> Vec<f64> {
+        let all = self.measurements.get(&trial).map_or(&[][..], Vec::as_slice);
+        let of = |goal: usize| all.iter().map(|values| values[goal]).collect::<Vec<f64>>();
+        (0..self.study.goals().len()).map(|goal| noise::middle(&of(goal))).collect()
+    }
+
+    /// Spread of single measurements under the first goal.
+    pub(super) fn noise(&self) -> Option<f64> {
+        let all: Vec<Vec<f64>> = self.measurements.keys().map(|trial| self.firsts(*trial)).collect();
+        noise::spread(all.iter().map(Vec::as_slice))
     }
 
     fn tell(&mut self, trial: u32, outcome: Outcome) -> Result<(), RunError> {
         self.study.tell(TrialNumber(trial), outcome).map_err(broken)?;
         self.keep()?;
         let best = self.study.best();
-        let is_best = best.is_some_and(|best| best.number.0 == trial);
+        let is_best = if self.has_several_goals() {
+            self.study.front().iter().any(|other| other.number.0 == trial)
+        } else {
+            best.is_some_and(|best| best.number.0 == trial)
+        };
         let best = best.and_then(Trial::values).map(|values| values[0]);
         let ended = Box::new(self.told(self.trial(trial)));
         (self.news)(TuneNews::Ended { trial: ended, best, is_best });
@@ -491,10 +577,16 @@ impl<'a> Driver<'a> {
             }
         }
         let alike = reasons.iter().all(|reason| *reason == reasons[0]);
-        if reasons.len() >= FAILURES_MAX || (reasons.len() >= FAILURES_ALIKE_MAX && alike) {
+        let is_endless = self.options.timeout.is_none() && reasons.iter().any(|why| why.starts_with(NO_END));
+        let is_hopeless = reasons.len() >= FAILURES_MAX || (reasons.len() >= FAILURES_ALIKE_MAX && alike);
+        if is_endless || is_hopeless {
+            let trials = if reasons.len() == 1 {
+                "the first trial".into()
+            } else {
+                format!("each of the first {} trials", reasons.len())
+            };
             return Err(RunError::failed(format!(
-                "the command failed in each of the first {} trials: {}",
-                reasons.len(),
+                "the command failed in {trials}: {}",
                 reasons[reasons.len() - 1]
             ))
             .hint(remedy(reasons[reasons.len() - 1])));
@@ -513,24 +605,30 @@ impl<'a> Driver<'a> {
     /// Measures default and best by turns: a fair ratio, free of the luck that made the best look best.
     fn compare(&mut self) -> Result<(), RunError> {
         let Some(best) = self.study.best().map(|best| best.params.clone()) else { return Ok(()) };
-        let default = self.study.trials().iter().find(|trial| trial.origin == "default");
-        let Some(default) = default.map(|trial| trial.params.clone()) else {
+        let default = self.default_trial().map(|trial| trial.params.clone());
+        let Some(default) = default else {
             if self.options.confirm > 0 {
-                self.warn("nothing to compare the best with: no parameter has a default".into());
+                self.warn("nothing to compare the best with: not every parameter has a default".into());
             }
             return Ok(());
         };
         if self.compared.len() < self.options.confirm as usize {
             (self.news)(TuneNews::Comparing);
         }
-        while self.compared.len() < self.options.confirm as usize && !self.stop.asked() {
+        'pairs: while self.compared.len() < self.options.confirm as usize {
+            if self.stop.asked() {
+                self.end = Some(TuneEnd::Interrupted);
+                return Ok(());
+            }
             let repeat = self.compared.len() as u32;
             // Who goes first changes, so that a machine that warms up favours nobody.
             let order = if repeat.is_multiple_of(2) { [&default, &best] } else { [&best, &default] };
             let mut values = Vec::new();
             for params in order {
                 match self.measure_now(params, repeat) {
-                    Measured::Value { value, .. } => values.push(value),
+                    Measured::Value { values: measured, .. } => values.extend(measured.first()),
+                    // Looked at above, once more, when the user wants to stop.
+                    Measured::CalledOff if self.stop.asked() => continue 'pairs,
                     Measured::CalledOff => return Ok(()),
                     Measured::Failed(reason) | Measured::Unusable(reason) => {
                         self.warn(format!("comparing default and best failed: {reason}"));
@@ -551,135 +649,18 @@ impl<'a> Driver<'a> {
     fn measure_now(&self, params: &Params, repeat: u32) -> Measured {
         let context = self.context(u32::MAX, repeat, 0);
         let deadline = self.options.wall.map(|wall| wall.as_secs_f64() * 1.05 + 2.0);
-        self.template.run(params, &self.names, context, &mut |_| {
+        self.template.run(params, (&self.names, &self.options.fields()), context, &mut |_| {
             let late = deadline.is_some_and(|deadline| self.seconds() > deadline);
             if self.stop.asked() || late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     }
 
-    fn told(&self, trial: &Trial) -> TuneTrial {
-        let (state, note) = match &trial.state {
-            TrialState::Running => ("running", trial.note.clone()),
-            TrialState::Complete { .. } => ("complete", trial.note.clone()),
-            TrialState::Pruned => ("pruned", trial.note.clone()),
-            TrialState::Failed { reason } => ("failed", Some(reason.clone())),
-        };
-        TuneTrial {
-            number: trial.number.0,
-            params: trial.params.clone(),
-            value: trial.values().map(|values| values[0]),
-            state: state.into(),
-            origin: trial.origin.clone(),
-            measurements: self.measurements.get(&trial.number.0).cloned().unwrap_or_default(),
-            note,
+    /// Why a study without any value failed.
+    pub(super) fn nothing(&self, trials: &[TuneTrial]) -> RunError {
+        if trials.is_empty() && !self.exhausted.is_empty() {
+            return RunError::usage(self.exhausted.clone()).hint("loosen the constraints of the space");
         }
-    }
-
-    /// Writes the page, so that a browser shows how the study stands.
-    fn draw(&self, importances: Vec<(String, f64)>, end: &str) -> Result<(), RunError> {
-        let line = |params: &Params| {
-            let all: Vec<String> =
-                params.iter().map(|(name, value)| format!("{name}={}", written(value))).collect();
-            all.join(" ")
-        };
-        let trials = self.study.trials().iter().map(|trial| {
-            let told = self.told(trial);
-            StudyLine {
-                number: told.number,
-                value: told.value,
-                params: line(&told.params),
-                note: told.note.unwrap_or_default(),
-                state: told.state,
-                origin: told.origin,
-            }
-        });
-        let best = self.study.best().and_then(|trial| {
-            let params = trial.params.iter().map(|(name, value)| (name.clone(), written(value))).collect();
-            Some((params, trial.values()?[0]))
-        });
-        let default = self.study.trials().iter().find(|trial| trial.origin == "default");
-        let ratio = noise::ratio(&self.compared, self.options.direction);
-        let sheet = StudySheet {
-            title: self.options.description.clone().unwrap_or_default(),
-            command: self.options.command.join(" "),
-            is_minimized: self.options.direction == Direction::Minimize,
-            sampler: self.study.reason(),
-            end: end.into(),
-            seconds: self.seconds(),
-            best,
-            default: default.and_then(Trial::values).map(|values| values[0]),
-            ratio: ratio.map(|(middle, low, high)| (middle, low, high, self.compared.len())),
-            importances,
-            trials: trials.collect(),
-            warnings: self.warnings.clone(),
-        };
-        write_durably(&self.options.out.join(REPORT), study_page(&sheet).as_bytes())
-    }
-
-    fn calibration(&self) -> Option<Calibration> {
-        let found = calibration(self.study.trials())?;
-        Some(Calibration { trials: found.pairs.len(), bias: found.bias, error: found.error })
-    }
-
-    fn finish(self) -> Result<TuneResult, RunError> {
-        let trials: Vec<TuneTrial> = self.study.trials().iter().map(|trial| self.told(trial)).collect();
-        let best = self.study.best().and_then(|trial| {
-            Some(Best {
-                number: trial.number.0,
-                params: trial.params.clone(),
-                value: trial.values()?[0],
-                measurements: self.measurements.get(&trial.number.0).cloned().unwrap_or_default(),
-            })
-        });
-        if best.is_none() && self.end != Some(TuneEnd::Interrupted) {
-            let why = trials.iter().rev().find_map(|trial| trial.note.clone()).unwrap_or_default();
-            return Err(RunError::failed(format!("none of {} trials gave a number: {why}", trials.len()))
-                .hint(remedy(&why)));
-        }
-        let comparison = (!self.compared.is_empty()).then(|| {
-            let ratio = noise::ratio(&self.compared, self.options.direction);
-            Comparison {
-                default: self.compared.iter().map(|pair| pair.0).collect(),
-                best: self.compared.iter().map(|pair| pair.1).collect(),
-                ratio: ratio.map(|(middle, _, _)| middle),
-                low: ratio.map(|(_, low, _)| low),
-                high: ratio.map(|(_, _, high)| high),
-            }
-        });
-        let end = self.end.unwrap_or(TuneEnd::Trials);
-        let words = match end {
-            TuneEnd::Trials => "all trials made",
-            TuneEnd::Time => "the time is used up",
-            TuneEnd::Exhausted => "every configuration was tried",
-            TuneEnd::Interrupted => "interrupted",
-        };
-        let importances: Vec<(String, f64)> = importances(&self.study.history())
-            .into_iter()
-            .map(|importance| (importance.parameter, importance.share))
-            .collect();
-        self.draw(importances.clone(), words)?;
-        let mut result = TuneResult {
-            best,
-            trials,
-            sampler: self.study.reason(),
-            seconds: self.seconds(),
-            end,
-            direction: self.options.direction,
-            seed: self.options.seed.0,
-            comparison,
-            noise: self.noise(),
-            calibration: self.calibration(),
-            importances: importances.into_iter().collect(),
-            warnings: self.warnings,
-            out: self.options.out.clone(),
-        };
-        if let Some(memory) = lessons::memory(&self.options, &self.clock) {
-            let trouble = lessons::store(&memory, &self.options, &result, self.clock.unix_seconds());
-            result.warnings.extend(trouble);
-        }
-        let text = serde_json::to_vec_pretty(&result)
-            .map_err(|error| RunError::failed(format!("writing JSON: {error}")))?;
-        write_durably(&self.options.out.join(RESULT), &text)?;
-        Ok(result)
+        let why = trials.iter().rev().find_map(|trial| trial.note.clone()).unwrap_or_default();
+        RunError::failed(format!("none of {} trials gave a number: {why}", trials.len())).hint(remedy(&why))
     }
 }

@@ -1,26 +1,30 @@
 //! A language model that answers a study's questions.
 
 use super::Oracle;
-use crate::error::RunError;
+use crate::error::{RunError, RunErrorKind};
+use crate::minds::caller::Caller;
 use crate::minds::{TOKENS_DEFAULT, caller, wordings};
 use crate::options::LlmOptions;
 use ansatz_agents::hpo::{self, Context, Observation};
 use ansatz_agents::mind::{Mind, Purpose};
+use ansatz_core::bill::{Bill, Usage};
 use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock;
 use ansatz_core::profile::Profile;
 use ansatz_core::secret::Secret;
 use ansatz_core::seed::Seed;
-use ansatz_llm::{Caps, ChatModel, Patience, silent};
+use ansatz_llm::{Caps, Charge, Key, Patience, silent};
 use ansatz_prompts::{Case, Level, Machine, Prompts, Sight};
 use ansatz_tuner::query::{Answer, Query};
 use ansatz_tuner::study::Study;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// A language model with what it is told of a study.
 pub struct ModelOracle {
     runtime: tokio::runtime::Runtime,
-    model: Box<dyn ChatModel>,
+    caller: Caller,
+    is_required: bool,
     prompts: Prompts,
     blank: Case,
     description: Option<String>,
@@ -37,6 +41,10 @@ pub struct OracleSettings {
     pub usd_max: Option<f64>,
     /// Where chance in waiting times comes from.
     pub seed: Seed,
+    /// What earlier lives of the study spent; its presence also says that there were any.
+    pub before: Option<Bill>,
+    /// Time of the whole study: no answer is waited for longer.
+    pub wall: Option<Duration>,
 }
 
 impl ModelOracle {
@@ -54,13 +62,32 @@ impl ModelOracle {
         let tokens = Some(settings.tokens_max.unwrap_or(TOKENS_DEFAULT));
         let caps = Caps { tokens, usd: settings.usd_max, ..Caps::default() };
         let patience = Patience::default().total;
-        let caller = caller::connect(options, keys, caps, patience, settings.seed, clock, true)?;
+        let patience = settings.wall.map_or(patience, |wall| patience.min(wall));
+        let is_new = settings.before.is_none();
+        let caller = caller::connect(options, keys, caps, patience, settings.seed, clock, is_new)?;
+        if let Some(bill) = &settings.before {
+            caller.ledger.carry_over(earlier(bill, &caller.name));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
-        Ok(Self { runtime, model: caller.model, prompts, blank: blank(), description: settings.description })
+        Ok(Self {
+            runtime,
+            caller,
+            is_required: options.is_required,
+            prompts,
+            blank: blank(),
+            description: settings.description,
+        })
     }
+}
+
+/// One line of the ledger for all that earlier lives spent.
+fn earlier(bill: &Bill, model: &str) -> Charge {
+    let key = Key { template: "earlier".into(), step: "tune".into(), ..Key::default() };
+    let usage = Usage { input: bill.total.tokens_in, output: bill.total.tokens_out, ..Usage::default() };
+    Charge { key, model: model.into(), usage, usd: bill.total.usd, took: Duration::ZERO, error: None }
 }
 
 /// A case of no data: prompts about a command show none.
@@ -97,8 +124,23 @@ impl Oracle for ModelOracle {
             known: &[],
             trials: study.trials(),
         };
-        let mind = Mind { model: &*self.model, prompts: &self.prompts };
+        let mind = Mind { model: &*self.caller.model, prompts: &self.prompts };
         let purpose = Purpose { agent: "hpo", step: "tune".into(), ordinal: query.id };
         self.runtime.block_on(hpo::answer(&mind, &observation, query, &purpose, &mut silent()))
+    }
+
+    fn spent(&self) -> Option<Bill> {
+        Some(self.caller.ledger.bill())
+    }
+
+    fn refusal(&self) -> Option<RunError> {
+        let failure = self.caller.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = failure.as_ref().filter(|error| self.is_required && error.is_of_endpoint())?;
+        let kind = if error.is_auth() { RunErrorKind::Auth } else { RunErrorKind::Provider };
+        let refusal = RunError::new(kind, format!("the language model cannot be used: {error}"));
+        Some(match error.hint() {
+            Some(hint) => refusal.hint(hint),
+            None => refusal,
+        })
     }
 }

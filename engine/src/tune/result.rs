@@ -1,5 +1,7 @@
 //! What came out of a study, for people and programs.
 
+use super::Goal;
+use ansatz_core::bill::Bill;
 use ansatz_core::candidate::Params;
 use ansatz_tuner::trial::Direction;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,9 @@ use std::path::PathBuf;
 pub struct TuneResult {
     /// The best trial; none when every one failed.
     pub best: Option<Best>,
+    /// With several goals: the trials that no other beats under every goal at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<Best>,
     /// Every trial, by number.
     pub trials: Vec<TuneTrial>,
     /// Which method searched, and why.
@@ -19,8 +24,14 @@ pub struct TuneResult {
     pub seconds: f64,
     /// Why it ended.
     pub end: TuneEnd,
-    /// Which values are better.
+    /// Why there was nothing new to try, where that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhausted: Option<String>,
+    /// Which values are better, under the first goal.
     pub direction: Direction,
+    /// The goals that were named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goals: Vec<Goal>,
     /// The seed.
     pub seed: u64,
     /// Best against default, measured side by side after the search.
@@ -33,6 +44,9 @@ pub struct TuneResult {
     /// How a language model's expected scores compare with what came out, where it gave any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// What a language model cost, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub llm: Option<Bill>,
     /// What should be known.
     pub warnings: Vec<String>,
     /// Where the study lies.
@@ -59,6 +73,9 @@ pub struct Best {
     pub params: Params,
     /// Its value: the median where it was measured several times.
     pub value: f64,
+    /// With several goals: its values, goal by goal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
     /// Single measurements.
     pub measurements: Vec<f64>,
 }
@@ -72,6 +89,9 @@ pub struct TuneTrial {
     pub params: Params,
     /// Its value; none when it failed.
     pub value: Option<f64>,
+    /// With several goals: its values, goal by goal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
     /// `complete`, `failed`, `pruned`, or `running` when the study was left.
     pub state: String,
     /// Whose idea it was.
@@ -91,7 +111,7 @@ pub enum TuneEnd {
     Trials,
     /// The time was used up.
     Time,
-    /// Every configuration was tried.
+    /// There was nothing new to try: every configuration was tried, or no other keeps the constraints.
     Exhausted,
     /// The user stopped it.
     Interrupted,
