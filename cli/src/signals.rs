@@ -1,12 +1,15 @@
 //! Ctrl-C and SIGTERM: the first asks the run to finish with the best so far, the second to drop everything.
+//!
+//! However the process ends, its cells and commands end with it: the sandbox sees to that.
 
 use crate::exit::{Exit, Failure};
 use crate::progress::Announce;
 use ansatz_engine::Control;
+use ansatz_sandbox::trusted;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest time that dropping everything may take before the process simply ends; its cells end with it.
+/// Longest time that dropping everything may take before the process simply ends.
 const DROP_MAX: Duration = Duration::from_secs(3);
 
 /// Signals after which a process ends that only passes them on.
@@ -29,6 +32,7 @@ pub fn listen(stop: Arc<Control>, announce: Announce) -> Result<(), Failure> {
             signals.next().await;
             announce("stopping now; `ansatz resume` takes the run up again");
             stop.ask();
+            trusted::hurry();
             tokio::select! {
                 () = tokio::time::sleep(DROP_MAX) => {}
                 () = signals.next() => {}

@@ -155,6 +155,7 @@ fn imports_and_uses_that_lead_outside_are_named_with_a_reason() {
     }
     for line in [
         "import ansatz_worker.featurekit.table",
+        "import ansatz_worker.lrkit",
         "from ansatz_worker import featurekit",
         "import math, re, warnings",
     ] {

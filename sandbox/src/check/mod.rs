@@ -171,6 +171,15 @@ pub fn told(findings: &[Finding]) -> String {
     all.join("; ")
 }
 
+/// Findings on one line, each with what to do about it: for whoever is to mend the code.
+pub fn advised(findings: &[Finding]) -> String {
+    let one = |finding: &Finding| match &finding.hint {
+        Some(hint) => format!("{finding} ({hint})"),
+        None => finding.to_string(),
+    };
+    findings.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
 fn functions(
     source: &str,
     rules: &policy::Rules<'_>,

@@ -42,7 +42,7 @@ const LIBRARY: &[&str] = &[
 ];
 
 /// Parts of the worker that are made for solutions.
-const WORKER_PARTS: &[&str] = &["ansatz_worker.featurekit", "ansatz_worker.solutions"];
+const WORKER_PARTS: &[&str] = &["ansatz_worker.featurekit", "ansatz_worker.solutions", "ansatz_worker.lrkit"];
 
 /// What to say of modules that are refused for a reason of their own.
 const REASONS: &[(&[&str], &str)] = &[
