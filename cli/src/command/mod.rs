@@ -68,9 +68,9 @@ enum Command {
     Chat(chat::ChatArgs),
     /// Take tasks over HTTP
     Serve(serve::ServeArgs),
-    /// Take up a run that was interrupted
+    /// Take up a run or study that was interrupted
     Resume(resume::ResumeArgs),
-    /// List the runs that there are
+    /// List the runs and studies that there are
     Runs(runs::RunsArgs),
     /// Predict new rows with a run's model
     Predict(predict::PredictArgs),

@@ -1,18 +1,19 @@
-//! `ansatz resume [RUN]`: takes up a run that was interrupted.
+//! `ansatz resume [RUN]`: takes up a run or a study that was interrupted.
 
 use super::ray::{self, TokenArgs};
 use super::{Session, run, tune};
 use crate::engine;
 use crate::exit::{Exit, Failure};
-use crate::folders::{self, Run};
+use crate::folders::{self, Kind, Run};
 use crate::llm;
 use crate::sources;
 use ansatz_engine::LlmOptions;
 use clap::Args;
+use std::path::PathBuf;
 
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ResumeArgs {
-    /// Folder or id of the run [default: the latest unfinished one]
+    /// Folder or id of the run or study [default: the latest unfinished one]
     run: Option<String>,
     #[command(flatten)]
     token: TokenArgs,
@@ -24,13 +25,10 @@ pub struct ResumeArgs {
 /// Carries out `resume`.
 ///
 /// # Errors
-/// There is no such run, or nothing usable came out.
+/// There is no such run or study, or nothing usable came out.
 pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
-    let folder = match &args.run {
-        Some(named) => session.find_run(named)?,
-        None => folders::latest_unfinished(&session.runs_folder())?,
-    };
-    if ansatz_engine::tune::is_study(&folder) {
+    let folder = chosen(args, session)?;
+    if Kind::of(&folder) == Some(Kind::Study) {
         session.console.note(&format!("taking up {}", session.shown(&folder).display()));
         let defaults = tune::defaults_of(&folder)?;
         let result =
@@ -54,4 +52,37 @@ pub fn execute(args: &ResumeArgs, session: &Session) -> Result<Exit, Failure> {
     let result = engine::resume(&folder, &session.home()?, keys, session.clock, watcher)?;
     run::show(&result, &folder, args.json_stream, session)?;
     Ok(result.status.into())
+}
+
+/// The folder of the run or study to take up.
+fn chosen(args: &ResumeArgs, session: &Session) -> Result<PathBuf, Failure> {
+    let runs = session.runs_folder();
+    match &args.run {
+        Some(named) => folders::find_run_or_study(named, &runs, &session.surroundings.folder),
+        None => folders::latest_unfinished_run_or_study(&runs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::tests::session;
+    use crate::folders::tests::{runs, study};
+    use ansatz_tuner::trial::Direction;
+
+    #[test]
+    fn a_study_is_taken_up_by_name_or_as_the_latest() {
+        let folder = runs(&["20260305-140200-4f2a-churn"]);
+        let path = folder.path().join("20260305-150000-77aa-space");
+        study(&path, Direction::Minimize, &[Some(1.0)], None);
+        let session = session(&[("ANSATZ_RUNS", folder.path().to_str().unwrap())]);
+        let chosen = |run: Option<&str>| {
+            let args =
+                ResumeArgs { run: run.map(str::to_owned), token: TokenArgs::default(), json_stream: false };
+            chosen(&args, &session)
+        };
+        assert_eq!(chosen(None), Ok(path.clone()));
+        assert_eq!(chosen(Some("77aa")), Ok(path));
+        assert_eq!(chosen(Some("4f2a")), Ok(folder.path().join("20260305-140200-4f2a-churn")));
+    }
 }
