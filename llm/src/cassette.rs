@@ -5,6 +5,7 @@
 //! text is not compared. Secrets are removed before anything is written.
 
 use crate::error::{LlmError, LlmErrorKind};
+use crate::ledger;
 use crate::model::{Answer, Answering, Ask, ChatModel, Key, OnText, Want};
 use ansatz_core::secret::Redactor;
 use serde::{Deserialize, Serialize};
@@ -313,15 +314,15 @@ impl ChatModel for Player {
             let Entry::Call { answer, error, .. } = entry else {
                 return Err(failed(CassetteError::NoCall(named(&ask.key))));
             };
-            match answer {
-                Some(answer) => {
-                    on_text(&answer.text);
-                    Ok((**answer).clone())
-                }
-                None => {
-                    Err(LlmError::new(self.name(), LlmErrorKind::Recorded(error.clone().unwrap_or_default())))
-                }
+            if let Some(answer) = answer {
+                on_text(&answer.text);
+                return Ok((**answer).clone());
             }
+            let error = error.clone().unwrap_or_default();
+            // Attempts that a recording does not hold may have used up what a cap allowed.
+            let is_refusal = ledger::is_refusal(&error);
+            let kind = if is_refusal { LlmErrorKind::Cap(error) } else { LlmErrorKind::Recorded(error) };
+            Err(LlmError::new(self.name(), kind))
         })
     }
 
@@ -451,6 +452,19 @@ mod tests {
         other = ask("planner/plans", 0);
         other.want = Want::Json { name: "x".into(), schema: json!({}) };
         assert!(play(&player, &other).await.contains("form of the answer was \"text\", and is {"));
+    }
+
+    #[tokio::test]
+    async fn a_recorded_refusal_of_the_ledger_is_one_when_it_is_played() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = "the next call needs up to 9 tokens, and 95 of 100 are used";
+        let refusal = Err(LlmError::new("m", LlmErrorKind::Cap(why.into())));
+        let tape = Arc::new(Tape::begin(folder.path(), Redactor::default()).unwrap());
+        let ask = ask("planner/plans", 0);
+        Recorder::new(Scripted::new(vec![refusal]), tape).answer(&ask, &mut silent()).await.unwrap_err();
+        let player = Player::new(&Cassette::open(folder.path()).unwrap());
+        let error = player.answer(&ask, &mut silent()).await.unwrap_err();
+        assert_eq!(error.kind, LlmErrorKind::Cap(why.into()));
     }
 
     #[test]

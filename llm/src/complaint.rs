@@ -18,17 +18,21 @@ pub struct Complaint {
     pub param: Option<String>,
     /// A number given as code: `OpenRouter` has it in place of a status after it has begun.
     pub number: Option<u16>,
+    /// The time that it asks for in its words or details, where no header does.
+    pub after: Option<Duration>,
 }
 
 impl Complaint {
     /// Reads the body of an unsuccessful reply.
     pub fn read(body: &[u8], redactor: &Redactor) -> Self {
         let text = String::from_utf8_lossy(body);
-        match serde_json::from_str::<Value>(&text) {
-            Ok(json) => Self::of_json(&json, redactor)
-                .unwrap_or_else(|| Self { message: shown(&text, redactor), ..Self::default() }),
-            Err(_) => Self { message: shown(&text, redactor), ..Self::default() },
-        }
+        let json = serde_json::from_str::<Value>(&text).ok();
+        json.and_then(|json| Self::of_json(&json, redactor))
+            .unwrap_or_else(|| Self::of_words(&text, redactor))
+    }
+
+    fn of_words(words: &str, redactor: &Redactor) -> Self {
+        Self { message: shown(words, redactor), after: asked_in_words(words), ..Self::default() }
     }
 
     /// The error object inside some JSON, if there is one.
@@ -39,7 +43,7 @@ impl Complaint {
             Some(error) => error,
         };
         if let Some(message) = error.as_str() {
-            return Some(Self { message: shown(message, redactor), ..Self::default() });
+            return Some(Self::of_words(message, redactor));
         }
         let message = ["message", "detail", "msg"].iter().find_map(|name| error.get(*name)?.as_str());
         let is_error = json.get("error").is_some_and(|error| !error.is_null())
@@ -52,29 +56,37 @@ impl Complaint {
         let words = format!("{} {raw}", message.map_or_else(|| error.to_string(), str::to_owned));
         let code = error.get("code");
         let codes = [code, error.get("type"), error.get("status")];
-        let codes: Vec<String> = codes
+        let codes = codes
             .into_iter()
             .flatten()
             .filter(|code| !code.is_null())
-            .map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned).to_lowercase())
-            .collect();
+            .map(|code| code.as_str().map_or_else(|| code.to_string(), str::to_owned).to_lowercase());
+        // Gemini names the limit that was reached in the details alone.
+        let details = error.get("details").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let is_daily = details.iter().any(|detail| detail.to_string().contains("PerDay"));
+        let codes: Vec<String> = codes.chain(is_daily.then(|| DAILY.to_owned())).collect();
+        let delay = details.iter().find_map(|detail| span(detail.get("retryDelay")?.as_str()?));
         Some(Self {
             message: shown(&words, redactor),
             number: code.and_then(number).or_else(|| error.get("status").and_then(number)),
             codes: codes.join(" "),
             param: error.get("param").and_then(Value::as_str).map(str::to_owned),
+            after: delay.or_else(|| asked_in_words(&words)),
         })
     }
 
-    /// What kind of failure it is.
+    /// What kind of failure it is; `after` is the time that a header asks for.
     pub fn kind(self, status: u16, after: Option<Duration>) -> LlmErrorKind {
         use LlmErrorKind as K;
+        let after = after.or(self.after);
         let lower = self.message.to_lowercase();
         let says =
             |words: &[&str]| words.iter().any(|word| lower.contains(word) || self.codes.contains(word));
         let message = self.message.clone();
         let is_client = (400..500).contains(&status);
-        if status == 402 || says(QUOTA) {
+        // A limit of each minute is told in the words of an empty account; only one of the two passes.
+        let is_spent = says(SPENT) && after.is_none() && !says(&["resource_exhausted"]);
+        if status == 402 || says(QUOTA) || is_spent {
             return K::Quota(message);
         }
         if says(&["context_length_exceeded", "exceed_context_size", "context_window_exceeded"])
@@ -117,8 +129,14 @@ const QUOTA: &[&str] = &[
     "billing_hard_limit",
     "insufficient balance",
     "insufficient credits",
-    "exceeded your current quota",
+    DAILY,
 ];
+
+/// What stands for a limit of each day among the codes.
+const DAILY: &str = "limit_of_a_day";
+
+/// Words of accounts that are empty, and of limits that pass.
+const SPENT: &[&str] = &["exceeded your current quota"];
 
 /// Words of prompts that are too long; each provider has its own.
 const OVERFLOW: &[&str] = &[
@@ -144,6 +162,34 @@ const NO_MODEL: &[&str] = &[
     "is not a valid model",
     "no such model",
 ];
+
+/// The time that a provider asks for in words, as in `Please retry in 17.3s`.
+fn asked_in_words(words: &str) -> Option<Duration> {
+    let lower = words.to_lowercase();
+    let asked = |phrase: &&str| lower.find(*phrase).and_then(|at| span(&lower[at + phrase.len()..]));
+    ["retry in ", "try again in ", "retry after "].iter().find_map(asked)
+}
+
+/// The time at the start of a text: `17.3s`, `6m0s`, `350ms`, `20 seconds`.
+fn span(text: &str) -> Option<Duration> {
+    let (mut rest, mut seconds): (&str, Option<f64>) = (text, None);
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let Ok(number) = rest[..digits].parse::<f64>() else { break };
+        let unit = rest[digits..].trim_start();
+        let letters = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
+        let factor = match &unit[..letters] {
+            "ms" | "milliseconds" => 0.001,
+            "s" | "sec" | "second" | "seconds" => 1.0,
+            "m" | "min" | "minute" | "minutes" => 60.0,
+            "h" | "hour" | "hours" => 3600.0,
+            _ => break,
+        };
+        seconds = Some(seconds.unwrap_or(0.0) + factor * number);
+        rest = &unit[letters..];
+    }
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
 
 fn number(value: &Value) -> Option<u16> {
     value.as_u64().and_then(|number| u16::try_from(number).ok()).or_else(|| value.as_str()?.parse().ok())
@@ -258,6 +304,55 @@ mod tests {
         ];
         for (status, body, expected) in table {
             assert_eq!(kind(status, body), expected, "{status} {body}");
+        }
+    }
+
+    /// What Gemini answers when a limit is reached, with the id of the limit and the time that it asks for.
+    fn gemini(limit: &str, delay: &str) -> String {
+        let filler =
+            "For more information on this error, head to https://ai.google.dev/gemini-api/docs/rate-limits. "
+                .repeat(4);
+        let message = format!(
+            "You exceeded your current quota, please check your plan and billing details. {filler}Please retry in {delay}."
+        );
+        let details = serde_json::json!([
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": limit, "quotaValue": "15"}]},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+        ]);
+        serde_json::json!([{
+            "error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}
+        }])
+        .to_string()
+    }
+
+    #[test]
+    fn a_limit_of_a_minute_passes_and_an_empty_account_does_not() {
+        let of = |body: &str| Complaint::read(body.as_bytes(), &Redactor::default()).kind(429, None);
+        let minute = gemini("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "17.318s");
+        let LlmErrorKind::RateLimited { after, .. } = of(&minute) else { panic!("{:?}", of(&minute)) };
+        assert_eq!(after, Some(Duration::from_millis(17_318)));
+        let day = gemini("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "17.318s");
+        assert!(matches!(of(&day), LlmErrorKind::Quota(_)));
+        let message = "You exceeded your current quota, please check your plan and billing details.";
+        let with = |rest: &str| format!(r#"{{"error":{{"message":"{message}{rest}"}}}}"#);
+        assert!(matches!(of(&with("")), LlmErrorKind::Quota(_)));
+        assert!(matches!(
+            of(&with(" Please retry in 2s.")),
+            LlmErrorKind::RateLimited { after: Some(_), .. }
+        ));
+        let coded = r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota","details":[]}}"#;
+        assert!(matches!(of(coded), LlmErrorKind::Quota(_)));
+    }
+
+    #[test]
+    fn times_are_read_in_words() {
+        let asked = |words: &str| asked_in_words(words).map(|time| time.as_secs_f64());
+        assert_eq!(asked("Rate limit reached. Please try again in 6m0s. Visit us"), Some(360.0));
+        assert_eq!(asked("Please try again in 350ms."), Some(0.35));
+        assert_eq!(asked("please retry after 26 seconds"), Some(26.0));
+        assert_eq!(asked("Retry in 17.3s"), Some(17.3));
+        for none in ["try again in a while", "retry in 17", "slow down", "retry in 1.2.3s", "try again in "] {
+            assert_eq!(asked(none), None, "{none}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! One endpoint and model: makes one call, adapting to what the server refuses, and nothing more patient than that.
 
 use crate::complaint::shown;
+use crate::cut;
 use crate::error::{LlmError, LlmErrorKind};
-use crate::guard::{Guard, Notes};
+use crate::guard::{FIRST_BYTE, FIRST_WORD, Guard, Notes};
 use crate::habits::Habits;
 use crate::model::{Answer, Answering, Ask, ChatModel, OnText, Rung, Want, tokens_estimated};
 use crate::schema::Ordered;
@@ -14,7 +15,7 @@ use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -22,18 +23,16 @@ use tokio::time::{Instant, timeout};
 /// Adaptations to a server's refusals within one call.
 const ADAPTATIONS_MAX: usize = 8;
 
-/// Share of the estimated tokens below which a server has probably cut the prompt in silence.
-const CUT_SHARE: f64 = 0.55;
-
-/// Estimated tokens from which such a cut is believed: short prompts are estimated too badly.
-const CUT_TOKENS_MIN: u64 = 3000;
+/// How many times the usual silence before the first word a slow model gets at most.
+const PATIENCE_MAX: u32 = 4;
 
 /// Limits on waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {
     /// Until a connection stands.
     pub connect: Duration,
-    /// Silence before the first word: reading a long prompt and thinking take time.
+    /// Silence before the first word: reading a long prompt and thinking take time. A model that took longer gets twice as long
+    /// the next time, and once more twice that.
     pub first_byte: Duration,
     /// Silence between two words.
     pub idle: Duration,
@@ -65,6 +64,8 @@ pub struct EndpointSettings {
     pub waits: Waits,
     /// Where the ladder of structured output begins.
     pub rung: Rung,
+    /// How much the model should think before it answers, in the provider's word; `None` leaves it to the model.
+    pub effort: Option<String>,
     /// Secrets that must not leave in a prompt, the key not needed among them.
     pub redactor: Redactor,
 }
@@ -78,6 +79,7 @@ impl EndpointSettings {
             key,
             waits: Waits::default(),
             rung: Rung::Bounded,
+            effort: None,
             redactor: Redactor::default(),
         }
     }
@@ -90,11 +92,16 @@ pub struct Endpoint {
     model: String,
     key: Option<Secret>,
     waits: Waits,
+    effort: Option<String>,
     redactor: Redactor,
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
     /// Shared by concurrent calls, each of which reads it at its start and writes what it learnt.
     habits: Mutex<Habits>,
+    /// How many times the usual silence before the first word is waited for; raised by every call that waited in vain.
+    patience: AtomicU32,
+    /// Tokens to which prompts are cut in silence; 0 while none was seen to be.
+    context: AtomicU64,
 }
 
 impl Endpoint {
@@ -132,10 +139,13 @@ impl Endpoint {
             model: settings.model,
             key: settings.key,
             waits: settings.waits,
+            effort: settings.effort,
             redactor,
             http,
             clock,
             habits: Mutex::new(Habits::new(settings.rung)),
+            patience: AtomicU32::new(1),
+            context: AtomicU64::new(0),
         })
     }
 
@@ -151,40 +161,60 @@ impl Endpoint {
     async fn call(&self, ask: &Ask, on_text: OnText<'_>) -> Result<Answer, LlmError> {
         let started = Instant::now();
         let wants_json = matches!(ask.want, Want::Json { .. });
+        if self.would_cut(ask) {
+            return Err(LlmError::new(self.name(), LlmErrorKind::ContextOverflow(cut::words(&self.name()))));
+        }
         for _ in 0..=ADAPTATIONS_MAX {
             let habits = self.habits();
+            let patience = self.patience.load(Ordering::Relaxed);
             let notes = Arc::new(Notes::default());
-            let outcome = match timeout(self.waits.total, self.attempt(ask, &habits, &notes, &mut *on_text))
-                .await
-            {
-                Ok(outcome) => outcome,
-                Err(_) => Err(LlmErrorKind::Timeout { what: "the whole answer", limit: self.waits.total }),
+            let waits = self.waits(patience);
+            let outcome =
+                match timeout(waits.total, self.attempt(ask, &habits, waits, &notes, &mut *on_text)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(LlmErrorKind::Timeout { what: "the whole answer", limit: waits.total }),
+                };
+            let outcome =
+                outcome.and_then(|(whole, arrived)| self.answer_of(ask, &habits, whole, arrived, started));
+            let kind = match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(kind) => kind,
             };
-            match outcome {
-                Ok((whole, arrived)) => return Ok(self.answer_of(ask, &habits, whole, arrived, started)),
-                Err(kind) => {
-                    let mut learnt = habits.clone();
-                    if learnt.learn(&kind, wants_json) {
-                        *self.habits.lock().unwrap_or_else(PoisonError::into_inner) = learnt;
-                        continue;
-                    }
-                    return Err(LlmError { model: self.name(), request: notes.request(), kind });
-                }
+            if matches!(kind, LlmErrorKind::Timeout { what: FIRST_BYTE | FIRST_WORD, .. }) {
+                self.patience.fetch_max((2 * patience).min(PATIENCE_MAX), Ordering::Relaxed);
             }
+            let mut learnt = habits;
+            if !learnt.lower(&kind, ask.tokens_max) && !learnt.learn(&kind, wants_json) {
+                return Err(LlmError { model: self.name(), request: notes.request(), kind });
+            }
+            *self.habits.lock().unwrap_or_else(PoisonError::into_inner) = learnt;
         }
         let message = "it refuses every form of the request that is known".into();
         Err(LlmError::new(self.name(), LlmErrorKind::Rejected { status: 400, message, param: None }))
+    }
+
+    /// The limits on waiting, for a model that takes so many times as long as usual to begin.
+    fn waits(&self, patience: u32) -> Waits {
+        let first_byte = self.waits.first_byte.saturating_mul(patience).min(self.waits.total);
+        Waits { first_byte, ..self.waits }
+    }
+
+    /// Whether the server would cut this prompt, by what it did to others. One that cannot be said shorter is sent all the same.
+    fn would_cut(&self, ask: &Ask) -> bool {
+        let context = self.context.load(Ordering::Relaxed);
+        context > 0 && ask.shorter.is_some() && cut::is_likely(ask.tokens_estimated(), context)
     }
 
     async fn attempt(
         &self,
         ask: &Ask,
         habits: &Habits,
+        waits: Waits,
         notes: &Arc<Notes>,
         on_text: OnText<'_>,
     ) -> Result<(Whole, Arrived), LlmErrorKind> {
-        let client = self.client(habits, notes)?;
-        let body = wire::body(ask, &self.model, habits, &self.redactor);
+        let client = self.client(habits, waits, notes)?;
+        let body = wire::body(ask, &self.model, self.effort.as_deref(), habits, &self.redactor);
         let mut arrived = Arrived::default();
         let failed = |error: OpenAIError| self.failure(error, notes);
         if habits.streams {
@@ -217,6 +247,7 @@ impl Endpoint {
     fn client(
         &self,
         habits: &Habits,
+        waits: Waits,
         notes: &Arc<Notes>,
     ) -> Result<async_openai::Client<OpenAIConfig>, LlmErrorKind> {
         // Made from JSON so that nothing of it comes from the environment; the guard adds the key.
@@ -226,7 +257,7 @@ impl Endpoint {
         let guard = Guard {
             http: self.http.clone(),
             key: self.key.clone(),
-            waits: self.waits,
+            waits,
             redactor: self.redactor.clone(),
             clock: Arc::clone(&self.clock),
             notes: Arc::clone(notes),
@@ -253,6 +284,7 @@ impl Endpoint {
         }
     }
 
+    /// The answer; an error when the prompt was cut in silence and can be said shorter, for then it answers another question.
     fn answer_of(
         &self,
         ask: &Ask,
@@ -260,7 +292,7 @@ impl Endpoint {
         whole: Whole,
         arrived: Arrived,
         started: Instant,
-    ) -> Answer {
+    ) -> Result<Answer, LlmErrorKind> {
         let estimate = ask.tokens_estimated();
         let chars =
             whole.text.chars().count() + whole.reasoning.as_ref().map_or(0, |text| text.chars().count());
@@ -270,15 +302,19 @@ impl Endpoint {
             estimated: true,
             ..Usage::default()
         });
-        let mut warnings = Vec::new();
-        if estimate > CUT_TOKENS_MIN && (usage.input as f64) < CUT_SHARE * estimate as f64 {
-            warnings.push(format!(
-                "{} counted {} tokens of a prompt of about {estimate}: it probably cuts long prompts in silence; \
-                 start it with a larger context",
-                self.host, usage.input
-            ));
+        if cut::is_believed(estimate, &usage) && ask.shorter.is_some() {
+            self.context.fetch_max(usage.input, Ordering::Relaxed);
+            return Err(LlmErrorKind::ContextOverflow(cut::words(&self.name())));
         }
-        Answer {
+        let mut warnings = Vec::new();
+        if cut::is_likely(estimate, usage.input) {
+            warnings.push(cut::words(&self.name()));
+        }
+        if self.effort.is_some() && habits.drops("reasoning_effort") {
+            warnings
+                .push(format!("{} takes no reasoning effort; llm_reasoning_effort is left out", self.name()));
+        }
+        Ok(Answer {
             text: whole.text,
             reasoning: whole.reasoning,
             finish: whole.finish,
@@ -288,7 +324,7 @@ impl Endpoint {
             rung: if matches!(ask.want, Want::Json { .. }) { habits.rung } else { Rung::Fenced },
             took: started.elapsed(),
             warnings,
-        }
+        })
     }
 }
 

@@ -220,6 +220,9 @@ impl LlmError {
             K::Shape { .. } => {
                 "the server is probably not OpenAI-compatible; look at its manual for such an address"
             }
+            K::Truncated { .. } => {
+                "a model that thinks at length may need less of it: set llm_reasoning_effort to low"
+            }
             K::Cap(_) => "raise --max-tokens or --max-usd",
             K::Cassette(_) => "record anew with --record",
             _ => return None,

@@ -27,6 +27,12 @@ const COMPLAINT_MAX: usize = 64 << 10;
 /// Bytes of an answer that are taken.
 pub const ANSWER_MAX: usize = 8 << 20;
 
+/// What is waited for before a reply begins.
+pub const FIRST_BYTE: &str = "the first byte";
+
+/// What is waited for after a reply has begun.
+pub const FIRST_WORD: &str = "the first word";
+
 /// What the guard learnt about a call; shared with the endpoint that makes it.
 #[derive(Default)]
 pub struct Notes {
@@ -100,7 +106,7 @@ impl Guard {
         }
         let limit = if self.streams { self.waits.first_byte } else { self.waits.total };
         let response = match timeout(limit, self.http.execute(request)).await {
-            Err(_) => return Err(LlmErrorKind::Timeout { what: "the first byte", limit }),
+            Err(_) => return Err(LlmErrorKind::Timeout { what: FIRST_BYTE, limit }),
             Ok(Err(error)) if error.is_connect() => return Err(LlmErrorKind::Connect(self.words(&error))),
             Ok(Err(error)) => return Err(LlmErrorKind::Broken(self.words(&error))),
             Ok(Ok(response)) => response,
@@ -193,7 +199,7 @@ impl Guard {
     }
 
     async fn piece(&self, response: &mut Response, seen: &mut Seen) -> Result<Option<Bytes>, LlmErrorKind> {
-        let what = |has_begun| if has_begun { "the next word" } else { "the first word" };
+        let what = |has_begun| if has_begun { "the next word" } else { FIRST_WORD };
         let has_begun = || self.notes.has_begun.load(Ordering::Relaxed);
         let longest = if self.streams { self.waits.first_byte } else { self.waits.total };
         let shortest = if self.streams { self.waits.idle.min(longest) } else { longest };

@@ -4,8 +4,25 @@ use crate::error::LlmErrorKind;
 use crate::model::Rung;
 use std::collections::BTreeSet;
 
-/// Parameters that can be left out or renamed.
-const OPTIONAL: [&str; 2] = ["temperature", "stream_options"];
+/// Parameters that can be left out, and what refusals call them.
+const OPTIONAL: [(&str, &[&str]); 3] = [
+    ("temperature", &["temperature"]),
+    ("stream_options", &["stream_options"]),
+    (
+        "reasoning_effort",
+        &["reasoning_effort", "reasoning effort", "does not support thinking", "think value"],
+    ),
+];
+
+/// What a limit of an answer's length is called.
+const LENGTH: [&str; 4] = ["max_tokens", "max_completion_tokens", "completion tokens", "output tokens"];
+
+/// Words of refusals of a limit that is too high.
+const TOO_HIGH: [&str; 6] =
+    ["too large", "at most", "maximum", "less than or equal", "valid range", "exceed"];
+
+/// Fewest tokens that are taken for a limit. A lower number in a refusal is about something else.
+const LIMIT_MIN: u32 = 256;
 
 /// What is sent, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +33,15 @@ pub struct Habits {
     pub streams: bool,
     /// Whether the limit of the answer goes by its newer name.
     pub new_tokens_name: bool,
+    /// The highest limit that is taken, when a higher one was refused.
+    tokens_most: Option<u32>,
     dropped: BTreeSet<&'static str>,
 }
 
 impl Habits {
     /// Those to start with.
     pub fn new(rung: Rung) -> Self {
-        Self { rung, streams: true, new_tokens_name: false, dropped: BTreeSet::new() }
+        Self { rung, streams: true, new_tokens_name: false, tokens_most: None, dropped: BTreeSet::new() }
     }
 
     /// Whether a parameter is left out.
@@ -33,6 +52,28 @@ impl Habits {
     /// Name of the limit of the answer's length.
     pub fn tokens_name(&self) -> &'static str {
         if self.new_tokens_name { "max_completion_tokens" } else { "max_tokens" }
+    }
+
+    /// The limit of an answer that may have so many tokens.
+    pub fn tokens_limit(&self, tokens_max: u32) -> u32 {
+        self.tokens_most.map_or(tokens_max, |most| most.min(tokens_max))
+    }
+
+    /// Learns how long an answer may be, from a refusal of more that says so; false when it does not.
+    pub fn lower(&mut self, refusal: &LlmErrorKind, tokens_max: u32) -> bool {
+        let LlmErrorKind::Rejected { message, .. } = refusal else { return false };
+        let message = message.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        if !says(&LENGTH) || !says(&TOO_HIGH) {
+            return false;
+        }
+        let sent = self.tokens_limit(tokens_max);
+        // Whole words alone: the name of a model may hold a date.
+        let words = message.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.'));
+        let numbers = words.filter_map(|word| word.trim_matches('.').parse::<u32>().ok());
+        let most = numbers.filter(|number| (LIMIT_MIN..sent).contains(number)).max();
+        self.tokens_most = most.or(self.tokens_most);
+        most.is_some()
     }
 
     /// Learns from a refusal; false when nothing could be changed.
@@ -56,8 +97,8 @@ impl Habits {
                 return true;
             }
         }
-        for name in OPTIONAL {
-            if names(name) && self.dropped.insert(name) {
+        for (name, words) in OPTIONAL {
+            if words.iter().any(|word| names(word)) && self.dropped.insert(name) {
                 return true;
             }
         }
@@ -110,6 +151,38 @@ mod tests {
         let refusal = rejected("Unsupported value: 'temperature' does not support 0.2", Some("temperature"));
         assert!(habits.learn(&refusal, false) && habits.drops("temperature"));
         assert!(!habits.learn(&refusal, false), "a second time it cannot be the cause");
+    }
+
+    #[test]
+    fn a_reasoning_effort_is_dropped_whatever_it_is_called() {
+        for message in [
+            "Unrecognized request argument supplied: reasoning_effort",
+            "\"llama3.2\" does not support thinking",
+            "think value \"low\" is not supported for this model",
+        ] {
+            let mut habits = Habits::new(Rung::Bounded);
+            assert!(habits.learn(&rejected(message, None), false), "{message}");
+            assert!(habits.drops("reasoning_effort") && !habits.drops("temperature"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_too_high_is_lowered_to_what_the_refusal_names() {
+        for message in [
+            "max_tokens is too large: 20000. This model supports at most 8192 completion tokens, whereas you provided 20000.",
+            "max_tokens: 20000 > 8192, which is the maximum allowed number of output tokens for m-2025-02-19",
+            "`max_tokens` must be less than or equal to `8192`",
+            "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        ] {
+            let mut habits = Habits::new(Rung::Bounded);
+            assert!(habits.lower(&rejected(message, Some("max_tokens")), 20_000), "{message}");
+            assert_eq!((habits.tokens_limit(20_000), habits.tokens_limit(100)), (8192, 100), "{message}");
+            assert!(!habits.lower(&rejected(message, None), 20_000), "a second time it cannot be the cause");
+        }
+        let mut habits = Habits::new(Rung::Bounded);
+        let renamed = "Unsupported parameter: 'max_tokens' is not supported with this model.";
+        assert!(!habits.lower(&rejected(renamed, Some("max_tokens")), 20_000));
+        assert!(!habits.lower(&rejected("temperature must be at most 2000", None), 20_000));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Language models: one trait, a patient client for any OpenAI-compatible endpoint, the ledger, record and replay.
 //!
 //! From the outside in: [`read`] asks for a typed reply and repairs it; [`Recorder`] and [`Player`] keep calls or play
-//! them; [`Ledger`] counts tokens and money and holds the caps; [`Patient`] waits, fails over and continues;
-//! [`Endpoint`] makes one call. Each but the first is a [`ChatModel`], so each can stand in for another.
+//! them; [`Patient`] waits, fails over, gives thoughts their room and continues; [`Ledger`] counts tokens and money of each
+//! of its attempts and holds the caps; [`Endpoint`] makes one call. Each but the first is a [`ChatModel`], so each can stand
+//! in for another.
 //!
 //! Invariant: one function, [`LlmError::retry`], decides about trying again; secrets leave in headers alone; async-openai's
 //! types never leave; no prompt's text is written here but the few words that ask for a repair or a continuation.
@@ -11,6 +12,7 @@ mod breaker;
 mod cassette;
 mod code;
 mod complaint;
+mod cut;
 mod detect;
 mod endpoint;
 mod error;
@@ -26,6 +28,7 @@ mod read;
 mod schema;
 mod scripted;
 mod setup;
+mod thinking;
 mod wire;
 mod wrapping;
 

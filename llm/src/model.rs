@@ -66,7 +66,7 @@ pub struct Ask {
     pub shorter: Option<Vec<Message>>,
     /// What form the answer must have.
     pub want: Want,
-    /// Tokens that the answer may have.
+    /// Tokens that the answer may have; thoughts before it get room of their own.
     pub tokens_max: u32,
     /// Temperature; `None` leaves it to the model.
     #[serde(default)]

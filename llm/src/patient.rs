@@ -1,10 +1,12 @@
-//! The patient caller: waits and tries again, fails over between endpoints, continues what was cut, says it shorter or
-//! differently once. Time is an argument, chance comes from a seed.
+//! The patient caller: waits and tries again, fails over between endpoints, gives thoughts their room, continues what was cut,
+//! says it shorter or differently once. Time is an argument, chance comes from a seed.
 
 use crate::breaker::Breaker;
+use crate::cut;
 use crate::error::{LlmError, LlmErrorKind};
 use crate::model::{Answer, Answering, Ask, ChatModel, Finish, Message, OnText, Role, Want};
 use crate::pace::{Pace, RealPace};
+use crate::thinking::{Room, Thinking};
 use ansatz_core::bill::Usage;
 use ansatz_core::retry::{Backoff, Retry, unit};
 use ansatz_core::seed::Seed;
@@ -55,11 +57,86 @@ struct Line {
     slots: Semaphore,
     /// Changed by every call on this endpoint.
     breaker: Mutex<Breaker>,
+    /// Changed by every answer of this endpoint.
+    thinking: Mutex<Thinking>,
 }
 
 impl Line {
     fn breaker<T>(&self, look: impl FnOnce(&mut Breaker) -> T) -> T {
         look(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn thinking<T>(&self, look: impl FnOnce(&mut Thinking) -> T) -> T {
+        look(&mut self.thinking.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One answer, with the room that this model's thoughts are known to need: as much of it as caps and context hold. Gives also
+    /// how many tokens the answer might have had.
+    async fn answer(&self, ask: &Ask, room: Room, on_text: OnText<'_>) -> Result<(Answer, u32), LlmError> {
+        let mut room = Room { wanted: room.wanted.max(self.thinking(|thinking| thinking.room())), ..room };
+        let mut is_bounded = false;
+        loop {
+            let limit = ask.tokens_max.saturating_add(room.wanted);
+            let roomy = Ask { tokens_max: limit, ..ask.clone() };
+            let error = match self.model.answer(&roomy, &mut *on_text).await {
+                Ok(answer) => {
+                    self.thinking(|thinking| {
+                        thinking.saw(&answer, room);
+                        if is_bounded {
+                            thinking.bound(room.wanted);
+                        }
+                    });
+                    return Ok((answer, limit));
+                }
+                Err(error) => error,
+            };
+            let Some(less) = room.less(&error.kind) else { return Err(error) };
+            is_bounded |= matches!(error.kind, LlmErrorKind::ContextOverflow(_));
+            room = less;
+        }
+    }
+}
+
+/// Earlier turns of one request: what they used, what the user should know, how long they took.
+#[derive(Default)]
+struct Past {
+    usage: Usage,
+    warnings: Vec<String>,
+    took: Duration,
+}
+
+impl Past {
+    fn add(&mut self, answer: &Answer) {
+        self.usage = add(self.usage, answer.usage);
+        self.warn(&answer.warnings);
+        self.took += answer.took;
+    }
+
+    fn warn(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
+        }
+    }
+
+    /// Takes in a turn that failed. What it used is not reported; its prompt was read at least.
+    fn failed(&mut self, ask: &Ask, kind: &LlmErrorKind) {
+        if matches!(kind, LlmErrorKind::Refused(_) | LlmErrorKind::Filtered | LlmErrorKind::Empty) {
+            let read = Usage { input: ask.tokens_estimated(), estimated: true, ..Usage::default() };
+            self.usage = add(self.usage, read);
+        }
+        if let LlmErrorKind::ContextOverflow(why) = kind
+            && cut::is_silent(kind)
+        {
+            self.warn(std::slice::from_ref(why));
+        }
+    }
+
+    /// The last turn's answer as that of the whole request.
+    fn ended_by(mut self, last: Answer) -> Answer {
+        self.add(&last);
+        Answer { usage: self.usage, warnings: self.warnings, took: self.took, ..last }
     }
 }
 
@@ -75,7 +152,12 @@ pub struct Patient {
 impl Patient {
     /// A caller of these endpoints, the preferred one first.
     pub fn new(models: Vec<Box<dyn ChatModel>>, patience: Patience, seed: Seed) -> Self {
-        let line = |model| Line { model, slots: Semaphore::new(CONCURRENT_MAX), breaker: Mutex::default() };
+        let line = |model| Line {
+            model,
+            slots: Semaphore::new(CONCURRENT_MAX),
+            breaker: Mutex::default(),
+            thinking: Mutex::default(),
+        };
         let pace = Arc::new(RealPace::default());
         let lines = models.into_iter().map(line).collect();
         Self { lines, patience, seed, pace, last_failure: LastFailure::default() }
@@ -96,17 +178,18 @@ impl Patient {
         Self { pace, ..self }
     }
 
-    /// The endpoint to use now: the first that is not resting and was not just seen to fail, else the one that rests
-    /// least. Gives how long to wait for it.
+    /// The endpoint to use now: the one that rests least, was not just seen to fail, and is in the least doubt, so that whoever
+    /// answered last is asked before one that failed or hung; the first of equals. Gives how long to wait for it.
     fn choose(&self, failed: &[usize]) -> Result<(usize, Duration), LlmError> {
         let now = self.pace.now();
-        let alive =
-            (0..self.lines.len()).filter(|n| self.lines[*n].breaker(|breaker| breaker.dead().is_none()));
-        let rested = alive.map(|n| {
-            (self.lines[n].breaker(|breaker| breaker.rest(now)).unwrap_or_default(), failed.contains(&n), n)
-        });
-        let best = rested.min();
-        let (rest, _, n) = best.ok_or_else(|| self.all_dead())?;
+        let standing = |n: usize| {
+            self.lines[n].breaker(|breaker| {
+                let rest = breaker.rest(now).unwrap_or_default();
+                breaker.dead().is_none().then(|| (rest, failed.contains(&n), breaker.doubt(now), n))
+            })
+        };
+        let best = (0..self.lines.len()).filter_map(standing).min();
+        let (rest, _, _, n) = best.ok_or_else(|| self.all_dead())?;
         Ok((n, rest))
     }
 
@@ -118,55 +201,65 @@ impl Patient {
     }
 
     async fn ask(&self, ask: &Ask, on_text: OnText<'_>) -> Result<Answer, LlmError> {
-        let mut spent = Usage::default();
-        let mut current = ask.clone();
-        let mut is_changed = false;
+        let (mut current, mut room, mut past) = (ask.clone(), Room::default(), Past::default());
+        let (mut is_changed, mut is_repeated) = (false, false);
         loop {
-            let error = match self.reach(&current, &mut *on_text).await {
-                Ok(answer) if answer.finish == Finish::Length => {
-                    return self.complete(&current, answer, spent, on_text).await;
+            let (answer, limit) = match self.reach(&current, room, &mut *on_text).await {
+                Ok(reached) => reached,
+                Err(error) => {
+                    let may_change = !is_changed && error.retry() == Retry::AfterChange;
+                    let changed = if may_change { change(&current, &error.kind) } else { None };
+                    let Some(changed) = changed else { return Err(error) };
+                    past.failed(&current, &error.kind);
+                    (current, is_changed) = (changed, true);
+                    continue;
                 }
-                Ok(answer) => return Ok(Answer { usage: add(spent, answer.usage), ..answer }),
-                Err(error) => error,
             };
-            let changed = if is_changed || error.retry() != Retry::AfterChange {
-                None
-            } else {
-                change(&current, &error.kind)
-            };
-            let Some(changed) = changed else { return Err(error) };
-            // What a refused attempt used is not reported; its prompt was read at least.
-            if matches!(error.kind, LlmErrorKind::Refused(_) | LlmErrorKind::Filtered | LlmErrorKind::Empty) {
-                spent = add(
-                    spent,
-                    Usage { input: current.tokens_estimated(), estimated: true, ..Usage::default() },
-                );
+            if answer.finish == Finish::Stop {
+                return Ok(past.ended_by(answer));
             }
-            (current, is_changed) = (changed, true);
+            let wider = if is_repeated { None } else { Room::of_repeat(&answer, current.tokens_max, limit) };
+            if let Some(wider) = wider {
+                past.add(&answer);
+                (room, is_repeated) = (wider, true);
+                continue;
+            }
+            if answer.text.is_empty() {
+                return Err(LlmError::new(self.name(), LlmErrorKind::Truncated { tokens: limit }));
+            }
+            return self.complete(&current, answer, room, past, on_text).await;
         }
     }
 
-    /// Gets an answer from some endpoint.
-    async fn reach(&self, ask: &Ask, on_text: OnText<'_>) -> Result<Answer, LlmError> {
+    /// Gets an answer from some endpoint, and how many tokens it might have had.
+    async fn reach(&self, ask: &Ask, room: Room, on_text: OnText<'_>) -> Result<(Answer, u32), LlmError> {
         let mut failures = 0;
         let mut failed = Vec::new();
+        let mut latest = None;
         loop {
             let (n, rest) = self.choose(&failed)?;
             let line = &self.lines[n];
             if rest > self.patience.backoff.cap {
-                return Err(LlmError::new(line.model.name(), LlmErrorKind::Resting(rest)));
+                let resting = || LlmError::new(line.model.name(), LlmErrorKind::Resting(rest));
+                return Err(latest.unwrap_or_else(resting));
             }
             self.pace.sleep(rest).await;
-            let error = {
-                let Ok(_slot) = line.slots.acquire().await else { return Err(self.all_dead()) };
-                match line.model.answer(ask, &mut *on_text).await {
-                    Ok(answer) => {
-                        line.breaker(Breaker::succeeded);
-                        self.note(None);
-                        return Ok(answer);
-                    }
-                    Err(error) => error,
+            let Ok(slot) = line.slots.acquire().await else { return Err(self.all_dead()) };
+            let began = self.pace.now();
+            // While this one waited for its turn, another call may have found out that the endpoint does not answer.
+            if line.breaker(|breaker| breaker.dead().is_some() || breaker.rest(began).is_some()) {
+                continue;
+            }
+            let outcome = line.answer(ask, room, &mut *on_text).await;
+            drop(slot);
+            let error = match outcome {
+                Ok(reached) => {
+                    let now = self.pace.now();
+                    line.breaker(|breaker| breaker.succeeded(now));
+                    self.note(None);
+                    return Ok(reached);
                 }
+                Err(error) => error,
             };
             if !error.is_of_endpoint() {
                 return Err(error);
@@ -189,18 +282,28 @@ impl Patient {
                 }
                 return Err(error);
             };
-            line.breaker(|breaker| breaker.failed(self.pace.now()));
+            let now = self.pace.now();
+            line.breaker(|breaker| {
+                if matches!(error.kind, LlmErrorKind::Timeout { .. }) {
+                    breaker.timed_out(began, now);
+                } else {
+                    breaker.failed(now, after);
+                }
+            });
             failures += 1;
             failed.push(n);
-            let chance = unit(self.seed.derive(&format!("{:?}#{failures}", ask.key)).0);
-            let Some(wait) = self.patience.backoff.wait(failures, after, chance) else { return Err(error) };
             // Another endpoint that has not failed yet needs no waiting for.
             let is_fresh =
                 self.choose(&failed).is_ok_and(|(next, rest)| rest.is_zero() && !failed.contains(&next));
-            if !is_fresh {
-                self.pace.sleep(wait).await;
-                failed.clear();
+            if is_fresh && failures < self.patience.backoff.tries {
+                latest = Some(error);
+                continue;
             }
+            let chance = unit(self.seed.derive(&format!("{:?}#{failures}", ask.key)).0);
+            let Some(wait) = self.patience.backoff.wait(failures, after, chance) else { return Err(error) };
+            latest = Some(error);
+            self.pace.sleep(wait).await;
+            failed.clear();
         }
     }
 
@@ -209,23 +312,21 @@ impl Patient {
         &self,
         ask: &Ask,
         cut: Answer,
-        spent: Usage,
+        room: Room,
+        mut past: Past,
         on_text: OnText<'_>,
     ) -> Result<Answer, LlmError> {
         let is_text = ask.want == Want::Text;
         let mut next = ask.clone();
-        next.key.turn += 1;
-        if !cut.text.is_empty() {
-            next.messages.push(Message::new(Role::Assistant, cut.text.clone()));
-        }
+        next.messages.push(Message::new(Role::Assistant, cut.text.clone()));
         next.messages.push(Message::new(Role::User, if is_text { GO_ON } else { SHORTER }));
-        let spent = add(spent, cut.usage);
-        let rest = self.reach(&next, on_text).await?;
-        if rest.finish == Finish::Length || (is_text && cut.text.is_empty()) {
-            return Err(LlmError::new(self.name(), LlmErrorKind::Truncated { tokens: ask.tokens_max }));
+        past.add(&cut);
+        let (rest, limit) = self.reach(&next, Room { least: 0, ..room }, on_text).await?;
+        if rest.finish == Finish::Length {
+            return Err(LlmError::new(self.name(), LlmErrorKind::Truncated { tokens: limit }));
         }
-        let text = if is_text { join(&cut.text, &rest.text) } else { rest.text };
-        Ok(Answer { text, usage: add(spent, rest.usage), took: cut.took + rest.took, ..rest })
+        let text = if is_text { join(&cut.text, &rest.text) } else { rest.text.clone() };
+        Ok(past.ended_by(Answer { text, ..rest }))
     }
 }
 
@@ -288,9 +389,11 @@ pub fn add(a: Usage, b: Usage) -> Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Caps, Ledger};
     use crate::model::{Key, silent};
     use crate::pace::Leaps;
     use crate::scripted::{Scripted, answered};
+    use ansatz_core::bill::{Price, PriceTable};
 
     fn ask() -> Ask {
         let key = Key { agent: "planner".into(), template: "planner/plans".into(), ..Key::default() };
@@ -315,6 +418,24 @@ mod tests {
         Ok(Answer { finish: Finish::Length, ..answered(text) })
     }
 
+    /// An answer that thoughts used up.
+    #[expect(clippy::unnecessary_wraps, reason = "an entry of a script")]
+    fn thought(reasoning: Option<u64>) -> Result<Answer, LlmError> {
+        let answer = answered("");
+        Ok(Answer { finish: Finish::Length, usage: Usage { reasoning, ..answer.usage }, ..answer })
+    }
+
+    fn hangs() -> Result<Answer, LlmError> {
+        kind(LlmErrorKind::Timeout { what: "the first word", limit: Duration::from_mins(1) })
+    }
+
+    /// A caller of these models, and its time.
+    fn caller(models: Vec<Box<dyn ChatModel>>) -> (Patient, Arc<Leaps>) {
+        let pace = Arc::new(Leaps::default());
+        let patient = Patient::new(models, Patience::default(), Seed(7));
+        (patient.at_pace(Arc::clone(&pace) as Arc<dyn Pace>), pace)
+    }
+
     struct Played {
         result: Result<String, LlmErrorKind>,
         asked: Vec<Vec<Ask>>,
@@ -325,9 +446,7 @@ mod tests {
         let models: Vec<Arc<Scripted>> =
             scripts.into_iter().map(|script| Arc::new(Scripted::new(script))).collect();
         let boxed = models.iter().map(|model| Box::new(Arc::clone(model)) as Box<dyn ChatModel>).collect();
-        let pace = Arc::new(Leaps::default());
-        let patient =
-            Patient::new(boxed, Patience::default(), Seed(7)).at_pace(Arc::clone(&pace) as Arc<dyn Pace>);
+        let (patient, pace) = caller(boxed);
         let result =
             patient.answer(ask, &mut silent()).await.map(|answer| answer.text).map_err(|error| error.kind);
         Played { result, asked: models.iter().map(|model| model.asked()).collect(), took: pace.now() }
@@ -376,6 +495,8 @@ mod tests {
         let too_long = kind(LlmErrorKind::ContextOverflow(String::new()));
         let played = play(&ask(), vec![vec![too_long], vec![text("longer memory")]]).await;
         assert_eq!(played.result, Ok("longer memory".into()));
+        let played = play(&ask(), vec![vec![busy(Some(3600))], vec![text("second")]]).await;
+        assert_eq!(played.result, Ok("second".into()), "only the first asked for so much time");
     }
 
     #[tokio::test]
@@ -413,6 +534,139 @@ mod tests {
             pace.now().saturating_sub(before),
             model.asked().len()
         );
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_hangs_is_given_up_after_three_timeouts() {
+        let model = Arc::new(Scripted::new((0..9).map(|_| hangs()).collect()));
+        let (patient, pace) = caller(vec![Box::new(Arc::clone(&model))]);
+        let failure = async || patient.answer(&ask(), &mut silent()).await.unwrap_err().kind;
+        assert!(matches!(failure().await, LlmErrorKind::Timeout { .. }), "the reason is told");
+        assert_eq!(model.asked().len(), 3);
+        assert!(matches!(failure().await, LlmErrorKind::Resting(_)), "the next request does not wait");
+        assert_eq!(model.asked().len(), 3);
+        pace.sleep(Duration::from_mins(2)).await;
+        assert!(matches!(failure().await, LlmErrorKind::Timeout { .. }));
+        assert_eq!(model.asked().len(), 4, "one call may try");
+    }
+
+    #[tokio::test]
+    async fn the_endpoint_that_answered_is_asked_before_one_that_did_not() {
+        for (failure, later) in [(hangs(), "second"), (busy(None), "first")] {
+            let first = Arc::new(Scripted::new(vec![failure, text("first")]));
+            let second = Scripted::saying(["second", "second", "second"]);
+            let (patient, pace) = caller(vec![Box::new(Arc::clone(&first)), Box::new(second)]);
+            let said = async || patient.answer(&ask(), &mut silent()).await.unwrap().text;
+            assert_eq!((said().await.as_str(), said().await.as_str()), ("second", "second"));
+            assert_eq!(first.asked().len(), 1, "it is not asked again for every request");
+            pace.sleep(Duration::from_mins(2)).await;
+            assert_eq!(said().await, later, "a failure that passes is forgiven, a silence is not");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_thinks_gets_room_for_it_and_keeps_it() {
+        let counted = Usage { reasoning: Some(120), ..answered("plan").usage };
+        let counted = Ok(Answer { usage: counted, ..answered("plan") });
+        for (script, later) in
+            [(vec![thought(None), text("plan")], 400), (vec![thought(Some(90)), counted], 340)]
+        {
+            let script = script.into_iter().chain([text("next")]).collect();
+            let model = Arc::new(Scripted::new(script));
+            let (patient, _) = caller(vec![Box::new(Arc::clone(&model))]);
+            for expected in ["plan", "next"] {
+                assert_eq!(patient.answer(&ask(), &mut silent()).await.unwrap().text, expected);
+            }
+            let asked = model.asked();
+            assert_eq!(asked.iter().map(|ask| ask.tokens_max).collect::<Vec<_>>(), [100, 400, later]);
+            assert_eq!(asked[1].messages, ask().messages, "the same prompt, and nothing said about it");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_again_is_continued_and_one_that_never_begins_is_given_up() {
+        let played = play(&ask(), vec![vec![thought(None), cut("one two "), text("three")]]).await;
+        assert_eq!(played.result, Ok("one two three".into()));
+        assert_eq!((played.asked[0][2].tokens_max, played.asked[0][2].messages.len()), (400, 3));
+        let played = play(&ask(), vec![vec![thought(None), thought(None), text("no")]]).await;
+        assert_eq!(played.result, Err(LlmErrorKind::Truncated { tokens: 400 }));
+        let want = Want::Json { name: "plan".into(), schema: serde_json::json!({}) };
+        let ask = Ask { want, ..ask() };
+        let played = play(&ask, vec![vec![thought(Some(100)), text("{}")]]).await;
+        assert_eq!((played.result, played.asked[0][1].messages.len()), (Ok("{}".into()), 1));
+    }
+
+    #[tokio::test]
+    async fn thoughts_get_the_room_that_caps_and_context_leave() {
+        // 106 tokens are set aside for the first call, and 120 are used; the repeat needs 406, or 206 at least.
+        for (tokens, asked) in [(2000, vec![100, 400]), (450, vec![100, 200]), (250, vec![100])] {
+            let caps = Caps { tokens: Some(tokens), step_share: 1.0, ..Caps::default() };
+            let ledger = Arc::new(Ledger::new(caps, PriceTable::default()));
+            let model = Arc::new(Scripted::new(vec![thought(None), text("plan")]));
+            let (patient, _) = caller(vec![Box::new(ledger.meter(Arc::clone(&model), "m"))]);
+            let outcome = patient.answer(&ask(), &mut silent()).await;
+            assert_eq!(model.asked().iter().map(|ask| ask.tokens_max).collect::<Vec<_>>(), asked);
+            let is_capped = matches!(outcome, Err(LlmError { kind: LlmErrorKind::Cap(_), .. }));
+            assert_eq!((is_capped, outcome.is_ok()), (tokens == 250, tokens > 250));
+            assert!(ledger.bill().total.tokens() <= tokens);
+        }
+        let overflow = kind(LlmErrorKind::ContextOverflow("maximum context length".into()));
+        let model = Arc::new(Scripted::new(vec![thought(None), overflow, text("plan"), text("next")]));
+        let (patient, _) = caller(vec![Box::new(Arc::clone(&model))]);
+        for _ in 0..2 {
+            patient.answer(&ask(), &mut silent()).await.unwrap();
+        }
+        let asked: Vec<u32> = model.asked().iter().map(|ask| ask.tokens_max).collect();
+        assert_eq!(asked, [100, 400, 200, 200], "what the context holds is remembered");
+    }
+
+    #[tokio::test]
+    async fn every_attempt_is_set_aside_and_booked() {
+        let of = async |caps: Caps| {
+            let ledger = Arc::new(Ledger::new(caps, PriceTable::default()));
+            let model = Arc::new(Scripted::new(vec![hangs(), cut("one "), text("two")]));
+            let (patient, _) = caller(vec![Box::new(ledger.meter(Arc::clone(&model), "m"))]);
+            let outcome = patient.answer(&ask(), &mut silent()).await.map(|answer| answer.text);
+            (outcome, model.asked().len(), ledger)
+        };
+        let (outcome, asked, ledger) = of(Caps::default()).await;
+        assert_eq!((outcome.unwrap().as_str(), asked), ("one two", 3));
+        assert_eq!((ledger.bill().total.calls, ledger.bill().total.tokens_in), (3, 206));
+        assert_eq!(ledger.spent_on(&ask().key).0.input, 206, "a continuation belongs to its request");
+        let caps = Caps { tokens: Some(150), step_share: 1.0, ..Caps::default() };
+        let (outcome, asked, ledger) = of(caps).await;
+        assert!(matches!(outcome, Err(LlmError { kind: LlmErrorKind::Cap(_), .. })), "{outcome:?}");
+        assert_eq!((asked, ledger.bill().total.tokens()), (2, 126), "no continuation beyond the cap");
+    }
+
+    #[tokio::test]
+    async fn each_endpoint_is_billed_by_its_own_price() {
+        let price = Price { input: 1.0, cached: None, output: 10.0 };
+        let prices = PriceTable { as_of: None, models: [("m".to_owned(), price)].into() };
+        for (first, usd) in [(text("first"), Some(0.0003)), (busy(None), None)] {
+            let ledger = Arc::new(Ledger::new(Caps::default(), prices.clone()));
+            let second = Scripted::saying(["second"]);
+            let (patient, _) = caller(vec![
+                Box::new(ledger.meter(Scripted::new(vec![first]), "m")),
+                Box::new(ledger.meter(second, "n")),
+            ]);
+            patient.answer(&ask(), &mut silent()).await.unwrap();
+            let billed = ledger.bill().total.usd.map(|usd| (usd * 1e6).round() / 1e6);
+            assert_eq!((billed, ledger.spent_on(&ask().key).1.is_some()), (usd, usd.is_some()));
+        }
+    }
+
+    #[tokio::test]
+    async fn warnings_of_all_turns_are_kept() {
+        let warned = |answer: Answer| Ok(Answer { warnings: vec!["beware".into()], ..answer });
+        let model = Scripted::new(vec![cut("one ").and_then(warned), text("two")]);
+        let (patient, _) = caller(vec![Box::new(model)]);
+        assert_eq!(patient.answer(&ask(), &mut silent()).await.unwrap().warnings, ["beware"]);
+        let silent_cut = kind(LlmErrorKind::ContextOverflow(crate::cut::words("m")));
+        let (patient, _) = caller(vec![Box::new(Scripted::new(vec![silent_cut, text("ok")]))]);
+        let ask = Ask { shorter: Some(vec![Message::new(Role::User, "p")]), ..ask() };
+        let answer = patient.answer(&ask, &mut silent()).await.unwrap();
+        assert_eq!((answer.text.as_str(), answer.warnings), ("ok", vec![crate::cut::words("m")]));
     }
 
     #[tokio::test]

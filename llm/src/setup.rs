@@ -2,6 +2,7 @@
 
 use crate::endpoint::{Endpoint, EndpointSettings, Waits};
 use crate::error::{LlmError, LlmErrorKind};
+use crate::ledger::Ledger;
 use crate::model::{ChatModel, Rung};
 use crate::patient::{Patience, Patient};
 use ansatz_core::clock::Clock;
@@ -10,6 +11,9 @@ use ansatz_core::seed::Seed;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The variable that holds the keys of what was chosen.
+const KEYS: &str = "ANSATZ_LLM_API_KEY";
 
 /// A provider: a name, its address, the variables in which its keys usually are, models that are surely its own.
 struct Provider {
@@ -103,6 +107,9 @@ pub struct Setup {
     pub endpoints: Vec<EndpointChoice>,
     /// Silence before the first word, in seconds.
     pub wait_s: f64,
+    /// How much the model should think before it answers, in its provider's word; `None` leaves it to the model.
+    #[serde(default)]
+    pub effort: Option<String>,
 }
 
 /// Where the environment comes from: the value of a variable, if it is set.
@@ -145,33 +152,38 @@ impl Setup {
             }
         };
         let endpoints = pairs.into_iter().map(|(base, model)| EndpointChoice { base, model }).collect();
-        Ok(Some(Self { endpoints, wait_s }))
+        Ok(Some(Self { endpoints, wait_s, effort: None }))
     }
 
-    /// The key of each endpoint. A provider's own variable is used at that provider's own address alone; the general key
-    /// goes to the first endpoint that has no such key.
-    pub fn keys(&self, lookup: Lookup) -> Vec<Option<Secret>> {
+    /// The key of each endpoint. `ANSATZ_LLM_API_KEY` holds one for each, separated by commas, with nothing where none is needed;
+    /// what it says outranks a provider's own variable, which is used at that provider's own address alone.
+    ///
+    /// # Errors
+    /// When it is not plain which key is for which endpoint, and a hint.
+    pub fn keys(&self, lookup: Lookup) -> Result<Vec<Option<Secret>>, (String, String)> {
         let own = |choice: &EndpointChoice| {
             let provider = provider_at(&choice.base)?;
             provider.keys.iter().find_map(|name| Secret::new(&lookup(name)?))
         };
-        let mut general = lookup("ANSATZ_LLM_API_KEY").and_then(|key| Secret::new(&key));
-        let first = general.clone();
-        let mut keys: Vec<Option<Secret>> = self.endpoints.iter().map(own).collect();
-        // For a single endpoint what was said for us outranks what lies about for others.
-        if let ([only], Some(key)) = (keys.as_mut_slice(), first) {
-            *only = Some(key);
-            return keys;
+        let said = lookup(KEYS).filter(|said| !said.trim().is_empty());
+        let Some(said) = said else { return Ok(self.endpoints.iter().map(own).collect()) };
+        let given: Vec<Option<Secret>> = said.split(',').map(Secret::new).collect();
+        let (keys, endpoints) = (given.len(), self.endpoints.len());
+        if keys != endpoints {
+            let plural = |n: usize| if n == 1 { "" } else { "s" };
+            let message = format!(
+                "{KEYS} holds {keys} key{} for {endpoints} endpoint{}",
+                plural(keys),
+                plural(endpoints)
+            );
+            let hint = "give one key for each endpoint, in their order and separated by commas, with nothing where none is needed \
+                        (KEY1,,KEY3)";
+            return Err((message, hint.into()));
         }
-        for key in &mut keys {
-            if key.is_none() {
-                *key = general.take();
-            }
-        }
-        keys
+        Ok(self.endpoints.iter().zip(given).map(|(choice, given)| given.or_else(|| own(choice))).collect())
     }
 
-    /// A patient caller of these endpoints.
+    /// A patient caller of these endpoints, each booked in the ledger under its own name.
     ///
     /// # Errors
     /// When a base URL makes no sense.
@@ -181,6 +193,7 @@ impl Setup {
         patience: Patience,
         seed: Seed,
         clock: &Arc<dyn Clock>,
+        ledger: &Arc<Ledger>,
     ) -> Result<Patient, LlmError> {
         let redactor = self.redactor(keys);
         let first_byte = Duration::try_from_secs_f64(self.wait_s).unwrap_or(Waits::default().first_byte);
@@ -192,6 +205,7 @@ impl Setup {
             let settings = EndpointSettings {
                 waits,
                 rung,
+                effort: self.effort.clone(),
                 redactor: redactor.clone(),
                 ..EndpointSettings::new(&choice.base, &choice.model, key)
             };
@@ -199,7 +213,8 @@ impl Setup {
                 let why = "the key is not sent over plain http to another machine".into();
                 return Err(LlmError::new(choice.model.clone(), LlmErrorKind::Address(why)));
             }
-            models.push(Box::new(Endpoint::new(settings, Arc::clone(clock))?));
+            let endpoint = Endpoint::new(settings, Arc::clone(clock))?;
+            models.push(Box::new(ledger.meter(endpoint, &choice.model)));
         }
         Ok(Patient::new(models, patience, seed))
     }
@@ -228,8 +243,7 @@ fn provider_of_model(model: &str, lookup: Lookup) -> Result<&'static Provider, (
     match known {
         None => refused("give --llm BASE_URL or set ANSATZ_LLM_BASE_URL".into()),
         Some(provider) => {
-            let has_key =
-                provider.keys.iter().chain(&["ANSATZ_LLM_API_KEY"]).any(|name| lookup(name).is_some());
+            let has_key = provider.keys.iter().chain(&[KEYS]).any(|name| lookup(name).is_some());
             if has_key {
                 Ok(provider)
             } else {
@@ -251,6 +265,8 @@ fn is_private(base: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Caps;
+    use ansatz_core::bill::PriceTable;
 
     fn resolved(base: Option<&str>, model: Option<&str>, variables: &[(&str, &str)]) -> String {
         let lookup = |name: &str| {
@@ -259,7 +275,10 @@ mod tests {
         match Setup::resolve(base, model, 60.0, &lookup) {
             Ok(None) => "none".into(),
             Ok(Some(setup)) => {
-                let keys = setup.keys(&lookup);
+                let keys = match setup.keys(&lookup) {
+                    Ok(keys) => keys,
+                    Err((error, hint)) => return format!("error: {error} / {hint}"),
+                };
                 let shown = setup.endpoints.iter().zip(keys).map(|(choice, key)| {
                     format!(
                         "{} {} {}",
@@ -299,15 +318,30 @@ mod tests {
     }
 
     #[test]
-    fn the_general_key_is_for_our_endpoint() {
-        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANSATZ_LLM_API_KEY", "sk-3")];
-        assert_eq!(
-            resolved(Some("https://api.openai.com/v1"), Some("m"), &keys),
-            "https://api.openai.com/v1 m sk-3"
-        );
-        let two =
-            resolved(Some("https://api.openai.com/v1,https://x.org/v1,https://y.org/v1"), Some("m"), &keys);
-        assert_eq!(two, "https://api.openai.com/v1 m sk-1; https://x.org/v1 m sk-3; https://y.org/v1 m -");
+    fn keys_that_were_said_go_to_the_endpoints_in_their_order() {
+        let with = |bases: &str, said: &'static str| {
+            resolved(Some(bases), Some("m"), &[("OPENAI_API_KEY", "sk-1"), ("ANSATZ_LLM_API_KEY", said)])
+        };
+        let one = "https://api.openai.com/v1";
+        assert_eq!(with(one, "sk-3"), "https://api.openai.com/v1 m sk-3");
+        assert_eq!(with(one, " "), "https://api.openai.com/v1 m sk-1", "nothing was said");
+        let two = "https://api.openai.com/v1,https://x.org/v1";
+        assert_eq!(with(two, "sk-3, sk-4"), "https://api.openai.com/v1 m sk-3; https://x.org/v1 m sk-4");
+        assert_eq!(with(two, ",sk-4"), "https://api.openai.com/v1 m sk-1; https://x.org/v1 m sk-4");
+        assert_eq!(with(two, "sk-3,"), "https://api.openai.com/v1 m sk-3; https://x.org/v1 m -");
+    }
+
+    #[test]
+    fn a_key_that_may_be_for_several_endpoints_is_for_none() {
+        let with = |bases: &str, said: &'static str| {
+            resolved(Some(bases), Some("m"), &[("ANSATZ_LLM_API_KEY", said)])
+        };
+        let two = "https://x.org/v1,https://y.org/v1";
+        let refused = with(two, "sk-3");
+        assert!(refused.starts_with("error: ANSATZ_LLM_API_KEY holds 1 key for 2 endpoints / "), "{refused}");
+        assert!(refused.contains("separated by commas") && !refused.contains("sk-3"), "{refused}");
+        let refused = with("https://x.org/v1", "sk-3,sk-4");
+        assert!(refused.contains("holds 2 keys for 1 endpoint / "), "{refused}");
     }
 
     #[test]
@@ -336,9 +370,12 @@ mod tests {
     #[test]
     fn a_key_does_not_cross_a_network_in_the_clear() {
         let endpoints = vec![EndpointChoice { base: "http://192.0.2.1/v1".into(), model: "m".into() }];
-        let setup = Setup { endpoints, wait_s: 60.0 };
+        let setup = Setup { endpoints, wait_s: 60.0, effort: None };
         let clock: Arc<dyn Clock> = Arc::new(ansatz_core::clock::ManualClock::default());
-        let with = |key: Option<Secret>| setup.connect(&[key], Patience::default(), Seed(0), &clock).is_ok();
+        let ledger = Arc::new(Ledger::new(Caps::default(), PriceTable::default()));
+        let with = |key: Option<Secret>| {
+            setup.connect(&[key], Patience::default(), Seed(0), &clock, &ledger).is_ok()
+        };
         assert!(with(None) && !with(Secret::new("sk-1")));
     }
 }

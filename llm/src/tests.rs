@@ -2,11 +2,13 @@
 
 use crate::double::{Act, Double, Seen, reply};
 use crate::{
-    Ask, ChatModel as _, Endpoint, EndpointSettings, Key, LlmErrorKind, Message, Role, Rung, Waits, Want,
-    offers, silent,
+    Ask, Caps, ChatModel as _, Endpoint, EndpointChoice, EndpointSettings, Key, Ledger, LlmErrorKind,
+    Message, Patience, Patient, Role, Rung, Setup, Waits, Want, offers, silent,
 };
-use ansatz_core::clock::ManualClock;
+use ansatz_core::bill::{Price, PriceTable};
+use ansatz_core::clock::{Clock, ManualClock};
 use ansatz_core::secret::Secret;
+use ansatz_core::seed::Seed;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -38,12 +40,19 @@ fn json_ask() -> Ask {
     Ask { want: Want::Json { name: "count".into(), schema }, ..ask() }
 }
 
-fn endpoint(base: &str) -> Endpoint {
-    let settings = EndpointSettings {
+fn settings(base: &str) -> EndpointSettings {
+    EndpointSettings {
         waits: waits(),
         ..EndpointSettings::new(&format!("{base}/v1"), "m", Secret::new(SECRET))
-    };
+    }
+}
+
+fn connected(settings: EndpointSettings) -> Endpoint {
     Endpoint::new(settings, Arc::new(ManualClock::default())).unwrap()
+}
+
+fn endpoint(base: &str) -> Endpoint {
+    connected(settings(base))
 }
 
 /// A stream of these events.
@@ -354,6 +363,169 @@ async fn a_silently_cut_prompt_is_noticed() {
     let long = Ask { messages: vec![Message::new(Role::User, "word ".repeat(10_000))], ..ask() };
     let answer = endpoint(&server.base).answer(&long, &mut silent()).await.unwrap();
     assert!(answer.warnings[0].contains("cuts long prompts in silence"), "{:?}", answer.warnings);
+}
+
+/// A prompt far longer than a context of 4,096 tokens, and the same said shorter.
+fn long_ask() -> Ask {
+    let shorter = Some(vec![Message::new(Role::User, "in a word")]);
+    Ask { messages: vec![Message::new(Role::User, "word ".repeat(10_000))], shorter, ..ask() }
+}
+
+/// A server that cuts prompts to its context and counts what is left.
+fn cutting(_: usize, seen: &Seen) -> Vec<Act> {
+    let counted = (seen.body.len() / 4).min(4096);
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": counted, "completion_tokens": 1}});
+    stream(&[word("ok"), stop(), usage])
+}
+
+#[tokio::test]
+async fn a_prompt_that_was_cut_in_silence_is_too_long() {
+    let server = Double::start(cutting).await;
+    let endpoint = endpoint(&server.base);
+    for _ in 0..2 {
+        let error = endpoint.answer(&long_ask(), &mut silent()).await.unwrap_err();
+        assert!(matches!(error.kind, LlmErrorKind::ContextOverflow(_)), "{error}");
+        assert!(error.to_string().contains("cuts long prompts in silence"), "{error}");
+    }
+    assert_eq!(server.seen().len(), 1, "the second is not sent at all");
+}
+
+#[tokio::test]
+async fn what_would_be_cut_is_said_shorter_and_the_user_is_told() {
+    let server = Double::start(cutting).await;
+    let ledger = Arc::new(Ledger::new(Caps::default(), PriceTable::default()));
+    let metered = ledger.meter(endpoint(&server.base), "m");
+    let patient = Patient::new(vec![Box::new(metered)], Patience::default(), Seed(0));
+    for _ in 0..2 {
+        let answer = patient.answer(&long_ask(), &mut silent()).await.unwrap();
+        assert!(answer.warnings[0].contains("cuts long prompts in silence"), "{:?}", answer.warnings);
+    }
+    let said: Vec<bool> =
+        server.seen().iter().map(|seen| body(seen).to_string().contains("in a word")).collect();
+    assert_eq!(said, [false, true, true]);
+    assert_eq!(ledger.bill().total.calls, 3, "the answer to the cut prompt is paid for");
+}
+
+/// A server whose model thinks for so many tokens before it answers, and shows nothing of it.
+fn thinking(tokens: u64) -> impl Fn(usize, &Seen) -> Vec<Act> + Send + Sync + 'static {
+    move |_, seen| {
+        let limit = body(seen)["max_tokens"].as_u64().unwrap();
+        let (content, finish) = if limit > tokens { ("plan", "stop") } else { ("", "length") };
+        let thought = limit.min(tokens);
+        let whole = json!({
+            "choices": [{"index": 0, "finish_reason": finish, "message": {"content": content}}],
+            "usage": {
+                "prompt_tokens": 9, "completion_tokens": thought + 3, "completion_tokens_details": {"reasoning_tokens": thought},
+            },
+        });
+        reply(200, &["content-type: application/json"], whole.to_string())
+    }
+}
+
+#[tokio::test]
+async fn a_thinking_model_is_heard() {
+    let server = Double::start(thinking(120)).await;
+    let patient = Patient::new(vec![Box::new(endpoint(&server.base))], Patience::default(), Seed(0));
+    for _ in 0..2 {
+        assert_eq!(patient.answer(&ask(), &mut silent()).await.unwrap().text, "plan");
+    }
+    let limits: Vec<Value> = server.seen().iter().map(|seen| body(seen)["max_tokens"].clone()).collect();
+    assert_eq!(limits, [json!(50), json!(200), json!(290)], "the second request knows what thoughts need");
+}
+
+#[tokio::test]
+async fn an_effort_is_sent_until_it_is_refused() {
+    let server = Double::start(|_, seen| {
+        if body(seen).get("reasoning_effort").is_some() {
+            let message = "Unsupported parameter: 'reasoning_effort' is not supported with this model.";
+            let error = json!({"error": {"message": message, "param": "reasoning_effort"}});
+            return reply(400, &[], error.to_string());
+        }
+        stream(&[word("ok"), stop(), used()])
+    })
+    .await;
+    let with_effort = EndpointSettings { effort: Some("low".into()), ..settings(&server.base) };
+    let endpoint = connected(with_effort);
+    for _ in 0..2 {
+        let answer = endpoint.answer(&ask(), &mut silent()).await.unwrap();
+        assert_eq!(answer.warnings.len(), 1);
+        assert!(answer.warnings[0].contains("takes no reasoning effort"), "{:?}", answer.warnings);
+    }
+    let seen = server.seen();
+    assert_eq!((seen.len(), &body(&seen[0])["reasoning_effort"]), (3, &json!("low")));
+}
+
+#[tokio::test]
+async fn a_limit_that_is_too_high_is_lowered() {
+    let played = play(&Ask { tokens_max: 20_000, ..ask() }, |_, seen| {
+        if body(seen)["max_tokens"].as_u64() > Some(8192) {
+            let message =
+                "max_tokens is too large: 20000. This model supports at most 8192 completion tokens.";
+            return reply(
+                400,
+                &[],
+                json!({"error": {"message": message, "param": "max_tokens"}}).to_string(),
+            );
+        }
+        stream(&[word("ok"), stop()])
+    })
+    .await;
+    assert_eq!((played.outcome, played.seen.len()), (Ok("ok".into()), 2));
+    assert_eq!(body(&played.seen[1])["max_tokens"], json!(8192));
+}
+
+#[tokio::test]
+async fn a_model_that_begins_late_is_waited_for_longer_the_next_time() {
+    let server = Double::start(|_, _| {
+        let late = [Act::Wait(Duration::from_millis(1500))];
+        late.into_iter().chain(stream(&[word("ok"), stop()])).collect()
+    })
+    .await;
+    let waits = Waits { first_byte: Duration::from_secs(1), ..waits() };
+    let endpoint = connected(EndpointSettings { waits, ..settings(&server.base) });
+    let error = endpoint.answer(&ask(), &mut silent()).await.unwrap_err();
+    assert!(matches!(error.kind, LlmErrorKind::Timeout { what: "the first byte", .. }), "{error}");
+    assert_eq!(endpoint.answer(&ask(), &mut silent()).await.unwrap().text, "ok");
+}
+
+#[tokio::test]
+async fn a_limit_of_gemini_passes_after_the_time_that_it_names() {
+    let error = json!({
+        "code": 429, "status": "RESOURCE_EXHAUSTED",
+        "message": "You exceeded your current quota, please check your plan and billing details. Please retry in 17.5s.",
+        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}],
+    });
+    let all = json!([{"error": error}]).to_string();
+    let played = play(&ask(), move |_, _| reply(429, &[], &all)).await;
+    let Err(LlmErrorKind::RateLimited { after, .. }) = played.outcome else { panic!("{:?}", played.outcome) };
+    assert_eq!(after, Some(Duration::from_secs(17)));
+}
+
+#[tokio::test]
+async fn two_endpoints_have_their_own_keys_names_and_prices() {
+    let gone = Double::start(|_, _| {
+        reply(404, &[], r#"{"error":{"message":"The model does not exist","code":"model_not_found"}}"#)
+    })
+    .await;
+    let there = Double::start(|_, _| stream(&[word("ok"), stop(), used()])).await;
+    let choice = |server: &Double, model: &str| EndpointChoice {
+        base: format!("{}/v1", server.base),
+        model: model.into(),
+    };
+    let endpoints = vec![choice(&gone, "big"), choice(&there, "small")];
+    let setup = Setup { endpoints, wait_s: 5.0, effort: None };
+    let keys = setup.keys(&|name| (name == "ANSATZ_LLM_API_KEY").then(|| "sk-one,sk-two".into())).unwrap();
+    let prices = [("big".to_owned(), Price { input: 1.0, cached: None, output: 1.0 })].into();
+    let prices = PriceTable { as_of: None, models: prices };
+    let ledger = Arc::new(Ledger::new(Caps::default(), prices));
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let patient = setup.connect(&keys, Patience::default(), Seed(0), &clock, &ledger).unwrap();
+    assert_eq!(patient.answer(&ask(), &mut silent()).await.unwrap().text, "ok");
+    assert_eq!(gone.seen()[0].header("authorization"), Some("Bearer sk-one"));
+    assert_eq!(there.seen()[0].header("authorization"), Some("Bearer sk-two"));
+    let charges = ledger.charges();
+    assert_eq!((charges.len(), charges[0].model.as_str(), charges[0].usd), (1, "small", None));
+    assert_eq!(ledger.bill().total.usd, None, "the price of another model is none");
 }
 
 #[tokio::test]

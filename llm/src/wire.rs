@@ -9,8 +9,8 @@ use ansatz_core::bill::Usage;
 use ansatz_core::secret::Redactor;
 use serde_json::{Map, Value, json};
 
-/// The body of a request. `is_stream` asks for pieces.
-pub fn body(ask: &Ask, model: &str, habits: &Habits, redactor: &Redactor) -> Value {
+/// The body of a request; `effort` is how much the model should think before it answers.
+pub fn body(ask: &Ask, model: &str, effort: Option<&str>, habits: &Habits, redactor: &Redactor) -> Value {
     let mut messages: Vec<Value> = ask
         .messages
         .iter()
@@ -25,9 +25,12 @@ pub fn body(ask: &Ask, model: &str, habits: &Habits, redactor: &Redactor) -> Val
     let mut body = Map::new();
     body.insert("model".into(), model.into());
     body.insert("messages".into(), messages.into());
-    body.insert(habits.tokens_name().into(), ask.tokens_max.into());
+    body.insert(habits.tokens_name().into(), habits.tokens_limit(ask.tokens_max).into());
     if let Some(temperature) = ask.temperature.filter(|_| !habits.drops("temperature")) {
         body.insert("temperature".into(), temperature.into());
+    }
+    if let Some(effort) = effort.filter(|_| !habits.drops("reasoning_effort")) {
+        body.insert("reasoning_effort".into(), effort.into());
     }
     if habits.streams {
         body.insert("stream".into(), true.into());

@@ -3,11 +3,12 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+use ansatz_core::bill::PriceTable;
 use ansatz_core::clock::ManualClock;
 use ansatz_core::seed::Seed;
 use ansatz_llm::{
-    Ask, ChatModel as _, EndpointChoice, Key, LlmErrorKind, Message, OnText, Patience, Patient, Role, Setup,
-    Want, read, silent,
+    Ask, Caps, ChatModel as _, EndpointChoice, Key, Ledger, LlmErrorKind, Message, OnText, Patience, Patient,
+    Role, Setup, Want, read, silent,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -66,13 +67,15 @@ fn start() -> Option<Server> {
 fn connect(server: &Server) -> Patient {
     let endpoints = vec![EndpointChoice { base: server.base.clone(), model: "smol".into() }];
     let clock: Arc<dyn ansatz_core::clock::Clock> = Arc::new(ManualClock::default());
-    let setup = Setup { endpoints, wait_s: 300.0 };
+    let setup = Setup { endpoints, wait_s: 300.0, effort: None };
+    let ledger = Arc::new(Ledger::new(Caps::default(), PriceTable::default()));
     setup
         .connect(
             &[None],
             Patience { total: Duration::from_secs(500), ..Patience::default() },
             Seed(1),
             &clock,
+            &ledger,
         )
         .expect("an address")
 }

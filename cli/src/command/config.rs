@@ -60,7 +60,8 @@ fn key_state(session: &Session) -> &'static str {
             "set"
         }
         Ok(Some(_)) => "not set",
-        _ => "not needed: no language model is configured",
+        Err(_) => "does not fit the endpoints",
+        Ok(None) => "not needed: no language model is configured",
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Holds {
     Amount,
     /// A text on one line.
     Text,
+    /// A word in small letters.
+    Word,
     /// A table of prices.
     Prices,
 }
@@ -69,6 +71,7 @@ impl Holds {
             Self::Folder => "a folder in quotes",
             Self::Amount => "a number from 0",
             Self::Text => "a text in quotes",
+            Self::Word => "a word in small letters and in quotes",
             Self::Prices => {
                 "a table with as_of and, below models, input, output and perhaps cached for each model"
             }
@@ -89,6 +92,7 @@ impl Holds {
             (Self::Amount, toml::Value::Integer(number)) => amount(*number as f64),
             (Self::Amount, toml::Value::Float(number)) => amount(*number),
             (Self::Text, toml::Value::String(text)) => line(text),
+            (Self::Word, toml::Value::String(text)) => word(text),
             (Self::Prices, toml::Value::Table(table)) => prices(table.clone()),
             _ => None,
         }
@@ -108,6 +112,7 @@ impl Holds {
             Self::Folder => Some(Value::Folder(text.into())),
             Self::Amount => text.parse().ok().and_then(amount),
             Self::Text => line(text),
+            Self::Word => word(text),
             // A table has no place in a variable.
             Self::Prices => None,
         }
@@ -121,6 +126,11 @@ fn amount(number: f64) -> Option<Value> {
 fn line(text: &str) -> Option<Value> {
     let text = text.trim();
     (!text.is_empty() && !text.contains(char::is_control)).then(|| Value::Text(text.into()))
+}
+
+fn word(text: &str) -> Option<Value> {
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_word.then(|| Value::Text(text.into()))
 }
 
 fn prices(table: toml::Table) -> Option<Value> {
@@ -153,7 +163,7 @@ const fn key(name: &'static str, holds: Holds, in_project: bool, about: &'static
 }
 
 /// All keys.
-pub const KEYS: [Key; 22] = [
+pub const KEYS: [Key; 23] = [
     key("home", Holds::Folder, false, "state of the program: worker environment, memory"),
     key("runs", Holds::Folder, false, "where runs go"),
     key("minutes", Holds::Number, true, "time of a run, in minutes"),
@@ -171,6 +181,12 @@ pub const KEYS: [Key; 22] = [
     key("llm_base_url", Holds::Text, false, "language model: base URL, or several with commas to fail over"),
     key("llm_model", Holds::Text, false, "language model: its name, or one for each base URL"),
     key("llm_wait", Holds::Number, false, "language model: seconds of silence before its first word"),
+    key(
+        "llm_reasoning_effort",
+        Holds::Word,
+        false,
+        "language model: how much it thinks before it answers, such as low; left out where it is refused",
+    ),
     key(
         "search_url",
         Holds::Text,
@@ -229,6 +245,18 @@ pub fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_one_word() {
+        for text in ["low", "none", "xhigh"] {
+            assert_eq!(Holds::Word.read_text(text), Some(Value::Text(text.into())));
+            assert!(Holds::Word.read_toml(&toml::Value::String(text.into())).is_some());
+        }
+        for text in ["", "High", "very low", "3", "low,high"] {
+            assert_eq!(Holds::Word.read_text(text), None, "{text}");
+        }
+        assert_eq!(Holds::Word.read_toml(&toml::Value::Integer(3)), None);
+    }
 
     #[test]
     fn distances() {

@@ -15,7 +15,7 @@ pub struct Caller {
     pub model: Box<dyn ChatModel>,
     /// Its name.
     pub name: String,
-    /// Where its calls are booked.
+    /// Where its calls are booked: each attempt at each endpoint; of a recording what it says of a whole request.
     pub ledger: Arc<Ledger>,
     /// Its latest failure; always empty when a recording is played.
     pub failure: LastFailure,
@@ -59,7 +59,7 @@ pub fn connect(
         });
     }
     let patience = Patience { total: patience, ..Patience::default() };
-    let patient = options.setup.connect(keys, patience, seed, clock).map_err(|error| {
+    let patient = options.setup.connect(keys, patience, seed, clock, &ledger).map_err(|error| {
         let wrapped = RunError::usage(error.to_string());
         match error.hint() {
             Some(hint) => wrapped.hint(hint),
@@ -67,8 +67,7 @@ pub fn connect(
         }
     })?;
     let failure = patient.last_failure();
-    let metered = ledger.meter(patient, &name);
-    let (mut model, mut tape): (Box<dyn ChatModel>, _) = (Box::new(metered), None);
+    let (mut model, mut tape): (Box<dyn ChatModel>, _) = (Box::new(patient), None);
     if let Some(folder) = options.record.as_ref().filter(|_| may_record) {
         let begun = Tape::begin(folder, options.setup.redactor(keys)).map_err(|error| unusable(&error))?;
         let begun = Arc::new(begun);
