@@ -13,10 +13,18 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn run(data: &Path, out: &Path, flags: &[&str]) -> Output {
     let (data, out) = (data.to_str().expect("a path"), out.to_str().expect("a path"));
     ansatz(&[&["run", data, "--out", out, "--no-memory", "--json", "-q", "--seed", "1"], flags].concat())
+}
+
+/// How often a run asked a question of this kind, as its journal has it.
+fn questions(out: &Path, template: &str) -> usize {
+    let journal = std::fs::read_to_string(out.join("journal.jsonl")).expect("a journal");
+    let template = format!("\"{template}\"");
+    journal.lines().filter(|line| line.contains("\"model_asked\"") && line.contains(&template)).count()
 }
 
 /// What a run found, by name and score.
@@ -48,7 +56,7 @@ fn an_answered_run_plays_again_offline() {
     let named: Vec<&str> = ideas.iter().filter_map(|idea| idea["name"].as_str()).collect();
     // Features, a module, a built-in kind, a script, and what the searches were told.
     let ideas_of_plans = ["engagement-trend", "smooth-linear", "smooth-linear-2", "club-ranks"];
-    let of_searches = ["configurations of linear", "configurations of catboost"];
+    let of_searches = ["configurations of linear"];
     assert_eq!(named, [&ideas_of_plans[..], &of_searches].concat());
     assert!(
         ideas.iter().all(|idea| idea["measured"].is_number() && idea["predicted"].is_number()),
@@ -123,7 +131,7 @@ fn second_thoughts_drop_nothing_of_the_playbook() {
     }]});
     let playbook = ["lightgbm", "catboost", "linear", "extra_trees", "neural"];
     let again = serde_json::json!({
-        "surprise": "none", "decision": "stop", "drop": playbook, "add": [], "improve": null, "expected_gain": 0.0, "because": "enough"
+        "surprise": "none", "drop": playbook, "add": [], "improve": null, "because": "enough"
     });
     let endpoint = Endpoint::start(move |prompt| match prompt {
         prompt if prompt.contains("# Your part: plan") => (200, plan.to_string()),
@@ -141,6 +149,152 @@ fn second_thoughts_drop_nothing_of_the_playbook() {
         line.contains("candidate_proposed") && ["playbook", "search"].iter().any(is_of)
     };
     assert!(later.any(|line| is_own(&line)), "the playbook's configurations go on");
+}
+
+/// A plan of features for a linear model, which is not searched.
+const ONE_MODULE: &str = r#"{"observations": [], "plans": [{"name": "sums and products", "bet": "b", "branches": [{
+    "kind": "new_features", "solution": "linear", "what": "sums and products of both sizes", "inputs": ["size", "weight"],
+    "output": "o", "check": "c", "params": [], "tune": false, "score": 0.9, "seconds": 3}], "score": 0.9, "score_low": 0.8,
+    "score_high": 0.95, "because": "b"}]}"#;
+
+/// The module of that plan.
+const MODULE: &str = r#"```python solution.py
+"""Sums and products."""
+from ansatz_worker.featurekit.groups import Groups
+from ansatz_worker.solutions import linear as base
+from ansatz_worker.solutions.linear import fit, predict, predict_stages, stages
+
+
+def group_sums(rows, learned):
+    return {"both": rows["size"] + rows["weight"]}
+
+
+def group_products(rows, learned):
+    return {"product": rows["size"] * rows["weight"]}
+
+
+GROUPS = Groups(sums=group_sums, products=group_products)
+SPACE = {**base.SPACE, **GROUPS.space}
+
+
+def fit_features(train, y, *, task, params, seed):
+    learned, wide = GROUPS.learn(train, params)
+    table, X = base.fit_features(wide, y, task=task, params=params, seed=seed)
+    return (learned, table), X
+
+
+def features(state, rows, *, task):
+    learned, table = state
+    return base.features(table, GROUPS.add(learned, rows), task=task)
+```"#;
+
+/// A revision of one of its groups.
+const REVISION: &str = r#"```python group_products.py
+def group_products(rows, learned):
+    """The ratio as well."""
+    return {"product": rows["size"] * rows["weight"], "ratio": rows["size"] / (rows["weight"] + 1.0)}
+```"#;
+
+/// What a model says that has nothing to say about a question. A repair of the same question shows it again.
+const NOTHING: &str = "Nothing of this kind comes to my mind.";
+
+#[test]
+fn a_question_without_a_revision_does_not_end_refinement_and_the_run_plays_with_other_jobs() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 200);
+    let asked = AtomicUsize::new(0);
+    let endpoint = Endpoint::start(move |prompt| {
+        let is_new = || !prompt.contains(NOTHING) && asked.fetch_add(1, Ordering::Relaxed) > 0;
+        let reply = match prompt {
+            prompt if prompt.contains("# Your part: plan\n") => ONE_MODULE,
+            prompt if prompt.contains("# Your part: write features") => MODULE,
+            prompt if prompt.contains("# Your part: revise one block") && is_new() => REVISION,
+            _ => NOTHING,
+        };
+        (200, reply.to_owned())
+    });
+    let (out, tape) = (folder.path().join("run"), folder.path().join("tape"));
+    let tape = tape.to_str().expect("a path");
+    let flags = ["--trials", "120", "--jobs", "2", "--llm", &endpoint.base, "--model", "m", "--record", tape];
+    let output = run(&data, &out, &flags);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let journal = std::fs::read_to_string(out.join("journal.jsonl")).expect("a journal");
+    assert!(questions(&out, "model/refine") >= 2, "it was asked again");
+    let of_revision =
+        |line: &str| line.contains("candidate_proposed") && line.contains("\"sums-and-products-r2\"");
+    assert!(journal.lines().any(of_revision), "the second question brought a revision, which competes");
+
+    let again =
+        run(&data, &folder.path().join("again"), &["--trials", "120", "--jobs", "1", "--replay", tape]);
+    assert_eq!(again.status.code(), Some(0), "{}", complaints(&again));
+    assert_eq!(leaderboard(&json(&again)), leaderboard(&json(&output)));
+}
+
+#[test]
+fn plans_that_could_not_be_had_are_asked_for_once_more() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 200);
+    let plans_of = |name: &str, answers: bool| {
+        let asked = AtomicUsize::new(0);
+        let endpoint = Endpoint::start(move |prompt| {
+            let is_plan = prompt.contains("# Your part: plan\n") && !prompt.contains(NOTHING);
+            let is_second = is_plan && asked.fetch_add(1, Ordering::Relaxed) == 1;
+            (200, if is_second && answers { ONE_MODULE } else { NOTHING }.to_owned())
+        });
+        let out = folder.path().join(name);
+        let output = run(&data, &out, &["--trials", "90", "--llm", &endpoint.base, "--model", "m"]);
+        assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+        assert_eq!(questions(&out, "planner/plans"), 2, "{name}");
+        std::fs::read_to_string(out.join("plan.json")).expect("the plan").contains("model:sums-and-products")
+    };
+    assert!(plans_of("late", true), "the second answer was taken up");
+    assert!(!plans_of("never", false));
+}
+
+#[test]
+fn an_endpoint_that_fails_twice_in_a_row_is_left_alone() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 200);
+    let endpoint = Endpoint::start(|_| (400, "{\"error\": {\"message\": \"out of order\"}}".to_owned()));
+    let out = folder.path().join("run");
+    let output = run(&data, &out, &["--trials", "90", "--llm", &endpoint.base, "--model", "m"]);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let journal = std::fs::read_to_string(out.join("journal.jsonl")).expect("a journal");
+    assert_eq!(journal.matches("\"model_asked\"").count(), 2, "about the columns and for plans");
+    let warnings = json(&output)["warnings"].to_string();
+    assert_eq!(warnings.matches("is not asked any more").count(), 1, "{warnings}");
+}
+
+#[test]
+fn an_allowance_that_is_used_up_is_told_of_once() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 200);
+    let endpoint = Endpoint::start(|_| (200, NOTHING.to_owned()));
+    let flags = ["--trials", "45", "--max-tokens", "100", "--llm", &endpoint.base, "--model", "m"];
+    let output = run(&data, &folder.path().join("run"), &flags);
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let warnings = json(&output)["warnings"].to_string();
+    assert_eq!(warnings.matches("the allowance of 100 tokens is used up").count(), 1, "{warnings}");
+    assert!(warnings.contains("raise --max-tokens") && !warnings.contains("was of no help"), "{warnings}");
+    assert!(endpoint.prompts().is_empty(), "nothing was sent");
+}
+
+#[test]
+fn a_recording_that_follows_the_clock_is_warned_about() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = table(folder.path(), 150);
+    let endpoint = Endpoint::start(|_| (200, NOTHING.to_owned()));
+    let tape = folder.path().join("tape");
+    let recorded = ["--llm", &endpoint.base, "--model", "m", "--record", tape.to_str().expect("a path")];
+    let output = run(&data, &folder.path().join("run"), &[&["--seconds", "15"][..], &recorded].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", complaints(&output));
+    let warnings = json(&output)["warnings"].to_string();
+    assert!(warnings.contains("this recording follows the clock"), "{warnings}");
 }
 
 #[test]

@@ -11,13 +11,14 @@ const SKELETON: &str = include_str!("../skeletons/groups.py");
 /// Columns about which evidence is shown.
 const EVIDENCE_MAX: usize = 12;
 
-/// What the data agent is shown when it writes features.
-pub fn features(case: &Case, idea: &Idea, lessons: &[String]) -> WriteFeatures {
+/// What the data agent is shown when it writes features. `limit` is the longest time of one fold, in words.
+pub fn features(case: &Case, idea: &Idea, limit: &str, lessons: &[String]) -> WriteFeatures {
     WriteFeatures {
         case: case.clone(),
         what: idea.what.clone(),
         inputs: idea.inputs.clone(),
         check: idea.check.clone(),
+        limit: limit.to_owned(),
         model: format!("{} ({})", idea.base, planner::about(&idea.base)),
         base: SKELETON.replace("BASE", &idea.base),
         known: known(&idea.base).to_owned(),
@@ -41,9 +42,12 @@ fn known(base: &str) -> &'static str {
     }
 }
 
-/// What the data agent is shown when it looks at the columns: those that say most about the target by themselves.
+/// What the data agent is shown when it looks at the columns: those of which more is known than how well they predict by
+/// themselves, which the card says of all, the strongest first.
 pub fn assess(case: &Case, evidence: Option<&LeakEvidence>) -> Assess {
-    let mut columns: Vec<&ColumnEvidence> = evidence.iter().flat_map(|evidence| &evidence.columns).collect();
+    let stands_out = |column: &&ColumnEvidence| column.others.is_some() || !note(column).is_empty();
+    let columns = evidence.iter().flat_map(|evidence| &evidence.columns);
+    let mut columns: Vec<&ColumnEvidence> = columns.filter(stands_out).collect();
     columns.sort_by(|a, b| b.alone.total_cmp(&a.alone));
     let measured = columns.into_iter().take(EVIDENCE_MAX).map(|column| Measured {
         column: column.column.clone(),
@@ -91,4 +95,39 @@ pub fn advice(assessment: &Assessment, profile: &Profile, unused: &[String]) -> 
     let leaks = assessment.leaks.iter().filter(|leak| is_there(&leak.column));
     let suspicions = leaks.map(|leak| format!("column {}: {}", leak.column, leak.because)).collect();
     Advice { lessons, suspicions }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thought::tests::case;
+
+    fn evidence(column: &str, alone: f64, others: Option<f64>, looks_like_id: bool) -> ColumnEvidence {
+        ColumnEvidence {
+            column: column.into(),
+            alone,
+            others,
+            filled_alone: 0.5,
+            filled_train: 1.0,
+            filled_test: None,
+            distinct_share: 1.0,
+            copies_target: false,
+            shift: None,
+            looks_like_id,
+            row_order: None,
+        }
+    }
+
+    #[test]
+    fn columns_are_told_of_which_more_is_known_than_their_strength() {
+        let columns = vec![
+            evidence("plain", 0.9, None, false),
+            evidence("number", 0.6, None, true),
+            evidence("close", 0.8, Some(0.7), false),
+        ];
+        let evidence = LeakEvidence { columns, rows: 9, duplicate_test_rows: None, sum: None };
+        let told: Vec<String> =
+            assess(&case(), Some(&evidence)).evidence.into_iter().map(|one| one.column).collect();
+        assert_eq!(told, ["close", "number"]);
+    }
 }

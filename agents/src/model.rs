@@ -5,10 +5,10 @@
 //! what was revised in vain falls behind what was not tried yet.
 
 use crate::code;
-use crate::planner::Idea;
+use crate::planner::{self, Idea};
 use ansatz_prompts::Case;
 use ansatz_prompts::model::{Debug, Refine, Revision, Worth, WriteSolution};
-use ansatz_prompts::planner::{BranchKind, CardView};
+use ansatz_prompts::planner::BranchKind;
 
 /// Attempts at correcting one solution.
 pub const DEBUG_DEPTH: u32 = 2;
@@ -49,11 +49,7 @@ pub fn solution(brief: &Brief) -> WriteSolution {
         check: brief.idea.check.clone(),
         seconds: brief.seconds,
         threads: brief.threads,
-        cards: brief
-            .cards
-            .iter()
-            .map(|(name, text)| CardView { name: name.clone(), text: text.clone() })
-            .collect(),
+        cards: planner::card_views(brief.cards),
         best: best.map(|(source, _)| (*source).to_owned()).unwrap_or_default(),
         best_score: best.map(|(_, score)| score.clone()).unwrap_or_default(),
         lessons: brief.lessons.to_vec(),
@@ -67,25 +63,46 @@ pub fn solution(brief: &Brief) -> WriteSolution {
 pub struct Failure {
     /// `static check`, `features`, `fit`.
     pub stage: String,
-    /// `error`, `timeout`, `memory`, ….
+    /// `error`, `timeout`, `memory` or `bad_output`.
     pub kind: String,
     /// The end of the traceback, or what was found.
     pub error: String,
 }
 
-/// The prompt for a correction. `attempt` counts from 1.
-pub fn debug(case: &Case, code: &str, failure: &Failure, attempt: u32, earlier: &[String]) -> Debug {
+/// What the model agent is shown when it mends what failed.
+pub struct Broken<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// The source.
+    pub code: &'a str,
+    /// What the code was asked for as.
+    pub kind: BranchKind,
+    /// Where it failed, and how.
+    pub failure: &'a Failure,
+    /// The longest time of one fold, in words; empty when it is not known.
+    pub limit: &'a str,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// What was seen at earlier attempts.
+    pub earlier: &'a [String],
+}
+
+/// The prompt for a correction.
+pub fn debug(broken: &Broken) -> Debug {
+    let failure = broken.failure;
     let letters = failure.error.chars().count();
     Debug {
-        case: case.clone(),
-        code: code.to_owned(),
+        case: broken.case.clone(),
+        code: broken.code.to_owned(),
         stage: failure.stage.clone(),
         kind: failure.kind.clone(),
-        attempt,
+        limit: broken.limit.to_owned(),
+        attempt: broken.attempt,
         attempts: DEBUG_DEPTH,
         error: failure.error.chars().skip(letters.saturating_sub(ERROR_MAX)).collect(),
-        earlier: earlier.to_vec(),
-        is_script: code::is_script(code),
+        earlier: broken.earlier.to_vec(),
+        is_script: broken.kind == BranchKind::Script || code::is_script(broken.code),
+        is_groups: broken.kind == BranchKind::NewFeatures,
         file: "solution.py".into(),
     }
 }
@@ -155,15 +172,10 @@ pub fn refine(revised: &Revised) -> Refine {
         score: revised.score.clone(),
         noise: format!("{:.2e}", revised.noise),
         code: revised.code.to_owned(),
-        ablation: revised
-            .ablations
-            .iter()
-            .map(|one| Worth {
-                part: one.switch.clone(),
-                worth: format!("{:+.5} ± {:.5}", one.worth, one.error),
-            })
-            .collect(),
+        is_groups: code::is_groups(revised.code),
+        ablation: revised.ablations.iter().map(worth).collect(),
         block: revised.block.to_owned(),
+        learns: code::learner_of(revised.code, revised.block).unwrap_or_default(),
         history: revised
             .history
             .iter()
@@ -173,9 +185,16 @@ pub fn refine(revised: &Revised) -> Refine {
     }
 }
 
+/// What a group is worth, under the name of its function.
+fn worth(ablation: &Ablation) -> Worth {
+    let part = code::block_name(&ablation.switch).unwrap_or_else(|| ablation.switch.clone());
+    Worth { part, worth: format!("{:+.5} ± {:.5}", ablation.worth, ablation.error) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::thought::tests::case;
 
     fn work(gain: f64, ablations: &[(&str, f64)], revised: &[&str]) -> Work {
         Work {
@@ -213,7 +232,45 @@ mod tests {
     fn the_end_of_a_traceback_is_shown() {
         let failure =
             Failure { stage: "fit".into(), kind: "error".into(), error: "é".repeat(3000) + "KeyError" };
-        let shown = debug(&crate::thought::tests::case(), "x = 1", &failure, 1, &[]).error;
+        let shown = mended("x = 1", BranchKind::NewSolution, &failure).error;
         assert!(shown.ends_with("KeyError") && shown.chars().count() == ERROR_MAX);
+    }
+
+    fn mended(code: &str, kind: BranchKind, failure: &Failure) -> Debug {
+        let (case, limit) = (case(), "9 s");
+        debug(&Broken { case: &case, code, kind, failure, limit, attempt: 1, earlier: &[] })
+    }
+
+    #[test]
+    fn code_is_mended_under_the_contract_that_it_was_asked_for_under() {
+        let failure = Failure { stage: "features".into(), kind: "timeout".into(), error: String::new() };
+        let flags = |code: &str, kind| {
+            let prompt = mended(code, kind, &failure);
+            (prompt.is_groups, prompt.is_script)
+        };
+        // Even when the reply was no such thing.
+        assert_eq!(flags("x = 1", BranchKind::NewFeatures), (true, false));
+        assert_eq!(flags("x = 1", BranchKind::NewSolution), (false, false));
+        assert_eq!(flags("x = 1", BranchKind::Script), (false, true));
+        let prompt = mended("x = 1", BranchKind::NewSolution, &failure);
+        assert_eq!((prompt.kind.as_str(), prompt.limit.as_str()), ("timeout", "9 s"));
+    }
+
+    #[test]
+    fn a_block_is_revised_with_what_learns_for_it() {
+        let case = case();
+        let ablations = [Ablation { switch: "use_size".into(), worth: 0.01, error: 0.002 }];
+        let prompt = |code: &str| {
+            let score = String::new();
+            let (ablations, block, history) = (&ablations[..], "group_size", &[][..]);
+            refine(&Revised { case: &case, score, noise: 0.001, code, ablations, block, history })
+        };
+        let groups =
+            "from ansatz_worker.featurekit.groups import Groups\n\n\ndef learn_size(train):\n    return 1\n";
+        let found = prompt(groups);
+        assert_eq!((found.is_groups, found.learns.as_str()), (true, "learn_size"));
+        assert_eq!(found.ablation[0].part, "group_size", "as its function is named");
+        let whole = prompt("def group_size(rows):\n    return {}\n");
+        assert_eq!((whole.is_groups, whole.learns.as_str()), (false, ""));
     }
 }

@@ -1,14 +1,17 @@
 //! The planner with a language model: what it is shown, and how its ideas become plans that are merged with the playbook's.
 //!
-//! Ideas are ranked by what they predict for their cost; code is written for the best few only. A step keeps its idea in its
-//! parameters, so that a plan file says all that is needed to carry it out, and taking a step out takes its idea out.
+//! The best branch of each plan comes first, so that no plan's optimism takes the places of the others; then ideas are ranked by
+//! what they predict for their cost. Code is written for the first few only. A step keeps its idea in its parameters, so that a
+//! plan file says all that is needed to carry it out, and taking a step out takes its idea out.
 
 use crate::playbook::{self, DataShape};
 use ansatz_core::candidate::{Dimension, Params, Space};
 use ansatz_core::profile::Profile;
 use ansatz_core::task::Task;
 use ansatz_planner::{Plan, PlanBuilder, PlanError, Step, StepKind};
-use ansatz_prompts::planner::{BranchIdea, BranchKind, CardView, MakePlans, PlanIdeas, SolutionView};
+use ansatz_prompts::planner::{
+    BranchIdea, BranchKind, BranchResult, CardView, MakePlans, PlanIdea, PlanIdeas, Replanned, SolutionView,
+};
 use ansatz_prompts::{Case, Setting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +30,13 @@ const CODE_SHARE: f64 = 0.05;
 const IDEA: &str = "idea";
 /// Letters of a branch's name.
 const NAME_MAX: usize = 28;
+/// Texts that share so many of their words say the same.
+const SAME_SHARE: f64 = 0.8;
+/// Seconds that every branch costs beside its training: code, checks, repairs.
+const ENTRY_S: f64 = 30.0;
+/// Seconds of one fold where nothing is predicted, and folds.
+const FOLD_S: f64 = 20.0;
+const FOLDS: f64 = 5.0;
 /// The solution that code builds upon when the named one cannot be built upon.
 const BASE_DEFAULT: &str = "lightgbm";
 /// Built-in solutions with stages, which groups of features can be put on top of.
@@ -59,20 +69,78 @@ pub fn idea_of(step: &Step) -> Option<Idea> {
 /// What is wrong with plans beyond their form, in words that a model can act on.
 pub fn problems(ideas: &PlanIdeas, solutions: &[String]) -> Vec<String> {
     let mut problems = Vec::new();
-    for plan in &ideas.plans {
-        for branch in &plan.branches {
-            let is_known = solutions.contains(&branch.solution);
-            if branch.kind == BranchKind::Builtin && !is_known {
-                let known = solutions.join(", ");
-                problems
-                    .push(format!("there is no built-in solution {:?}; there are {known}", branch.solution));
-            }
-            if branch.kind != BranchKind::Builtin && branch.what.trim().is_empty() {
-                problems.push(format!("plan {:?}: a branch does not say what to do", plan.name));
-            }
+    for (at, plan) in ideas.plans.iter().enumerate() {
+        let place = format!("plan {:?}", plan.name);
+        problems.extend(plan.branches.iter().filter_map(|branch| problem(&place, branch, solutions)));
+        let twin = ideas.plans[..at].iter().find(|other| is_alike(plan, other));
+        problems.extend(twin.map(|other| {
+            format!(
+                "{place} says nearly the same as plan {:?}: let it bet on something else, or leave it out",
+                other.name
+            )
+        }));
+    }
+    problems
+}
+
+/// What is wrong with second thoughts beyond their form, in words that a model can act on. `branches` are those that it was shown.
+pub fn replan_problems(said: &Replanned, branches: &[BranchResult], solutions: &[String]) -> Vec<String> {
+    let mut problems: Vec<String> =
+        said.add.iter().filter_map(|branch| problem("\"add\"", branch, solutions)).collect();
+    let code = said.add.iter().filter(|branch| branch.kind != BranchKind::Builtin);
+    let repeated = code.filter_map(|branch| branches.iter().find(|known| is_same(&branch.what, &known.what)));
+    problems.extend(repeated.map(|known| {
+        let name = &known.name;
+        format!("\"add\" repeats {name:?} as it stands: say what is to be different, or leave it out")
+    }));
+    if let Some(name) = said.improve.as_deref().filter(|name| !name.trim().is_empty()) {
+        if !branches.iter().any(|branch| branch.name == name) {
+            let known: Vec<&str> = branches.iter().map(|branch| branch.name.as_str()).collect();
+            problems.push(format!("there is no branch {name:?} to improve; there are {}", known.join(", ")));
+        } else if said.drop.iter().any(|dropped| dropped == name) {
+            problems.push(format!("{name:?} cannot be dropped and improved at once"));
         }
     }
     problems
+}
+
+/// What is wrong with one branch.
+fn problem(place: &str, branch: &BranchIdea, solutions: &[String]) -> Option<String> {
+    if branch.kind == BranchKind::Builtin {
+        let known = solutions.join(", ");
+        let is_unknown = !solutions.contains(&branch.solution);
+        is_unknown.then(|| format!("there is no built-in solution {:?}; there are {known}", branch.solution))
+    } else {
+        branch.what.trim().is_empty().then(|| format!("{place}: a branch does not say what to do"))
+    }
+}
+
+/// Whether each branch of either plan has its like in the other.
+fn is_alike(a: &PlanIdea, b: &PlanIdea) -> bool {
+    let like = |a: &BranchIdea, b: &BranchIdea| {
+        let has_same_work = match a.kind {
+            BranchKind::Builtin => a.solution == b.solution && a.params == b.params,
+            BranchKind::NewFeatures | BranchKind::NewSolution | BranchKind::Script => {
+                is_same(&a.what, &b.what)
+            }
+        };
+        a.kind == b.kind && has_same_work
+    };
+    let covers = |a: &PlanIdea, b: &PlanIdea| {
+        b.branches.iter().all(|branch| a.branches.iter().any(|other| like(branch, other)))
+    };
+    covers(a, b) && covers(b, a)
+}
+
+/// Whether two texts share nearly all of their words.
+fn is_same(a: &str, b: &str) -> bool {
+    let words = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let (a, b) = (words(a), words(b));
+    let (shared, all) = (a.intersection(&b).count(), a.union(&b).count());
+    shared > 0 && shared as f64 >= SAME_SHARE * all as f64
 }
 
 /// What the planner is shown when it plans.
@@ -98,28 +166,27 @@ impl Outlook<'_> {
             case: self.case.clone(),
             wanted: PLANS_WANTED,
             playbook: described(self.plan),
-            solutions: self
-                .spaces
-                .iter()
-                .map(|(name, space)| SolutionView {
-                    name: name.clone(),
-                    about: about(name).to_owned(),
-                    parameters: space
-                        .iter()
-                        .map(|(name, one)| format!("{name} {}", range(one)))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                })
-                .collect(),
-            cards: self
-                .cards
-                .iter()
-                .map(|(name, text)| CardView { name: name.clone(), text: text.clone() })
-                .collect(),
+            solutions: solution_views(self.spaces),
+            cards: card_views(self.cards),
             insights: self.insights.to_vec(),
             reference: self.reference.clone(),
         }
     }
+}
+
+/// Built-in solutions, as prompts about plans show them.
+pub fn solution_views(spaces: &BTreeMap<String, Space>) -> Vec<SolutionView> {
+    let view = |(name, space): (&String, &Space)| {
+        let parameters: Vec<String> =
+            space.iter().map(|(name, one)| format!("{name} {}", range(one))).collect();
+        SolutionView { name: name.clone(), about: about(name).to_owned(), parameters: parameters.join(", ") }
+    };
+    spaces.iter().map(view).collect()
+}
+
+/// Cards, as prompts show them, from name and text.
+pub fn card_views(cards: &[(String, String)]) -> Vec<CardView> {
+    cards.iter().map(|(name, text)| CardView { name: name.clone(), text: text.clone() }).collect()
 }
 
 /// A built-in solution in a few words.
@@ -196,16 +263,20 @@ pub struct Means<'a> {
 /// # Errors
 /// [`PlanError`] when the ideas make no sound plan.
 pub fn plans(ideas: &PlanIdeas, means: &Means) -> Result<Vec<Plan>, PlanError> {
-    let named =
-        ideas.plans.iter().flat_map(|plan| plan.branches.iter().map(|branch| (plan.name.as_str(), branch)));
-    let bets: BTreeMap<&str, &str> =
-        ideas.plans.iter().map(|plan| (plan.name.as_str(), plan.bet.as_str())).collect();
-    let chosen = chosen(named.collect(), means);
+    let gain = |score: f64| means.task.metric.direction.gain(score);
+    let mut proposed = Vec::new();
+    for (plan, idea) in ideas.plans.iter().enumerate() {
+        proposed.extend(idea.branches.iter().map(|branch| {
+            let gain = Some(gain(branch.score.unwrap_or(idea.score)));
+            Proposed { plan, name: &idea.name, branch, gain }
+        }));
+    }
+    let chosen = chosen(ranked(proposed), means);
     let mut plans = Vec::new();
-    for plan in &ideas.plans {
-        let branches: Vec<&Chosen> = chosen.iter().filter(|branch| branch.plan == plan.name).collect();
+    for (plan, idea) in ideas.plans.iter().enumerate() {
+        let branches: Vec<&Chosen> = chosen.iter().filter(|branch| branch.plan == plan).collect();
         if !branches.is_empty() {
-            plans.push(draft(&branches, bets.get(plan.name.as_str()).copied().unwrap_or_default(), means)?);
+            plans.push(draft(&branches, &idea.bet, means)?);
         }
     }
     Ok(plans)
@@ -216,30 +287,59 @@ pub fn plans(ideas: &PlanIdeas, means: &Means) -> Result<Vec<Plan>, PlanError> {
 /// # Errors
 /// As [`plans`].
 pub fn added(branches: &[BranchIdea], because: &str, means: &Means) -> Result<Option<Plan>, PlanError> {
-    let chosen = chosen(branches.iter().map(|branch| ("second-thought", branch)).collect(), means);
+    let gain = |branch: &BranchIdea| branch.score.map(|score| means.task.metric.direction.gain(score));
+    let proposed = branches.iter().map(|branch| {
+        let (name, gain) = ("second-thought", gain(branch));
+        Proposed { plan: 0, name, branch, gain }
+    });
+    let chosen = chosen(ranked(proposed.collect()), means);
     let branches: Vec<&Chosen> = chosen.iter().collect();
     if branches.is_empty() { Ok(None) } else { draft(&branches, because, means).map(Some) }
 }
 
+/// A branch that is proposed.
+struct Proposed<'a> {
+    /// Place and name of its plan.
+    plan: usize,
+    name: &'a str,
+    branch: &'a BranchIdea,
+    /// What is predicted: larger is better.
+    gain: Option<f64>,
+}
+
+/// Branches in the order in which they are taken up: of each plan the best one that needs code and the best one that needs none,
+/// then the others by what they promise, beyond the least that is promised, for their seconds.
+fn ranked(mut proposed: Vec<Proposed<'_>>) -> Vec<Proposed<'_>> {
+    let gain = |one: &Proposed| one.gain.unwrap_or(f64::NEG_INFINITY);
+    let floor = proposed.iter().filter_map(|one| one.gain).fold(f64::INFINITY, f64::min);
+    let worth = |one: &Proposed| {
+        let cost = ENTRY_S + FOLDS * one.branch.seconds.unwrap_or(FOLD_S).max(0.0);
+        one.gain.map_or(f64::NEG_INFINITY, |gain| (gain - floor) / cost)
+    };
+    proposed.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
+    let mut seen = BTreeSet::new();
+    let is_best = |one: &Proposed| seen.insert((one.plan, one.branch.kind == BranchKind::Builtin));
+    let (mut ranked, mut rest): (Vec<Proposed>, Vec<Proposed>) = proposed.into_iter().partition(is_best);
+    rest.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+    ranked.extend(rest);
+    ranked
+}
+
 /// A branch that is taken up.
 struct Chosen {
-    plan: String,
+    plan: usize,
     idea: Idea,
     params: Params,
     tune: bool,
 }
 
-/// The branches worth their cost, best first, each once, under names of their own.
-fn chosen(mut branches: Vec<(&str, &BranchIdea)>, means: &Means) -> Vec<Chosen> {
-    let gain = |branch: &BranchIdea| {
-        branch.score.map_or(f64::NEG_INFINITY, |score| means.task.metric.direction.gain(score))
-    };
-    branches.sort_by(|(_, a), (_, b)| gain(b).total_cmp(&gain(a)));
+/// As many of the branches as there is room for, in their order, each once, under names of their own.
+fn chosen(branches: Vec<Proposed<'_>>, means: &Means) -> Vec<Chosen> {
     let mut taken = means.taken.clone();
     let (mut code, mut builtin) = (0, 0);
     let mut seen: Vec<(BranchKind, String, Params, String)> = Vec::new();
     let mut chosen = Vec::new();
-    for (plan, branch) in branches {
+    for Proposed { plan, name, branch, .. } in branches {
         let base = base_of(branch, means);
         let params = means.spaces.get(&base).map(|space| fitted(&branch.params, space)).unwrap_or_default();
         let count = match branch.kind {
@@ -261,15 +361,14 @@ fn chosen(mut branches: Vec<(&str, &BranchIdea)>, means: &Means) -> Vec<Chosen> 
         }
         *count += 1;
         seen.push(key);
-        let name = free_name(plan, &taken);
+        let name = free_name(name, &taken);
         taken.insert(name.clone());
         let known = |input: &&String| means.columns.contains(input.as_str());
         chosen.push(Chosen {
-            plan: plan.to_owned(),
+            plan,
             params,
             // A script has nothing that could be searched.
-            tune: branch.kind != BranchKind::Script
-                && (branch.tune || branch.kind == BranchKind::NewFeatures),
+            tune: branch.tune && branch.kind != BranchKind::Script,
             idea: Idea {
                 name,
                 kind: branch.kind,
@@ -340,6 +439,7 @@ fn draft(branches: &[&Chosen], bet: &str, means: &Means) -> Result<Plan, PlanErr
     for branch in branches {
         let idea = &branch.idea;
         let kept = serde_json::to_value(idea).unwrap_or_default();
+        let params = serde_json::to_value(&branch.params).unwrap_or_default();
         let model = format!("model:{}", idea.name);
         let why = if bet.is_empty() { idea.what.clone() } else { bet.to_owned() };
         let step = Step::new(&model, StepKind::Model).share(share).why(why.clone());
@@ -348,7 +448,6 @@ fn draft(branches: &[&Chosen], bet: &str, means: &Means) -> Result<Plan, PlanErr
             if recipes.insert(recipe.to_owned()) {
                 plan = plan.step(playbook::features_step(recipe).share(CODE_SHARE / branches.len() as f64));
             }
-            let params = serde_json::to_value(&branch.params).unwrap_or_default();
             let step = step.after(format!("features:{recipe}")).param("solution", idea.base.as_str());
             plan = plan.step(step.param("params", params).param(IDEA, kept));
         } else {
@@ -362,7 +461,9 @@ fn draft(branches: &[&Chosen], bet: &str, means: &Means) -> Result<Plan, PlanErr
             );
             let step =
                 step.after(features).param("solution", idea.name.as_str()).param("base", idea.base.as_str());
-            plan = plan.step(step);
+            // Features start from a built-in solution with these parameters; other code has its own.
+            let starts = idea.kind == BranchKind::NewFeatures && !branch.params.is_empty();
+            plan = plan.step(if starts { step.param("params", params) } else { step });
             if has_search(branch) {
                 let tune = format!("tune:{}", idea.name);
                 let step =
@@ -381,7 +482,6 @@ mod tests {
     use super::*;
     use crate::playbook::tests::{MIXED, profile, task};
     use ansatz_core::task::Problem;
-    use ansatz_prompts::planner::PlanIdea;
     use ansatz_prompts::{Scalar, Setting};
 
     fn spaces() -> BTreeMap<String, Space> {
@@ -481,7 +581,7 @@ mod tests {
     #[test]
     fn plans_of_ideas_merge_with_the_playbooks() {
         let (task, profile) = (task(Problem::Binary), profile(500, MIXED));
-        let own = ansatz_planner::merge(&playbook::plans(&task, &profile, 2).unwrap()).unwrap();
+        let own = ansatz_planner::merge(&playbook::plans(&task, &profile, 2, None).unwrap()).unwrap();
         let many: Vec<PlanIdea> = (0..3)
             .map(|n| {
                 let code = |k: usize| branch(BranchKind::NewSolution, "linear", &format!("way {n}.{k}"), 0.8);
@@ -517,6 +617,115 @@ mod tests {
         );
         let same = vec![idea("a", vec![code("x", 0.7), code("x", 0.7)])];
         assert_eq!(made(same, 4)[0].steps().iter().filter_map(idea_of).count(), 1, "the same twice is one");
+    }
+
+    fn code(what: &str, score: f64) -> BranchIdea {
+        branch(BranchKind::NewSolution, "linear", what, score)
+    }
+
+    /// What code is written for, in the order of the steps of the plans.
+    fn taken_up(plans: Vec<PlanIdea>, code_max: usize) -> Vec<String> {
+        let plans = made(plans, code_max);
+        let steps = plans.iter().flat_map(|plan| plan.steps().iter().filter_map(idea_of));
+        steps.map(|idea| idea.what).collect()
+    }
+
+    #[test]
+    fn no_plan_takes_the_places_of_the_others_by_its_optimism() {
+        let bold = idea("bold", vec![code("a", 0.99), code("b", 0.98), code("c", 0.97), code("d", 0.96)]);
+        let modest = idea("modest", vec![code("e", 0.7), code("f", 0.71)]);
+        let other = idea("other", vec![code("g", 0.75)]);
+        assert_eq!(taken_up(vec![bold, modest, other], 4), ["a", "b", "f", "g"]);
+    }
+
+    #[test]
+    fn the_others_are_ranked_by_what_they_promise_for_their_seconds() {
+        let costly = BranchIdea { seconds: Some(300.0), ..code("costly", 0.89) };
+        let cheap = BranchIdea { seconds: Some(2.0), ..code("cheap", 0.85) };
+        let poor = BranchIdea { seconds: Some(1.0), ..code("poor", 0.6) };
+        let plan = |branches: &[&BranchIdea]| {
+            let first = code("first", 0.9);
+            idea("a", std::iter::once(&first).chain(branches.iter().copied()).cloned().collect())
+        };
+        assert_eq!(taken_up(vec![plan(&[&costly, &cheap, &poor])], 2), ["first", "cheap"]);
+        assert_eq!(taken_up(vec![plan(&[&poor, &costly, &cheap])], 3), ["first", "cheap", "costly"]);
+        // Where a branch predicts nothing, its plan's prediction stands for it.
+        let silent = BranchIdea { score: None, ..code("silent", 0.0) };
+        let plans = vec![idea("a", vec![silent]), idea("b", vec![code("low", 0.79)])];
+        assert_eq!(taken_up(plans, 1), ["silent"], "0.8 is predicted for the whole plan");
+    }
+
+    #[test]
+    fn features_start_from_the_parameters_that_were_named_and_are_searched_when_that_was_wished() {
+        let still = BranchIdea { tune: false, ..branch(BranchKind::NewFeatures, "catboost", "sizes", 0.8) };
+        let plans = made(vec![idea("a", vec![still, code("x", 0.7)])], 4);
+        let step = |id: &str| plans[0].step(&ansatz_core::ids::StepId::new(id));
+        assert_eq!(step("model:a").unwrap().params["params"], serde_json::json!({"depth": 4}));
+        assert!(!step("model:a-2").unwrap().params.contains_key("params"), "whole solutions have their own");
+        assert!(step("tune:a").is_none() && step("tune:a-2").is_some());
+    }
+
+    #[test]
+    fn plans_that_differ_in_details_alone_are_sent_back() {
+        let solutions = ["lightgbm".to_owned(), "catboost".to_owned()];
+        let families =
+            |kind, base| branch(kind, base, "Sizes of families, and shares of each, by name and ticket", 0.8);
+        let found = |plans: Vec<PlanIdea>| {
+            problems(&PlanIdeas { observations: Vec::new(), plans }, &solutions).join("; ")
+        };
+        let first = idea("first", vec![families(BranchKind::NewFeatures, "lightgbm")]);
+        let second = idea("second", vec![families(BranchKind::NewFeatures, "catboost")]);
+        assert_eq!(
+            found(vec![first.clone(), second]),
+            "plan \"second\" says nearly the same as plan \"first\": let it bet on something else, or leave it out"
+        );
+        let whole = idea("second", vec![families(BranchKind::NewSolution, "catboost")]);
+        assert_eq!(found(vec![first.clone(), whole]), "", "another kind of branch is another bet");
+        let more = vec![families(BranchKind::NewFeatures, "catboost"), code("a spline of the age", 0.8)];
+        assert_eq!(found(vec![first, idea("second", more)]), "", "it has more to it");
+        let builtin = |depth: f64| {
+            let params = vec![setting("depth", Scalar::Number(depth))];
+            BranchIdea { params, ..branch(BranchKind::Builtin, "catboost", "", 0.8) }
+        };
+        let plans = |a, b| vec![idea("a", vec![builtin(a)]), idea("b", vec![builtin(b)])];
+        assert!(found(plans(4.0, 4.0)).contains("nearly the same") && found(plans(4.0, 8.0)).is_empty());
+    }
+
+    #[test]
+    fn second_thoughts_are_checked_against_what_was_shown() {
+        let known = BranchResult {
+            name: "families".into(),
+            origin: "model".into(),
+            what: "sizes of families by name and ticket".into(),
+            predicted: String::new(),
+            measured: String::new(),
+            state: String::new(),
+        };
+        let found = |add: Vec<BranchIdea>, drop: &[&str], improve: Option<&str>| {
+            let said = Replanned {
+                surprise: String::new(),
+                drop: drop.iter().map(ToString::to_string).collect(),
+                add,
+                improve: improve.map(str::to_owned),
+                because: String::new(),
+            };
+            replan_problems(&said, std::slice::from_ref(&known), &["lightgbm".to_owned()]).join("; ")
+        };
+        assert_eq!(found(vec![code("a spline of the age", 0.8)], &["lightgbm"], Some("families")), "");
+        assert_eq!(found(Vec::new(), &[], Some(" ")), "", "nothing is to be improved");
+        let repeated = code("Sizes of families, by name and ticket", 0.8);
+        assert!(found(vec![repeated], &[], None).starts_with("\"add\" repeats \"families\""));
+        assert_eq!(
+            found(Vec::new(), &[], Some("family")),
+            "there is no branch \"family\" to improve; there are families"
+        );
+        assert_eq!(
+            found(Vec::new(), &["families"], Some("families")),
+            "\"families\" cannot be dropped and improved at once"
+        );
+        let unknown = branch(BranchKind::Builtin, "xgb", "", 0.8);
+        assert!(found(vec![unknown], &[], None).contains("there are lightgbm"));
+        assert_eq!(found(vec![code(" ", 0.8)], &[], None), "\"add\": a branch does not say what to do");
     }
 
     #[test]

@@ -124,48 +124,51 @@ impl Thought {
         Ok(match self {
             Self::Understand(prompt) => {
                 let check = |reading: &Understanding| crate::understand::problems(reading, &grounds.columns);
-                let reading = seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &check);
+                let reading = seat.ask(&**prompt, |prompt| &mut prompt.case, hear, &check);
                 Conclusion::Understood(Box::new(reading.await?))
             }
             Self::Insights(prompt) => Conclusion::Insights(
-                seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
+                seat.ask(&**prompt, |prompt| &mut prompt.case, hear, &|_| Vec::new()).await?,
             ),
             Self::Plans(prompt) => {
                 let check = |ideas: &PlanIdeas| crate::planner::problems(ideas, &grounds.solutions);
-                Conclusion::Plans(seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &check).await?)
+                Conclusion::Plans(seat.ask(&**prompt, |prompt| &mut prompt.case, hear, &check).await?)
             }
             Self::Replan(prompt) => {
-                let reply = seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new());
+                let check = |said: &Replanned| {
+                    crate::planner::replan_problems(said, &prompt.branches, &grounds.solutions)
+                };
+                let reply = seat.ask(&**prompt, |prompt| &mut prompt.case, hear, &check);
                 Conclusion::Replanned(Box::new(reply.await?))
             }
             Self::Assess(prompt) => Conclusion::Assessment(
-                seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
+                seat.ask(&**prompt, |prompt| &mut prompt.case, hear, &|_| Vec::new()).await?,
             ),
             Self::Evidence(prompt) => Conclusion::Reading(
-                seat.ask(&**prompt, |prompt, case| prompt.case = case, hear, &|_| Vec::new()).await?,
+                seat.ask(&**prompt, |prompt| &mut prompt.case, hear, &|_| Vec::new()).await?,
             ),
             Self::Starts(wanted) => {
                 let check = |reply: &WarmStarts| hpo::problems(&reply.configurations, &wanted.space);
-                let reply = seat.ask(&wanted.prompt, |prompt, case| prompt.case = case, hear, &check).await?;
+                let reply = seat.ask(&wanted.prompt, |prompt| &mut prompt.case, hear, &check).await?;
                 Conclusion::Configurations(hpo::proposals(&reply.configurations))
             }
             Self::Further(wanted) => {
                 let check = |reply: &Candidates| hpo::problems(&reply.configurations, &wanted.space);
-                let reply = seat.ask(&wanted.prompt, |prompt, case| prompt.case = case, hear, &check).await?;
+                let reply = seat.ask(&wanted.prompt, |prompt| &mut prompt.case, hear, &check).await?;
                 Conclusion::Configurations(hpo::proposals(&reply.configurations))
             }
             Self::Features(prompt) => Conclusion::Code(
-                seat.code(&**prompt, |prompt, case| prompt.case = case, WriteFeatures::FORM, hear).await?,
+                seat.code(&**prompt, |prompt| &mut prompt.case, WriteFeatures::FORM, hear).await?,
             ),
             Self::Solution(prompt) => Conclusion::Code(
-                seat.code(&**prompt, |prompt, case| prompt.case = case, WriteSolution::FORM, hear).await?,
+                seat.code(&**prompt, |prompt| &mut prompt.case, WriteSolution::FORM, hear).await?,
             ),
-            Self::Debug(prompt) => Conclusion::Code(
-                seat.code(&**prompt, |prompt, case| prompt.case = case, Debug::FORM, hear).await?,
-            ),
-            Self::Refine(prompt) => Conclusion::Block(
-                seat.code(&**prompt, |prompt, case| prompt.case = case, Refine::FORM, hear).await?,
-            ),
+            Self::Debug(prompt) => {
+                Conclusion::Code(seat.code(&**prompt, |prompt| &mut prompt.case, Debug::FORM, hear).await?)
+            }
+            Self::Refine(prompt) => {
+                Conclusion::Block(seat.code(&**prompt, |prompt| &mut prompt.case, Refine::FORM, hear).await?)
+            }
         })
     }
 }
@@ -181,12 +184,12 @@ impl Seat<'_> {
     async fn ask<P: Prompt + Sync + Clone, R: Reply>(
         &self,
         prompt: &P,
-        set: fn(&mut P, Case),
+        case_of: fn(&mut P) -> &mut Case,
         hear: OnText<'_>,
         check: &(dyn Fn(&R) -> Vec<String> + Send + Sync),
     ) -> Result<R, MindError> {
         let mut shorter = prompt.clone();
-        set(&mut shorter, self.short.clone());
+        case_of(&mut shorter).shorten(self.short.clone());
         let question = Question { prompt, shorter: Some(&shorter) };
         Ok(self.mind.ask(question, self.purpose, hear, check).await?.value)
     }
@@ -195,12 +198,12 @@ impl Seat<'_> {
     async fn code<P: Prompt + Sync + Clone>(
         &self,
         prompt: &P,
-        set: fn(&mut P, Case),
+        case_of: fn(&mut P) -> &mut Case,
         form: ReplyForm,
         hear: OnText<'_>,
     ) -> Result<String, MindError> {
         let mut shorter = prompt.clone();
-        set(&mut shorter, self.short.clone());
+        case_of(&mut shorter).shorten(self.short.clone());
         let question = Question { prompt, shorter: Some(&shorter) };
         let files = self.mind.code(question, self.purpose, form, "solution.py", hear).await?;
         let longest = files.into_iter().max_by_key(|file| file.content.len());
@@ -214,7 +217,7 @@ pub(crate) mod tests {
     use ansatz_core::budget::Budget;
     use ansatz_core::profile::Profile;
     use ansatz_llm::{Scripted, silent};
-    use ansatz_prompts::{Level, Machine, Prompts, Sight};
+    use ansatz_prompts::{Level, Machine, Prompts, Sight, Standing};
 
     /// The case of a table about which nothing is known.
     pub fn case() -> Case {
@@ -251,7 +254,9 @@ pub(crate) mod tests {
             check: "size".into(),
             predicted: None,
         };
-        let thought = Thought::Features(Box::new(crate::data::features(&case(), &idea, &[])));
+        let standing = Some(Standing { noise: "0.01".into(), rows: Vec::new() });
+        let told = Case { standing, ..case() };
+        let thought = Thought::Features(Box::new(crate::data::features(&told, &idea, "9 s", &[])));
         let mind = Mind { model: &model, prompts: &prompts };
         let purpose = Purpose { agent: thought.agent(), step: "features:a".into(), ordinal: 0 };
         let grounds = Grounds { short: case(), solutions: Vec::new(), columns: Vec::new() };
@@ -260,5 +265,7 @@ pub(crate) mod tests {
         let asked = model.asked().remove(0);
         assert_eq!((asked.key.agent.as_str(), asked.key.template.as_str()), ("data", "data/features"));
         assert!(asked.messages[1].content.contains("from ansatz_worker.solutions import catboost as base"));
+        let shorter = asked.shorter.unwrap().remove(1).content;
+        assert!(shorter.contains("differences below 0.01 are noise"), "where the run stands is told");
     }
 }

@@ -3,12 +3,19 @@
 use crate::board::{Board, Held, Scored, State};
 use crate::predictions;
 use crate::record::Record;
+use crate::scoring::Scoring;
 use crate::search::{self, Progress};
 use ansatz_core::event::{Event, FailureKind};
 use ansatz_core::ids::CandidateId;
 
 /// Puts back on the board what the journal knows.
-pub fn restore(past: &[Event], board: &mut Board, record: &Record, progress: &mut Progress) {
+pub fn restore(
+    past: &[Event],
+    board: &mut Board,
+    record: &Record,
+    scoring: &Scoring,
+    progress: &mut Progress,
+) {
     let mut scored: Vec<(CandidateId, f64, u32)> = Vec::new();
     for event in past {
         match event {
@@ -25,6 +32,9 @@ pub fn restore(past: &[Event], board: &mut Board, record: &Record, progress: &mu
                 let decoded =
                     record.blobs.get(predictions).ok().and_then(|bytes| predictions::decode(&bytes, rows));
                 let Some((stages, stage_values)) = decoded else { continue };
+                let truth = board.truth_of(board.rows.validation(fold));
+                let gain = scoring.fold(&truth, &stages).gain;
+                progress.fold_gains.extend(gain.map(|gain| ((*candidate, fold.clone()), gain)));
                 let held = Held {
                     stages,
                     stage_values,

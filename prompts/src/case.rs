@@ -6,18 +6,22 @@ use ansatz_core::budget::Budget;
 use ansatz_core::profile::{Column, ColumnKind, Profile};
 use ansatz_core::task::{Problem, Task};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
-/// Columns that are described one by one.
-const COLUMNS_MAX: usize = 60;
+/// Columns that are described one by one, the first ones of a card.
+pub const COLUMNS_MAX: usize = 48;
 
 /// Columns in the shorter form.
 const COLUMNS_SHORT: usize = 24;
+
+/// Letters of the names of the other columns.
+const FURTHER_LETTERS: usize = 600;
 
 /// Letters of the user's words and of the task text.
 const REQUEST_MAX: usize = 3000;
 
 /// Letters of all sample rows together.
-const SAMPLE_MAX: usize = 6000;
+const SAMPLE_MAX: usize = 3600;
 
 /// Classes that are named.
 const CLASSES_MAX: usize = 30;
@@ -25,8 +29,19 @@ const CLASSES_MAX: usize = 30;
 /// Notices about the files that are shown.
 const NOTICES_MAX: usize = 6;
 
-/// Frequent values of a column that are shown.
+/// Frequent values of a column that are shown; a column with few values shows all of them.
 const TOP_MAX: usize = 4;
+const FEW_MAX: u64 = 12;
+
+/// Letters of the values of all columns together, and of one column at least and at most: wide tables show fewer.
+const TOP_LETTERS: usize = 2880;
+const TOP_LETTERS_OF_ONE: (usize, usize) = (48, 300);
+
+/// Letters around a value that is shown: quotes and its count.
+const AROUND_VALUE: usize = 8;
+
+/// A column by which training rows are told from rows to predict at least so well is told to differ.
+const SHIFT_MIN: f64 = 0.6;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +78,20 @@ pub struct Sight<'a> {
     pub level: Level,
 }
 
+/// What was measured of a column beside its card.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Finding {
+    /// How well a small tree on this column alone does: ROC AUC for classes, R² for values.
+    pub alone: Option<f64>,
+    /// How well training rows can be told from rows to predict by this column alone, as an ROC AUC.
+    pub shift: Option<f64>,
+    /// Quartiles of its numbers.
+    pub quartiles: Option<[f64; 3]>,
+}
+
+/// Findings by column.
+pub type Findings = BTreeMap<String, Finding>;
+
 /// Task, data, machine and budget.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Case {
@@ -74,6 +103,28 @@ pub struct Case {
     pub data: DataView,
     /// Machine and budget in words.
     pub budget: String,
+    /// Where the run stands; shown by prompts that are answered while it searches.
+    pub standing: Option<Standing>,
+}
+
+/// Where a run stands, in texts that are ready for reading.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Standing {
+    /// Differences below this mean nothing.
+    pub noise: String,
+    /// What there is to be compared with: the reference, then the best of each solution.
+    pub rows: Vec<StandingRow>,
+}
+
+/// A line of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StandingRow {
+    /// The candidate.
+    pub name: String,
+    /// Who had the idea.
+    pub origin: String,
+    /// The measured score, with its error.
+    pub score: String,
 }
 
 /// What was asked.
@@ -106,10 +157,14 @@ pub struct DataView {
     pub test_rows: u64,
     /// Columns by kind, in words.
     pub counts: String,
+    /// What strengths of columns are, in words; empty when none was measured.
+    pub strengths: String,
     /// Columns described one by one.
     pub columns: Vec<ColumnView>,
     /// Columns that are not described.
     pub left_out: usize,
+    /// Names of those, as many as there is room for.
+    pub further: Vec<String>,
     /// What is odd about the files.
     pub notices: Vec<String>,
     /// Rows as JSON lists.
@@ -127,10 +182,16 @@ pub struct ColumnView {
     pub missing: String,
     /// Distinct values.
     pub distinct: u64,
-    /// Smallest, largest, mean and skew of numbers; length of texts.
+    /// Ends, quartiles or mean, and skew of numbers; length of texts.
     pub range: String,
     /// Frequent values.
     pub top: Vec<TopValue>,
+    /// Whether these are all values that there are.
+    pub has_all: bool,
+    /// How well the column predicts the target by itself; empty when that was not measured.
+    pub alone: String,
+    /// How well it tells training rows from rows to predict; empty when it hardly does.
+    pub shift: String,
     /// What else is worth knowing.
     pub note: String,
 }
@@ -147,7 +208,20 @@ pub struct TopValue {
 impl Case {
     /// The case of a known task.
     pub fn new(task: &Task, sight: &Sight) -> Self {
-        Self::of(TaskView::new(task), Some(&task.target), sight)
+        Self::knowing(task, sight, &Findings::new())
+    }
+
+    /// The case of a known task about whose columns something was measured.
+    pub fn knowing(task: &Task, sight: &Sight, findings: &Findings) -> Self {
+        let mut case = Self::of(TaskView::new(task), Some(&task.target), sight, findings);
+        if findings.values().any(|finding| finding.alone.is_some()) {
+            let measure = match task.problem {
+                Problem::Binary | Problem::Multiclass => "ROC AUC (0.5 is nothing)",
+                Problem::Regression => "R² (0 is nothing)",
+            };
+            case.data.strengths = measure.into();
+        }
+        case
     }
 
     /// The case before the task is known: the data's name and the user's words.
@@ -163,12 +237,18 @@ impl Case {
             classes: Vec::new(),
             wishes: Vec::new(),
         };
-        Self::of(task, None, sight)
+        Self::of(task, None, sight, &Findings::new())
     }
 
-    fn of(task: TaskView, target: Option<&str>, sight: &Sight) -> Self {
-        let data = DataView::new(sight.profile, target, sight.rows, sight.level);
-        Self { nonce: sight.nonce.clone(), task, data, budget: budget_words(sight.machine, sight.budget) }
+    fn of(task: TaskView, target: Option<&str>, sight: &Sight, findings: &Findings) -> Self {
+        let data = DataView::new(sight, target, findings);
+        let budget = budget_words(sight.machine, sight.budget);
+        Self { nonce: sight.nonce.clone(), task, data, budget, standing: None }
+    }
+
+    /// Puts the same case in its place as it is told to a model with a small context. Where the run stands stays.
+    pub fn shorten(&mut self, short: Self) {
+        *self = Self { standing: self.standing.take(), ..short };
     }
 }
 
@@ -205,21 +285,28 @@ impl TaskView {
 }
 
 impl DataView {
-    fn new(profile: &Profile, target: Option<&str>, rows: &[Vec<String>], level: Level) -> Self {
-        let most = if level == Level::Full { COLUMNS_MAX } else { COLUMNS_SHORT };
-        // In the order of the file, which is also that of the rows; the target moves only where it would be left out.
+    fn new(sight: &Sight, target: Option<&str>, findings: &Findings) -> Self {
+        let (profile, is_full) = (sight.profile, sight.level == Level::Full);
+        let most = if is_full { COLUMNS_MAX } else { COLUMNS_SHORT };
+        // In the order of the card, which is also that of the rows; the target moves only where it would be left out.
         let is_target = |column: &&Column| Some(column.name.as_str()) == target;
         let late = profile.columns.iter().skip(most).find(is_target);
         let ordered = late
             .into_iter()
             .chain(profile.columns.iter().filter(|column| late.is_none() || !is_target(column)));
-        let columns: Vec<ColumnView> = ordered.take(most).map(ColumnView::new).collect();
-        let sample = if level == Level::Full { sample(rows) } else { Vec::new() };
+        let letters = top_letters(profile.columns.len().min(most), is_full);
+        let view = |column: &Column| ColumnView::new(column, findings.get(&column.name), letters);
+        let columns: Vec<ColumnView> = ordered.clone().take(most).map(view).collect();
+        let room = if is_full { FURTHER_LETTERS } else { FURTHER_LETTERS / 3 };
+        let further = names(ordered.skip(most), room);
+        let sample = if is_full { sample(sight.rows) } else { Vec::new() };
         Self {
             rows: profile.train_rows,
             test_rows: profile.test_rows,
             counts: counts(profile),
+            strengths: String::new(),
             left_out: profile.columns.len() - columns.len(),
+            further,
             columns,
             notices: profile
                 .notices
@@ -232,12 +319,23 @@ impl DataView {
     }
 }
 
-/// As many rows as there is room for.
+/// As many names as there is room for.
+fn names<'a>(columns: impl Iterator<Item = &'a Column>, room: usize) -> Vec<String> {
+    let mut letters = 0;
+    let fits = |name: &String| {
+        letters += name.chars().count();
+        letters <= room
+    };
+    columns.map(|column| shown(&column.name, NAME_MAX)).take_while(fits).collect()
+}
+
+/// As many rows as there is room for, and one in any case.
 fn sample(rows: &[Vec<String>]) -> Vec<String> {
     let mut chars = 0;
     let fits = |row: &String| {
+        let is_first = chars == 0;
         chars += row.chars().count();
-        chars <= SAMPLE_MAX
+        is_first || chars <= SAMPLE_MAX
     };
     rows.iter().take(ROWS_MAX).map(|row| row_of(row)).take_while(fits).collect()
 }
@@ -266,8 +364,36 @@ fn counts(profile: &Profile) -> String {
     words.join(", ")
 }
 
+/// Letters that the values of one of so many columns may have.
+fn top_letters(columns: usize, is_full: bool) -> usize {
+    let all = if is_full { TOP_LETTERS } else { TOP_LETTERS / 4 };
+    let (least, most) = TOP_LETTERS_OF_ONE;
+    (all / columns.max(1)).clamp(least, most)
+}
+
+/// The values of a column that are shown: all of few, the most frequent of many, as far as there is room for them.
+fn top(column: &Column, letters: usize) -> Vec<TopValue> {
+    let is_few = column.distinct <= FEW_MAX;
+    let has_values =
+        matches!(column.kind, ColumnKind::Categorical | ColumnKind::Text | ColumnKind::Constant) || is_few;
+    let most = match (has_values, is_few) {
+        (false, _) => 0,
+        (true, false) => TOP_MAX,
+        (true, true) => FEW_MAX as usize,
+    };
+    let mut used = 0;
+    let fits = |value: &TopValue| {
+        let is_first = used == 0;
+        used += value.value.chars().count() + AROUND_VALUE;
+        is_first || used <= letters
+    };
+    let values = column.top.iter().take(most);
+    let values = values.map(|(value, count)| TopValue { value: shown(value, CELL_MAX), count: *count });
+    values.take_while(fits).collect()
+}
+
 impl ColumnView {
-    fn new(column: &Column) -> Self {
+    fn new(column: &Column, finding: Option<&Finding>, letters: usize) -> Self {
         let kind = match column.kind {
             ColumnKind::Numeric if column.whole => "whole numbers",
             ColumnKind::Numeric => "numbers",
@@ -276,18 +402,20 @@ impl ColumnView {
             ColumnKind::Text => "text",
             ColumnKind::Constant => "constant",
         };
-        let top = matches!(column.kind, ColumnKind::Categorical | ColumnKind::Text | ColumnKind::Constant)
-            || column.distinct <= 12;
-        let top = column.top.iter().take(if top { TOP_MAX } else { 0 });
+        let top = top(column, letters);
+        let alone = finding.and_then(|finding| finding.alone).map(|alone| format!("{alone:.2}"));
+        let shift = finding.and_then(|finding| finding.shift).filter(|shift| *shift >= SHIFT_MIN);
+        let shift = shift.map(|shift| format!("{shift:.2}"));
         Self {
             name: shown(&column.name, NAME_MAX),
             kind: kind.into(),
             missing: share(column.missing_train),
             distinct: column.distinct,
-            range: range(column),
-            top: top
-                .map(|(value, count)| TopValue { value: shown(value, CELL_MAX), count: *count })
-                .collect(),
+            range: range(column, finding.and_then(|finding| finding.quartiles)),
+            has_all: top.len() as u64 == column.distinct,
+            top,
+            alone: alone.unwrap_or_default(),
+            shift: shift.unwrap_or_default(),
             note: note(column),
         }
     }
@@ -301,16 +429,21 @@ fn share(share: f64) -> String {
     if percent < 1.0 { "under 1 %".into() } else { format!("{percent:.0} %") }
 }
 
-fn range(column: &Column) -> String {
+fn range(column: &Column, quartiles: Option<[f64; 3]>) -> String {
     let number = |number: Option<f64>| number.map(|number| digits(number, 4));
     match column.kind {
         ColumnKind::Numeric => {
             let ends =
                 number(column.min).zip(number(column.max)).map(|(min, max)| format!("from {min} to {max}"));
-            let mean = number(column.mean).map(|mean| format!("mean {mean}"));
+            // Of few values all are told, with their counts.
+            let quartiles = quartiles.filter(|_| column.distinct > FEW_MAX);
+            let quartiles = quartiles.map(|quartiles| {
+                format!("quartiles {}", quartiles.map(|quartile| digits(quartile, 3)).join(", "))
+            });
+            let middle = quartiles.or_else(|| number(column.mean).map(|mean| format!("mean {mean}")));
             let skew =
                 column.skew.filter(|skew| skew.abs() >= 1.0).map(|skew| format!("skew {}", digits(skew, 2)));
-            [ends, mean, skew].into_iter().flatten().collect::<Vec<_>>().join(", ")
+            [ends, middle, skew].into_iter().flatten().collect::<Vec<_>>().join(", ")
         }
         ColumnKind::Datetime => {
             let day = |seconds: Option<f64>| seconds.map(|seconds| day(seconds as i64));

@@ -6,23 +6,23 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields whose values come from outside: they must be escaped wherever they are shown.
-const FOREIGN: [&str; 24] = [
+const FOREIGN: [&str; 25] = [
     "request", "name", "target", "classes", "wishes", "notices", "value", "text", "error", "evidence",
-    "column", "inputs", "subject", "model", "insights", "lessons", "change", "earlier", "detail", "because",
-    "state", "said", "doubts", "asked",
+    "column", "further", "inputs", "subject", "model", "insights", "lessons", "change", "earlier", "detail",
+    "because", "state", "said", "doubts", "asked",
 ];
 
 /// The lines between which foreign values stand.
 const OPENS: &str = "<data {{case.nonce}}>";
 const CLOSES: &str = "</data {{case.nonce}}>";
 
-/// Fields that a template may leave unused: the mark, and names that only programs need.
-const OPTIONAL: [&str; 1] = ["nonce"];
+/// Fields that a template may leave unused: the mark, and a standing that its example does not have.
+const OPTIONAL: [&str; 2] = ["nonce", "standing"];
 
-/// A template with its shared parts put in place.
+/// A template with its shared parts put in place, and with those that they have in turn.
 pub fn expand(text: &str, shared: &BTreeMap<String, String>) -> String {
     let mut whole = text.to_owned();
-    for (name, part) in shared {
+    for (name, part) in shared.iter().chain(shared) {
         whole = whole.replace(&format!("{{{{> {name}}}}}"), part);
     }
     whole
@@ -83,7 +83,7 @@ fn walk(text: &str, example: &Value, used: &mut BTreeSet<String>) -> Result<(), 
             "else" => {}
             _ if first.starts_with('!') => {}
             "#if" | "#unless" => {
-                for name in words.filter(|name| !name.starts_with('@')) {
+                for name in names_of(words) {
                     mark(&find(&scopes, name)?, used);
                 }
                 blocks.push((first[1..].to_owned(), false));
@@ -144,6 +144,11 @@ fn walk(text: &str, example: &Value, used: &mut BTreeSet<String>) -> Result<(), 
     }
 }
 
+/// The names in a condition such as `(eq kind "x")`: neither how things are compared, nor texts, nor what handlebars sets.
+fn names_of<'a>(words: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    words.filter(|word| !word.starts_with(['@', '(', '"'])).map(|word| word.trim_end_matches(')'))
+}
+
 fn mark(found: &Scope, used: &mut BTreeSet<String>) {
     used.insert(found.path.clone());
 }
@@ -155,6 +160,7 @@ fn is_foreign(path: &str) -> bool {
         "solutions[].name",
         "parameters[].name",
         "cards[].name",
+        "rows[].name",
         "branches[].name",
         "sources[].name",
         "facts[].name",
@@ -230,6 +236,11 @@ mod tests {
         );
         assert_eq!(check(&ALL.replace("{{b}}", "{{a}}")), "`a` is not among what this prompt is given");
         assert_eq!(check(&ALL.replace("{{b}}", "{{b}}{{../a}}")), "ok");
+        assert_eq!(check(&ALL.replace("{{a}}", "{{#if (eq a \"x\")}}it is x{{/if}}")), "ok");
+        assert_eq!(
+            check(&ALL.replace("{{b}}", "{{b}}{{#if (eq kind \"x\")}}it is x{{/if}}")),
+            "`kind` is not among what this prompt is given"
+        );
         assert_eq!(check(&ALL.replace("{{a}}", "")), "`a` is not used, so the model would not know it");
         assert_eq!(
             check(&ALL.replace("{{b}}", "")),
@@ -250,6 +261,14 @@ mod tests {
         );
         assert!(check(&ALL.replacen('s', "{{a}}", 1)).starts_with("`a` stands before the line"));
         assert!(check("s{{a}}").starts_with("it must have one line"));
+    }
+
+    #[test]
+    fn shared_parts_have_shared_parts() {
+        let shared = [("a", "first"), ("outer", "o {{> a}}"), ("b", "b {{> outer}}")];
+        let shared = shared.map(|(name, part)| (name.to_owned(), part.to_owned())).into();
+        assert_eq!(expand("{{> outer}}, {{> a}}", &shared), "o first, first");
+        assert_eq!(expand("{{> b}}", &shared), "b o first", "whatever they are called");
     }
 
     #[test]

@@ -135,6 +135,8 @@ pub struct WriteFeatures {
     pub inputs: Vec<String>,
     /// What could make it fail or deceive.
     pub check: String,
+    /// The longest time of one fold, in words; empty when it is not known.
+    pub limit: String,
     /// The kind of model, in words.
     pub model: String,
     /// Python source of a solution with that model, to build on.
@@ -154,5 +156,5 @@ impl WriteFeatures {
 
 impl Prompt for WriteFeatures {
     const NAME: &'static str = "data/features";
-    const MEASURED: &'static [&'static str] = &["lessons"];
+    const MEASURED: &'static [&'static str] = &["lessons", "limit"];
 }

@@ -1,7 +1,7 @@
 //! A small, real-looking example of what each prompt is given: templates are checked against these, at the start for a
 //! user's own and in tests for ours.
 
-use crate::case::{Case, ColumnView, DataView, TaskView, TopValue};
+use crate::case::{Case, ColumnView, DataView, Standing, StandingRow, TaskView, TopValue};
 use crate::data::{Assess, Measured, WriteFeatures};
 use crate::hpo::{
     DefaultedView, JudgeCandidates, ParameterView, PredictScores, ProposeCandidates, QueryView, ShapeSpace,
@@ -54,6 +54,7 @@ pub fn case() -> Case {
                   distinct,
                   range: &str,
                   top: &[(&str, u64)],
+                  alone: &str,
                   note: &str| ColumnView {
         name: name.into(),
         kind: kind.into(),
@@ -61,6 +62,9 @@ pub fn case() -> Case {
         distinct,
         range: range.into(),
         top: top.iter().map(|(value, count)| TopValue { value: (*value).into(), count: *count }).collect(),
+        has_all: top.len() as u64 == distinct,
+        alone: alone.into(),
+        shift: if name == "joined" { "0.64".into() } else { String::new() },
         note: note.into(),
     };
     Case {
@@ -79,6 +83,7 @@ pub fn case() -> Case {
             rows: 1200,
             test_rows: 400,
             counts: "3 numeric, 2 categorical, 1 datetime, 1 text".into(),
+            strengths: "ROC AUC (0.5 is nothing)".into(),
             columns: vec![
                 column(
                     "left",
@@ -87,10 +92,29 @@ pub fn case() -> Case {
                     2,
                     "",
                     &[("no", 900), ("yes", 300)],
+                    "",
                     "not in the rows to predict",
                 ),
-                column("visits", "whole numbers", "", 40, "from 0 to 61, mean 9.3, skew 1.4", &[], ""),
-                column("plan", "categories", "3 %", 4, "", &[("basic", 640), ("family <2>", 210)], ""),
+                column(
+                    "visits",
+                    "whole numbers",
+                    "",
+                    40,
+                    "from 0 to 61, quartiles 3, 8, 14, skew 1.4",
+                    &[],
+                    "0.71",
+                    "",
+                ),
+                column(
+                    "plan",
+                    "categories",
+                    "3 %",
+                    14,
+                    "",
+                    &[("basic", 640), ("family <2>", 210)],
+                    "0.58",
+                    "",
+                ),
                 column(
                     "joined",
                     "moments",
@@ -98,15 +122,33 @@ pub fn case() -> Case {
                     700,
                     "from 2019-01-04 to 2024-11-30",
                     &[],
+                    "0.66",
                     "rises from row to row",
                 ),
             ],
             left_out: 3,
+            further: texts(&["shoe size", "locker"]),
             notices: texts(&["train.csv: 2 rows had too many cells"]),
             sample: texts(&[r#"["no", "12", "basic", "2021-05-04"]"#]),
         },
         budget: "4 cores, 300 s in all".into(),
+        standing: None,
     }
+}
+
+/// The same while a run searches.
+pub fn measured_case() -> Case {
+    let row = |name: &str, origin: &str, score: &str| StandingRow {
+        name: name.into(),
+        origin: origin.into(),
+        score: score.into(),
+    };
+    let rows = vec![
+        row("a default LightGBM", "reference", "0.812 ± 0.011"),
+        row("tenure-rates", "language model", "0.829 ± 0.010"),
+        row("catboost", "playbook", "0.824 ± 0.010"),
+    ];
+    Case { standing: Some(Standing { noise: "0.004".into(), rows }), ..case() }
 }
 
 /// An example.
@@ -159,6 +201,19 @@ pub fn read_sources() -> ReadSources {
     }
 }
 
+fn solutions() -> Vec<SolutionView> {
+    let (about, parameters) = (
+        "boosted trees, fastest to train",
+        "learning_rate 0.01 to 0.3 (log), rounds 50 to 2000 (log), leaves 4 to 64",
+    );
+    vec![SolutionView { name: "lightgbm".into(), about: about.into(), parameters: parameters.into() }]
+}
+
+fn cards() -> Vec<CardView> {
+    let text = "Means of the target by category, out of fold.";
+    vec![CardView { name: "target-encoding".into(), text: text.into() }]
+}
+
 /// An example.
 pub fn make_plans() -> MakePlans {
     MakePlans {
@@ -167,15 +222,8 @@ pub fn make_plans() -> MakePlans {
         playbook:
             "lightgbm (searched), linear, catboost (searched), extra_trees, neural, and an ensemble of them"
                 .into(),
-        solutions: vec![SolutionView {
-            name: "lightgbm".into(),
-            about: "boosted trees, fastest to train".into(),
-            parameters: "learning_rate 0.01 to 0.3 (log), rounds 50 to 2000 (log), leaves 4 to 64".into(),
-        }],
-        cards: vec![CardView {
-            name: "target-encoding".into(),
-            text: "Means of the target by category, out of fold.".into(),
-        }],
+        solutions: solutions(),
+        cards: cards(),
         insights: texts(&["run-0412: months since joining carried most of the signal"]),
         reference: "0.812 ± 0.011, a default LightGBM".into(),
     }
@@ -192,7 +240,9 @@ pub fn replan() -> Replan {
         state: state.into(),
     };
     Replan {
-        case: case(),
+        case: measured_case(),
+        solutions: solutions(),
+        cards: cards(),
         branches: vec![
             branch("tenure-rates", "0.829 ± 0.010", ""),
             branch("two-stage", "none", "failed: KeyError 'tenure'"),
@@ -217,14 +267,17 @@ pub fn assess() -> Assess {
 
 const CODE: &str = "SPACE = {\"use_tenure\": {\"type\": \"categorical\", \"values\": [True, False], \"default\": True}}\n\n\ndef group_tenure(rows, state):\n    return {\"weeks\": (state[\"last\"] - rows[\"joined\"]).dt.days / 7}\n";
 
+const GROUPS: &str = "def learn_tenure(train):\n    return train[\"joined\"].max()\n\n\ndef group_tenure(rows, learned):\n    return {\"weeks\": (learned - rows[\"joined\"]).dt.days / 7}\n\n\nGROUPS = Groups(tenure=(group_tenure, learn_tenure))\n";
+
 /// An example.
 pub fn write_features() -> WriteFeatures {
     WriteFeatures {
-        case: case(),
+        case: measured_case(),
         what: "weeks since joining, visits per week, and how both compare with others of the same plan"
             .into(),
         inputs: texts(&["joined", "visits", "plan"]),
         check: "joining dates after the last day of the data".into(),
+        limit: "42 s".into(),
         model: "LightGBM".into(),
         base: CODE.into(),
         known: "the numbers, parts of dates, categories as codes and as out-of-fold means".into(),
@@ -236,7 +289,7 @@ pub fn write_features() -> WriteFeatures {
 /// An example.
 pub fn write_solution() -> WriteSolution {
     WriteSolution {
-        case: case(),
+        case: measured_case(),
         what: "a survival view: the hazard of leaving per week, from tenure and visits".into(),
         inputs: texts(&["joined", "visits"]),
         check: "calibration at long tenures".into(),
@@ -263,12 +316,14 @@ pub fn write_script() -> WriteSolution {
 /// An example.
 pub fn refine() -> Refine {
     Refine {
-        case: case(),
+        case: measured_case(),
         score: "0.829 ± 0.010".into(),
         noise: "0.004".into(),
-        code: CODE.into(),
+        code: GROUPS.into(),
+        is_groups: true,
         ablation: vec![Worth { part: "group_tenure".into(), worth: "+0.012 ± 0.004".into() }],
         block: "group_tenure".into(),
+        learns: "learn_tenure".into(),
         history: vec![Revision { change: "months instead of weeks".into(), score: "0.828 ± 0.010".into() }],
         file: "group_tenure.py".into(),
     }
@@ -277,17 +332,26 @@ pub fn refine() -> Refine {
 /// An example.
 pub fn debug() -> Debug {
     Debug {
-        case: case(),
+        case: measured_case(),
         code: CODE.into(),
         stage: "features".into(),
         kind: "error".into(),
+        limit: "42 s".into(),
         attempt: 1,
         attempts: 3,
         error: "KeyError: 'last'\n  at group_tenure, line 5".into(),
         earlier: texts(&["guarded the division"]),
         is_script: false,
+        is_groups: false,
         file: "solution.py".into(),
     }
+}
+
+/// An example of the same question for a module of groups that took too long.
+#[cfg(test)]
+pub fn debug_groups() -> Debug {
+    let error = "the limit of 42 s was reached in features".into();
+    Debug { code: GROUPS.into(), kind: "timeout".into(), error, is_groups: true, ..debug() }
 }
 
 /// An example.
@@ -315,6 +379,10 @@ fn parameters() -> Vec<ParameterView> {
     ]
 }
 
+fn rules() -> Vec<String> {
+    texts(&["leaves * learning_rate <= 6 (\"more than that diverges\")"])
+}
+
 fn history() -> Vec<TrialView> {
     let trial = |params: &str, score: &str| TrialView { params: params.into(), score: score.into() };
     vec![
@@ -335,6 +403,8 @@ pub fn warm_start() -> WarmStart {
         metric: "roc_auc".into(),
         direction: "higher is better".into(),
         parameters: parameters(),
+        left_out: 2,
+        rules: rules(),
         known: texts(&["small learning rates with few leaves won on similar tables"]),
     }
 }
@@ -350,6 +420,8 @@ pub fn propose_candidates() -> ProposeCandidates {
         direction: "higher is better".into(),
         history: history(),
         parameters: parameters(),
+        left_out: 2,
+        rules: rules(),
         wanted: 5,
         goal: "0.826 or more".into(),
     }

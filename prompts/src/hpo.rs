@@ -120,6 +120,10 @@ pub struct WarmStart {
     pub direction: String,
     /// Its parameters.
     pub parameters: Vec<ParameterView>,
+    /// Parameters that are not shown and keep their defaults.
+    pub left_out: u32,
+    /// What configurations must keep.
+    pub rules: Vec<String>,
     /// What is known about tuning it.
     pub known: Vec<String>,
 }
@@ -182,6 +186,10 @@ pub struct ProposeCandidates {
     pub history: Vec<TrialView>,
     /// Its parameters.
     pub parameters: Vec<ParameterView>,
+    /// Parameters that are not shown and keep their defaults.
+    pub left_out: u32,
+    /// What configurations must keep.
+    pub rules: Vec<String>,
     /// How many.
     pub wanted: u32,
     /// The score to reach.

@@ -22,7 +22,10 @@ pub mod verifier;
 #[cfg(test)]
 mod tests;
 
-pub use case::{Case, ColumnView, DataView, Level, Machine, Sight, TaskView, TopValue, day};
+pub use case::{
+    COLUMNS_MAX, Case, ColumnView, DataView, Finding, Findings, Level, Machine, Sight, Standing, StandingRow,
+    TaskView, TopValue, day,
+};
 pub use prompts::{Prompt, PromptError, PromptErrorKind, Prompts, Rendered};
 pub use reply::{Reply, ReplyForm, Scalar, Setting, schema_of};
 pub use text::{digits, escaped, nonce, shown, with_error};

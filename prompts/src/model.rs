@@ -74,10 +74,14 @@ pub struct Refine {
     pub noise: String,
     /// The source.
     pub code: String,
+    /// Whether it adds groups of columns to a built-in solution, rather than being a whole one.
+    pub is_groups: bool,
     /// What its parts are worth.
     pub ablation: Vec<Worth>,
     /// The function to revise.
     pub block: String,
+    /// The function that learns what the block reads; empty when there is none.
+    pub learns: String,
     /// Revisions of it so far.
     pub history: Vec<Revision>,
     /// Name of the file.
@@ -103,8 +107,10 @@ pub struct Debug {
     pub code: String,
     /// Where it failed: `static check`, `features`, `fit`, `predict`, ….
     pub stage: String,
-    /// How: `error`, `timeout`, `memory`, ….
+    /// How: `error`, `timeout`, `memory` or `bad_output`.
     pub kind: String,
+    /// The longest time of one fold, in words; empty when it is not known.
+    pub limit: String,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// Attempts there are.
@@ -115,6 +121,8 @@ pub struct Debug {
     pub earlier: Vec<String>,
     /// Whether it is a script rather than a module of the contract.
     pub is_script: bool,
+    /// Whether it adds groups of columns to a built-in solution, rather than being a whole one.
+    pub is_groups: bool,
     /// Name of the file.
     pub file: String,
 }
@@ -126,5 +134,5 @@ impl Debug {
 
 impl Prompt for Debug {
     const NAME: &'static str = "model/debug";
-    const MEASURED: &'static [&'static str] = &["error"];
+    const MEASURED: &'static [&'static str] = &["error", "limit"];
 }

@@ -283,7 +283,7 @@ pub struct BranchIdea {
     #[schemars(length(max = 40))]
     pub solution: String,
     /// What to do.
-    #[schemars(length(max = 700))]
+    #[schemars(length(max = 2000))]
     pub what: String,
     /// From which columns.
     #[schemars(length(max = 24), inner(length(max = 64)))]
@@ -297,11 +297,11 @@ pub struct BranchIdea {
     /// Parameters to start with.
     #[schemars(length(max = 12))]
     pub params: Vec<Setting>,
-    /// Whether its space should be searched.
+    /// Whether its parameters, switches of groups among them, should be searched afterwards.
     pub tune: bool,
     /// Predicted score.
     pub score: Option<f64>,
-    /// Predicted seconds of one core.
+    /// Predicted seconds of one core for one fold.
     #[schemars(range(min = 0.0))]
     pub seconds: Option<f64>,
 }
@@ -342,7 +342,7 @@ pub struct PlanIdeas {
 
 impl Reply for PlanIdeas {
     const NAME: &'static str = "plans";
-    const TOKENS_MAX: u32 = 4000;
+    const TOKENS_MAX: u32 = 6000;
 }
 
 /// A branch and what came of it.
@@ -367,6 +367,10 @@ pub struct BranchResult {
 pub struct Replan {
     /// Task, data, machine and budget.
     pub case: Case,
+    /// Built-in solutions.
+    pub solutions: Vec<SolutionView>,
+    /// Cards that fit the data.
+    pub cards: Vec<CardView>,
     /// What was tried.
     pub branches: Vec<BranchResult>,
     /// The best so far, with its error.
@@ -384,37 +388,21 @@ impl Prompt for Replan {
     const MEASURED: &'static [&'static str] = &["measured", "best", "left", "noise", "evidence", "state"];
 }
 
-/// What to do with the rest of the budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Course {
-    /// As planned.
-    GoOn,
-    /// Otherwise.
-    Change,
-    /// Nothing more.
-    Stop,
-}
-
-/// The plan looked at again.
+/// The plan looked at again: what the rest of the budget is spent on. Empty lists leave it as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Replanned {
     /// What differed most from the predictions.
     #[schemars(length(max = 240))]
     pub surprise: String,
-    /// What to do.
-    pub decision: Course,
     /// Branches to drop.
     #[schemars(length(max = 8), inner(length(max = 64)))]
     pub drop: Vec<String>,
     /// Branches to add.
     #[schemars(length(max = 3))]
     pub add: Vec<BranchIdea>,
-    /// The branch whose code should be revised.
+    /// The branch whose code is to be revised next.
     #[schemars(length(max = 64))]
     pub improve: Option<String>,
-    /// What this will gain.
-    pub expected_gain: f64,
     /// Why.
     #[schemars(length(max = 240))]
     pub because: String,
@@ -422,5 +410,5 @@ pub struct Replanned {
 
 impl Reply for Replanned {
     const NAME: &'static str = "replanned";
-    const TOKENS_MAX: u32 = 2000;
+    const TOKENS_MAX: u32 = 3000;
 }

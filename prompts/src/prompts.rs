@@ -26,9 +26,12 @@ macro_rules! built_in {
 const BUILT_IN: &[(&str, &str)] = built_in![
     "shared/house",
     "shared/task",
+    "shared/standing",
+    "shared/imports",
     "shared/contract",
     "shared/script",
     "shared/groups",
+    "shared/branches",
     "planner/understand",
     "planner/insights",
     "planner/plans",
@@ -67,7 +70,7 @@ pub struct Rendered {
     pub system: String,
     /// Task, data and what is asked.
     pub user: String,
-    /// What went in, but for measured numbers, the nonce, and machine and budget.
+    /// What went in, but for measured numbers, the nonce, machine and budget.
     pub fields: Value,
 }
 
@@ -328,8 +331,8 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-/// Fields of the case that differ from machine to machine: a recording plays on all of them.
-const OF_THE_MACHINE: &[&str] = &["nonce", "budget"];
+/// Fields of the case that differ from machine to machine or were measured: a recording plays on all machines.
+const OF_THE_MACHINE: &[&str] = &["nonce", "budget", "standing", "alone", "shift"];
 
 /// A value without the fields that hold measured numbers, and without what differs from machine to machine.
 fn unmeasured(value: Value, measured: &[&str]) -> Value {

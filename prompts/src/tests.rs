@@ -1,11 +1,13 @@
 //! Every template: its rendering as a file to read, its use of what it is given, the limits of its reply.
 
-use crate::case::{Case, Level, Machine, Sight};
+use crate::case::{Case, Finding, Findings, Level, Machine, Sight, Standing};
 use crate::prompts::{Prompt, PromptErrorKind, Prompts};
 use crate::reply::{Reply, Scalar, schema_of};
-use crate::{data, examples, hpo, planner, verifier};
+use crate::{data, examples, hpo, model, planner, verifier};
 use ansatz_core::budget::Budget;
+use ansatz_core::metric::{Direction, MetricSpec, PredictionKind};
 use ansatz_core::profile::{Column, ColumnKind, Notice, Profile};
+use ansatz_core::task::{Constraints, Problem, Task};
 use expect_test::expect_file;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -36,6 +38,7 @@ fn prompts_read_as_they_should() {
     snapshot_as("model-script", &examples::write_script());
     snapshot(&examples::refine());
     snapshot(&examples::debug());
+    snapshot_as("model-debug-groups", &examples::debug_groups());
     snapshot(&examples::shape_space());
     snapshot(&examples::warm_start());
     snapshot(&examples::propose_candidates());
@@ -98,6 +101,10 @@ fn recordings_are_matched_without_measured_numbers() {
     assert_eq!(prompts.render(&a).unwrap().fields, prompts.render(&b).unwrap().fields);
     b.wanted = 2;
     assert_ne!(prompts.render(&a).unwrap().fields, prompts.render(&b).unwrap().fields);
+    let (a, mut b) = (examples::write_features(), examples::write_features());
+    (b.case.standing, b.limit) = (Some(Standing::default()), "9 s".into());
+    b.case.data.columns[1].alone = "0.70".into();
+    assert_eq!(prompts.render(&a).unwrap().fields, prompts.render(&b).unwrap().fields);
 }
 
 fn overridden(name: &str, text: &str) -> Result<Prompts, String> {
@@ -155,7 +162,7 @@ fn an_override_of_shared_text_changes_all_hashes() {
 fn what_is_exported_can_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let written = Prompts::export(folder.path()).unwrap();
-    assert_eq!(written.len(), examples::all().len() + 5);
+    assert_eq!(written.len(), examples::all().len() + 8);
     let loaded = Prompts::with_overrides(folder.path()).unwrap();
     assert_eq!(loaded.hashes(), Prompts::built_in().unwrap().hashes());
     assert!(Prompts::export(folder.path()).unwrap().is_empty(), "what is there is left alone");
@@ -205,7 +212,7 @@ fn every_text_and_list_of_a_reply_has_a_limit() {
 #[test]
 fn fields_of_a_reply_come_in_the_order_of_its_type() {
     let required = schema_of::<planner::Replanned>()["required"].clone();
-    assert_eq!(required, json!(["surprise", "decision", "drop", "add", "expected_gain", "because"]));
+    assert_eq!(required, json!(["surprise", "drop", "add", "because"]));
 }
 
 #[test]
@@ -276,14 +283,16 @@ fn a_data_card_has_limits() {
         prompts.render(&understand(&profile, &"word ".repeat(5000), &rows[..5], Level::Full)).unwrap().user;
     let short =
         prompts.render(&understand(&profile, &"word ".repeat(5000), &rows, Level::Short)).unwrap().user;
-    assert!(full.contains("(240 further columns are not shown.)"));
+    assert!(full.contains("252 further columns are not described, among them \"column 48 xxx"), "{full}");
+    let named = |text: &str| text.lines().find(|line| line.contains("further columns")).unwrap().len();
+    assert!(named(&full) < 800 && named(&short) < 400, "{} {}", named(&full), named(&short));
     assert!(
         full.chars().count() < 36_000 && short.chars().count() < 14_000,
         "{} {}",
         full.chars().count(),
         short.chars().count()
     );
-    assert!(short.chars().count() < full.chars().count() / 2);
+    assert!(3 * short.chars().count() < 2 * full.chars().count());
 }
 
 #[test]
@@ -301,11 +310,169 @@ fn a_column_is_told_in_one_line() {
     assert_eq!(
         lines,
         [
-            r#"- "a \"b\"": whole numbers, 20 % missing, 5 distinct, from 1 to 29.7, mean 7.123, skew 2.5, mostly "1" (3), missing in 40 % of the rows to predict"#,
-            r#"- "when": moments, 20 % missing, 5 distinct, from 1970-01-01 to 1970-01-02, mostly "x" (3), not in the rows to predict"#,
+            r#"- "a \"b\"": whole numbers, 20 % missing, from 1 to 29.7, mean 7.123, skew 2.5, 5 distinct, mostly "1" (3), missing in 40 % of the rows to predict"#,
+            r#"- "when": moments, 20 % missing, from 1970-01-01 to 1970-01-02, 5 distinct, mostly "x" (3), not in the rows to predict"#,
             r#"- "c": categories, 20 % missing, 5 distinct, mostly "\u003cb>" (3), missing in 40 % of the rows to predict, 50 % of the test values are known from training"#,
         ]
     );
+}
+
+fn known_case(problem: Problem, profile: &Profile, findings: &Findings, level: Level) -> Case {
+    let task = Task {
+        name: "demo".into(),
+        request: String::new(),
+        problem,
+        target: "y".into(),
+        id: None,
+        metric: MetricSpec { name: "m".into(), direction: Direction::Maximize, reads: PredictionKind::Value },
+        classes: Vec::new(),
+        constraints: Constraints::default(),
+        submission: None,
+        inferred: Vec::new(),
+    };
+    let (machine, budget) = (Machine { cores: 2, gpus: 0 }, Budget::default());
+    let sight =
+        Sight { nonce: "n0nce".into(), profile, rows: &[], machine: &machine, budget: &budget, level };
+    Case::knowing(&task, &sight, findings)
+}
+
+fn assessed(case: Case) -> String {
+    Prompts::built_in().unwrap().render(&data::Assess { case, evidence: Vec::new() }).unwrap().user
+}
+
+/// A column with so many values of so many letters each.
+fn with_levels(name: &str, kind: ColumnKind, count: u64, letters: usize) -> Column {
+    let level = |level: u64| (format!("{level:x<letters$}"), 100 - level);
+    Column { distinct: count, top: (0..count).map(level).collect(), ..column(name, kind, "") }
+}
+
+#[test]
+fn few_levels_are_told_in_full_as_far_as_there_is_room() {
+    let shown = |columns: Vec<Column>| {
+        known_case(Problem::Binary, &profile(columns), &Findings::new(), Level::Full).data.columns
+    };
+    let few = with_levels("few", ColumnKind::Categorical, 12, 5);
+    let columns = shown(vec![few.clone(), with_levels("many", ColumnKind::Categorical, 13, 5)]);
+    assert_eq!(columns.iter().map(|column| column.top.len()).collect::<Vec<_>>(), [12, 4]);
+    assert_eq!(columns.iter().map(|column| column.has_all).collect::<Vec<_>>(), [true, false]);
+    let text = assessed(known_case(Problem::Binary, &profile(vec![few]), &Findings::new(), Level::Full));
+    assert!(text.contains(r#"12 distinct: "0xxxx" (100), "1xxxx" (99), "#), "{text}");
+    let numbers = shown(vec![
+        with_levels("few", ColumnKind::Numeric, 3, 1),
+        with_levels("many", ColumnKind::Numeric, 13, 1),
+    ]);
+    assert_eq!(numbers.iter().map(|column| column.top.len()).collect::<Vec<_>>(), [3, 0]);
+    // Many columns of long values share the room that there is.
+    let wide = (0..60).map(|n| with_levels(&format!("c{n}"), ColumnKind::Categorical, 12, 40)).collect();
+    let wide = shown(wide);
+    assert!(wide.iter().all(|column| column.top.len() == 1 && !column.has_all), "{:?}", wide[0]);
+}
+
+#[test]
+fn what_was_measured_of_columns_is_told_beside_them() {
+    let number = Column { distinct: 40, ..column("size", ColumnKind::Numeric, "1") };
+    let finding = Finding { alone: Some(0.6849), shift: Some(0.71), quartiles: Some([2.0, 5.25, 11.0]) };
+    let findings = Findings::from([("size".to_owned(), finding)]);
+    let profile = profile(vec![number, column("few", ColumnKind::Numeric, "1")]);
+    let told = |problem, findings: &Findings| assessed(known_case(problem, &profile, findings, Level::Short));
+    let text = told(Problem::Binary, &findings);
+    assert!(text.contains("from 1 to 29.7, quartiles 2, 5.25, 11, skew 2.5, 40 distinct, alone 0.68, "));
+    assert!(text.contains("alone 0.68, tells training rows from rows to predict (ROC AUC 0.71)"), "{text}");
+    assert!(text.contains("mean 7.123, skew 2.5, 5 distinct"), "nothing was measured of it: {text}");
+    assert!(text.contains("\"alone\" is the ROC AUC (0.5 is nothing) of a small tree"), "{text}");
+    assert!(told(Problem::Regression, &findings).contains("\"alone\" is the R² (0 is nothing)"));
+    assert!(!told(Problem::Binary, &Findings::new()).contains("alone\" is"));
+    let close = Findings::from([("size".to_owned(), Finding { shift: Some(0.55), ..Finding::default() })]);
+    assert!(!told(Problem::Binary, &close).contains("tells training rows"));
+}
+
+#[test]
+fn where_the_run_stands_is_told_behind_what_never_changes() {
+    let prompts = Prompts::built_in().unwrap();
+    let bare = examples::case().standing;
+    let texts = |standing: Option<Standing>| {
+        let case = || Case { standing: standing.clone(), ..examples::case() };
+        [
+            prompts.render(&planner::Replan { case: case(), ..examples::replan() }).unwrap().user,
+            prompts.render(&data::WriteFeatures { case: case(), ..examples::write_features() }).unwrap().user,
+            prompts
+                .render(&model::WriteSolution { case: case(), ..examples::write_solution() })
+                .unwrap()
+                .user,
+            prompts.render(&model::Refine { case: case(), ..examples::refine() }).unwrap().user,
+            prompts.render(&model::Debug { case: case(), ..examples::debug() }).unwrap().user,
+        ]
+    };
+    let with = texts(examples::measured_case().standing);
+    for (with, without) in with.iter().zip(texts(bare)) {
+        let at = with.find("## Where the run stands").unwrap();
+        assert!(with[at..].contains("- catboost (playbook): 0.824 ± 0.010"), "{with}");
+        assert!(!without.contains("## Where the run stands"), "{without}");
+        // Contracts and kinds of branches are the same from call to call.
+        let stable = ["## What a solution is", "## What the module is", "What a branch can be"];
+        assert!(stable.iter().any(|part| with[..at].contains(part)), "{with}");
+        assert_eq!(with[..at].trim_end(), &without[..with[..at].trim_end().len()]);
+    }
+}
+
+#[test]
+fn a_shorter_case_still_tells_where_the_run_stands() {
+    let mut case = examples::measured_case();
+    case.shorten(Case { nonce: "short".into(), ..examples::case() });
+    assert_eq!((case.nonce.as_str(), case.standing.is_some()), ("short", true));
+}
+
+#[test]
+fn what_failed_is_explained_by_its_kind_under_its_own_contract() {
+    let prompts = Prompts::built_in().unwrap();
+    let text = |kind: &str, is_groups| {
+        let kind = kind.to_owned();
+        prompts.render(&model::Debug { kind, is_groups, ..examples::debug() }).unwrap().user
+    };
+    let says = [
+        ("error", "It raised an error"),
+        ("timeout", "It did not end in its time"),
+        ("memory", "It needed more memory"),
+        ("bad_output", "what it gave cannot be used"),
+    ];
+    for (kind, own) in says {
+        let text = text(kind, false);
+        assert!(says.iter().all(|(_, other)| text.contains(other) == (*other == own)), "{kind}: {text}");
+        assert!(text.contains("must end within 42 s"), "{text}");
+    }
+    assert!(text("error", false).contains("## What a solution is"));
+    let groups = text("error", true);
+    assert!(
+        groups.contains("## What the module is") && !groups.contains("## What a solution is"),
+        "{groups}"
+    );
+}
+
+#[test]
+fn a_block_that_learns_nothing_is_revised_alone() {
+    let prompts = Prompts::built_in().unwrap();
+    let both = prompts.render(&examples::refine()).unwrap().user;
+    assert!(
+        both.contains("together with `learn_tenure`") && both.contains("## What the module is"),
+        "{both}"
+    );
+    let alone = model::Refine { learns: String::new(), is_groups: false, ..examples::refine() };
+    let alone = prompts.render(&alone).unwrap().user;
+    assert!(!alone.contains("together with") && alone.contains("## What a solution is"), "{alone}");
+}
+
+#[test]
+fn constraints_and_parameters_that_are_not_shown_are_told() {
+    let prompts = Prompts::built_in().unwrap();
+    let starts = prompts.render(&examples::warm_start()).unwrap().user;
+    let candidates = prompts.render(&examples::propose_candidates()).unwrap().user;
+    for text in [&starts, &candidates] {
+        assert!(text.contains("2 more parameters keep their defaults."), "{text}");
+        assert!(text.contains("- leaves * learning_rate <= 6"), "{text}");
+    }
+    let none = hpo::WarmStart { left_out: 0, rules: Vec::new(), ..examples::warm_start() };
+    let none = prompts.render(&none).unwrap().user;
+    assert!(!none.contains("more parameters") && !none.contains("constraints"), "{none}");
 }
 
 /// Texts that try to give orders, end the block, or hide.
@@ -393,10 +560,10 @@ fn outside(text: &str) -> String {
 }
 
 /// Fields whose values come from data, files and programs.
-const FOREIGN: [&str; 21] = [
+const FOREIGN: [&str; 22] = [
     "request", "name", "target", "classes", "wishes", "notices", "value", "text", "error", "column",
-    "inputs", "subject", "insights", "lessons", "change", "earlier", "detail", "because", "state", "said",
-    "asked",
+    "further", "inputs", "subject", "insights", "lessons", "change", "earlier", "detail", "because", "state",
+    "said", "asked",
 ];
 
 /// Puts a text in place of every other that comes from outside.
@@ -406,8 +573,9 @@ fn replaced(value: &mut Value, name: &str, text: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| replaced(item, name, text)),
         Value::Object(fields) => {
             // Names of our own things, and of what models called theirs, are letters and hyphens.
-            let is_ours = ["solutions", "cards", "parameters", "branches", "sources", "material", "facts"]
-                .contains(&name);
+            let is_ours =
+                ["solutions", "cards", "parameters", "branches", "sources", "material", "facts", "rows"]
+                    .contains(&name);
             let foreign =
                 fields.iter_mut().filter(|(field, _)| !(is_ours && *field == "name") && name != "cards");
             foreign.for_each(|(field, value)| replaced(value, field, text));
@@ -465,6 +633,9 @@ fn what_comes_from_data_stands_escaped_in_marked_blocks() {
         "best_score",
         "model",
         "known",
+        "limit",
+        "learns",
+        "rules",
         "partial",
         "file",
         "block",
@@ -489,6 +660,7 @@ fn what_comes_from_data_stands_escaped_in_marked_blocks() {
         "history.score",
         "queries.",
         "case.budget",
+        "case.standing.",
         "case.task.metric",
         "case.task.problem",
         "metrics",

@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here decides anything; keys leave in headers alone.
 
+mod allowance;
 mod aside;
 pub mod caller;
 mod kept;
@@ -14,17 +15,21 @@ mod quote;
 mod sight;
 mod summary;
 
+#[cfg(test)]
+mod tests;
+
+pub use allowance::Allowance;
 pub use aside::{Aside, Words};
 pub use quote::quote;
 pub use sight::{Cases, cases, nonce};
-pub use summary::{ideas_of, summary};
+pub use summary::{ideas_of, is_version, summary};
 
 use crate::error::{RunError, RunErrorKind};
 use crate::options::LlmOptions;
 use crate::record::Record;
 use ansatz_agents::mind::{Mind, MindError, Purpose};
 use ansatz_agents::thought::{Conclusion, Grounds, Thought};
-use ansatz_core::bill::{Bill, PriceTable, Usage};
+use ansatz_core::bill::{Bill, PriceTable};
 use ansatz_core::budget::Budget;
 use ansatz_core::clock::Clock;
 use ansatz_core::event::{Event, ModelCall, Page};
@@ -36,7 +41,8 @@ use ansatz_llm::{
     Answer, Caps, Cassette, Charge, ChatModel, Entry, Key, LastFailure, Ledger, LlmError, LlmErrorKind,
     Player, Tape, silent,
 };
-use ansatz_prompts::Prompts;
+use ansatz_prompts::planner::Replan;
+use ansatz_prompts::{Prompt as _, Prompts};
 use caller::Caller;
 use kept::Kept;
 use serde_json::{Value, json};
@@ -51,12 +57,16 @@ use tokio::task::AbortHandle;
 pub const TOKENS_DEFAULT: u64 = 75_000;
 /// Longest time for an answer, all attempts included.
 const PATIENCE_MAX: Duration = Duration::from_mins(10);
-/// Questions of one run.
-pub const THOUGHTS_MAX: u32 = 20;
+/// Questions in a row that the endpoint fails to answer before it is given up.
+const FAILURES_MAX: u32 = 2;
+/// Warnings that came with answers which are passed on.
+const WARNINGS_MAX: u32 = 3;
 /// Name of the recorded decision that says what a recording is of.
 const SUBJECT: &str = "subject";
 /// Name of the recorded decision that holds pages.
 const PAGES: &str = "pages";
+/// Name of the recorded decision that the model was given up, after how many questions.
+const GIVEN_UP: &str = "given up after questions";
 /// Name of the recorded decision that the request was begun without an answer.
 const LATE: &str = "understood without an answer";
 
@@ -131,6 +141,17 @@ pub struct Council {
     open: BTreeMap<u32, AbortHandle>,
     asked: u32,
     answered: u32,
+    allowance: Allowance,
+    /// Questions in a row that the endpoint failed to answer.
+    failures: u32,
+    /// After how many questions the model is given up: in this run, or in the one that was recorded.
+    given_up_after: Option<u32>,
+    /// Warnings that came with answers and were passed on.
+    warned: u32,
+    /// The caps, until the user was told that one is reached.
+    caps: Option<Caps>,
+    /// What the user is to be told.
+    notes: Vec<String>,
 }
 
 /// What a recording is of: a run is replayed on the same data with the same seed and limits.
@@ -178,7 +199,12 @@ impl Council {
         }
         let retrieved = pages_known(past, caller.cassette.as_ref());
         let Caller { model, name, ledger, failure, player, tape, cassette } = caller;
-        let was_late = cassette.is_some_and(|cassette| cassette.decisions(LATE).next().is_some());
+        let decided =
+            |name: &'static str| cassette.as_ref().and_then(|cassette| cassette.decisions(name).next());
+        let was_late = decided(LATE).is_some();
+        let given_up_after =
+            decided(GIVEN_UP).and_then(Value::as_u64).and_then(|asked| u32::try_from(asked).ok());
+        let notes = by_the_clock(budget, tape.is_some(), player.is_some());
         let kept = Kept::new(model, known(past, blobs), sender.clone(), tape.clone());
         let model: Arc<dyn ChatModel> = Arc::new(kept);
         Ok(Self {
@@ -199,10 +225,16 @@ impl Council {
             sender,
             receiver,
             grounds: None,
-            ordinals: BTreeMap::new(),
+            ordinals: asked_before(past),
             open: BTreeMap::new(),
             asked: 0,
             answered: 0,
+            allowance: Allowance::of(budget),
+            failures: 0,
+            given_up_after,
+            warned: 0,
+            caps: Some(caps),
+            notes: notes.into_iter().collect(),
         })
     }
 
@@ -218,7 +250,23 @@ impl Council {
 
     /// Whether another question may be asked.
     pub fn may_ask(&self) -> bool {
-        self.grounds.is_some() && self.asked < THOUGHTS_MAX
+        let most = self.allowance.thoughts().min(self.given_up_after.unwrap_or(u32::MAX));
+        self.grounds.is_some() && self.asked < most
+    }
+
+    /// What the budget leaves room for.
+    pub fn allowance(&self) -> Allowance {
+        self.allowance
+    }
+
+    /// What the user is to be told; given once.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// How often a step has asked this.
+    pub fn times_asked(&self, template: &str, step: &str) -> u32 {
+        self.ordinals.get(&(template.to_owned(), step.to_owned())).copied().unwrap_or(0)
     }
 
     /// Questions that are not settled, a search among them.
@@ -251,13 +299,12 @@ impl Council {
 
     /// The call that asking this thought for a step would be.
     pub fn call(&self, thought: &Thought, step: &str) -> ModelCall {
-        let place = (thought.template().to_owned(), step.to_owned());
         ModelCall {
             agent: thought.agent().into(),
             template: thought.template().into(),
             hash: self.prompts.hashes().get(thought.template()).cloned().unwrap_or_default(),
             step: step.to_owned(),
-            ordinal: self.ordinals.get(&place).copied().unwrap_or(0),
+            ordinal: self.times_asked(thought.template(), step),
             turn: 0,
         }
     }
@@ -289,12 +336,12 @@ impl Council {
                 match &news {
                     News::Concluded { thought, result } => {
                         self.open.remove(thought);
-                        self.answered += u32::from(result.is_ok());
+                        self.count(result);
                     }
                     News::Called(called) => self.answered += u32::from(called.result.is_ok()),
                     News::Retrieved { result, .. } => {
                         self.is_looking = false;
-                        self.tape_pages(result.as_deref().unwrap_or_default());
+                        self.record_decision(PAGES, json!(result.as_deref().unwrap_or_default()));
                     }
                 }
                 return news;
@@ -302,12 +349,35 @@ impl Council {
         }
     }
 
-    /// A recording holds the pages that its prompts show.
-    fn tape_pages(&self, pages: &[Page]) {
+    /// Counts what became of a question. An endpoint that fails again and again is given up: every further question would take
+    /// the time of all its attempts.
+    fn count(&mut self, result: &Result<Conclusion, MindError>) {
+        match result {
+            Ok(_) => {
+                self.answered += 1;
+                self.failures = 0;
+            }
+            Err(MindError::Model(error)) if was_asked(error) => {
+                self.failures = if error.is_of_endpoint() { self.failures + 1 } else { 0 };
+            }
+            // The endpoint had no part in it.
+            Err(_) => return,
+        }
+        if self.failures == FAILURES_MAX && self.given_up_after.is_none() {
+            self.given_up_after = Some(self.asked);
+            // What is recorded failed for another reason when it is played, so the decision is recorded itself.
+            self.record_decision(GIVEN_UP, json!(self.asked));
+            self.notes.push(format!(
+                "the language model {} is not asked any more: its endpoint failed {FAILURES_MAX} questions in a row",
+                self.name
+            ));
+        }
+    }
+
+    /// A recording holds what was decided. One that lacks something says so when it is played: a request differs.
+    fn record_decision(&self, name: &str, value: Value) {
         let Some(tape) = &self.tape else { return };
-        let entry = Entry::Decision { name: PAGES.into(), value: json!(pages) };
-        // A recording that lacks them says so when it is played: the first prompt differs.
-        let _ = tape.write(&entry);
+        let _ = tape.write(&Entry::Decision { name: name.into(), value });
     }
 
     /// What is to be said when no question was answered: that the model was of no help, and why.
@@ -360,11 +430,11 @@ impl Council {
         }
     }
 
-    /// Journals a call that ended, and counts what it cost.
+    /// Journals a call that ended, counts what it cost, and passes on what its endpoint has to say about it.
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn keep(&self, called: &Called, record: &mut Record) -> Result<(), RunError> {
+    pub fn keep(&mut self, called: &Called, record: &mut Record) -> Result<(), RunError> {
         let answer = called.result.as_ref().ok().map(|answer| {
             let bytes = serde_json::to_vec(answer).map_err(|error| RunError::failed(error.to_string()))?;
             record.blob(&bytes)
@@ -373,7 +443,27 @@ impl Council {
         if let Event::ModelAnswered { usage, usd, .. } = &event {
             record.count_call(usage, *usd);
         }
-        record.write(event)
+        record.write(event)?;
+        for warning in called.result.iter().flat_map(|answer| &answer.warnings) {
+            // An endpoint says the same of call after call, each time with other numbers.
+            if self.warned < WARNINGS_MAX {
+                self.warned += 1;
+                record.warn(warning.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the user is told when the run's allowance does not hold a question; `None` for other failures, and when it was told.
+    pub fn told_of_cap(&mut self, error: &MindError) -> Option<String> {
+        let MindError::Model(error) = error else { return None };
+        let LlmErrorKind::Cap(why) = &error.kind else { return None };
+        let caps = self.caps.take()?;
+        let hint = error.hint().unwrap_or_default();
+        if caps.usd.is_some() && self.prices.price(&self.name).is_none() {
+            return Some(format!("the language model {} is not asked: {why}; {hint}", self.name));
+        }
+        Some(format!("the allowance of {} is used up: {why}; {hint}", in_words(&caps)))
     }
 
     /// Lets go of all open questions.
@@ -385,14 +475,8 @@ impl Council {
 
     /// The event of a call that ended, and what it cost.
     fn entry(&self, called: &Called, answer: Option<ArtifactId>) -> Event {
-        let (model, usage) = match &called.result {
-            Ok(answer) => (answer.model.clone(), answer.usage),
-            Err(_) => (self.name.clone(), Usage::default()),
-        };
-        let usd = match called.result {
-            Ok(_) => self.prices.usd(&model, &usage).or_else(|| self.prices.usd(&self.name, &usage)),
-            Err(_) => Some(0.0),
-        };
+        let model = called.result.as_ref().map_or_else(|_| self.name.clone(), |answer| answer.model.clone());
+        let (usage, usd) = self.ledger.spent_on(&called.key);
         Event::ModelAnswered {
             call: called.key.clone(),
             answer,
@@ -445,6 +529,43 @@ pub fn told(error: &MindError) -> String {
 /// Whether a failure is only that the run's allowance is used up.
 pub fn is_cap(error: &MindError) -> bool {
     matches!(error, MindError::Model(LlmError { kind: LlmErrorKind::Cap(_), .. }))
+}
+
+/// Whether the model had a part in a failure: it is not asked beyond a cap, nor when a recording is played.
+fn was_asked(error: &LlmError) -> bool {
+    !matches!(error.kind, LlmErrorKind::Cap(_) | LlmErrorKind::Cassette(_) | LlmErrorKind::Recorded(_))
+}
+
+fn in_words(caps: &Caps) -> String {
+    let tokens = caps.tokens.map(|tokens| format!("{tokens} tokens"));
+    let usd = caps.usd.map(|usd| format!("{usd} USD"));
+    tokens.into_iter().chain(usd).collect::<Vec<_>>().join(" and ")
+}
+
+/// What there is to say about a recording of a run that follows the clock.
+fn by_the_clock(budget: &Budget, is_recorded: bool, is_played: bool) -> Option<String> {
+    if budget.trials.is_some() {
+        return None;
+    }
+    let recorded = "this recording follows the clock and plays only where everything takes as long as here; \
+                    with --trials N instead of a time it plays anywhere";
+    let played = "this recording is played by the clock and fits only where everything takes as long as when it was made; \
+                  recordings of runs with --trials N play anywhere";
+    if is_recorded { Some(recorded.into()) } else { is_played.then(|| played.into()) }
+}
+
+/// Second thoughts that earlier lives of a run were given: what came of them stands in its plan, so the next are new ones. All
+/// other questions are asked anew, and find the answers that are known.
+fn asked_before(past: &[Event]) -> BTreeMap<(String, String), u32> {
+    let mut asked = BTreeMap::new();
+    for event in past {
+        let Event::ModelAnswered { call, answer: Some(_), .. } = event else { continue };
+        if call.template == Replan::NAME {
+            let times = asked.entry((call.template.clone(), call.step.clone())).or_insert(0);
+            *times = (*times).max(call.ordinal + 1);
+        }
+    }
+    asked
 }
 
 /// How long an answer is waited for, all attempts included. A run that must have a model finds out while there is time left.

@@ -1,6 +1,6 @@
 //! What a run will probably take: told before the start, compared with the bill afterwards.
 
-use super::{Cases, THOUGHTS_MAX, TOKENS_DEFAULT};
+use super::{Allowance, Cases, TOKENS_DEFAULT};
 use crate::options::{LlmOptions, Options};
 use crate::pace::Pace;
 use crate::setup::Prepared;
@@ -9,8 +9,10 @@ use ansatz_core::bill::{Quote, Span};
 use ansatz_llm::{Ask, Message, Role};
 use ansatz_prompts::Prompts;
 
-/// Calls of a run whose model says nothing useful, and of one that uses all it may, repairs included.
-const CALLS: (f64, f64) = (2.0, THOUGHTS_MAX as f64 + 4.0);
+/// Calls of a run whose model says nothing useful.
+const CALLS_MIN: f64 = 2.0;
+/// Calls for repairs in a run that asks all it may.
+const REPAIRS: f64 = 4.0;
 /// Tokens of an answer: a short reply, a long module.
 const ANSWER: (f64, f64) = (100.0, 2500.0);
 /// Tokens that a prompt has beyond the part that all share.
@@ -30,7 +32,7 @@ pub fn quote(options: &Options, prepared: &Prepared, model: Option<(&Cases, &Pro
         return Quote { seconds, calls: none, tokens_in: none, tokens_out: none, usd, prices_as_of: None };
     };
     let shared = shared_tokens(cases, prompts);
-    let calls = Span { low: CALLS.0, high: CALLS.1 };
+    let calls = Span { low: CALLS_MIN, high: calls_max(options) };
     let input = Span { low: 0.7 * shared, high: shared + OWN_PART };
     let output = Span { low: ANSWER.0, high: ANSWER.1 };
     let mut quote = Quote::of_calls(calls, input, output, price(llm));
@@ -46,6 +48,10 @@ pub fn quote(options: &Options, prepared: &Prepared, model: Option<(&Cases, &Pro
         usd.low = usd.low.min(usd.high);
     }
     Quote { seconds, prices_as_of: llm.prices.as_of.clone(), ..quote }
+}
+
+fn calls_max(options: &Options) -> f64 {
+    f64::from(Allowance::of(&options.budget).thoughts()) + REPAIRS
 }
 
 fn price(llm: &LlmOptions) -> Option<ansatz_core::bill::Price> {
@@ -69,7 +75,7 @@ fn seconds(options: &Options, prepared: &Prepared) -> Span {
         (_, trials) => {
             let cells = (prepared.table.train_rows * prepared.table.columns.len()) as f64;
             let trials = f64::from(trials.unwrap_or(1)) / options.jobs.max(1) as f64;
-            let waiting = options.llm.as_ref().map_or(0.0, |llm| llm.setup.wait_s * CALLS.1);
+            let waiting = options.llm.as_ref().map_or(0.0, |llm| llm.setup.wait_s * calls_max(options));
             Span { low: 0.0, high: trials * 20.0 * (TRIAL_S + CELL_S * cells) + AROUND_S + waiting }
         }
     }

@@ -1,25 +1,28 @@
-//! What prompts show of the data: the card, and a few open rows as the reader's arrays hold them. Sealed rows are never shown.
+//! What prompts show of the data: the card, what was measured of its columns, and a few open rows as the reader's arrays hold them.
+//! Sealed rows are never shown.
 
 use crate::folder::Folder;
 use crate::options::Options;
 use crate::setup::{Prepared, StoredColumn, column_of};
+use ansatz_core::evidence::ColumnEvidence;
 use ansatz_core::profile::{Column, ColumnKind, Notice, Profile};
 use ansatz_core::task::Problem;
-use ansatz_prompts::{Case, Level, Machine, Sight, digits};
-use std::collections::BTreeMap;
+use ansatz_prompts::{COLUMNS_MAX, Case, Finding, Findings, Level, Machine, Sight, digits};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that are shown, and cells of all of them: wide tables show fewer.
-const ROWS_SHOWN: usize = 6;
-const CELLS_SHOWN: usize = 120;
+const ROWS_SHOWN: usize = 14;
+const CELLS_SHOWN: usize = 220;
+/// Open rows from which quartiles are read, and rows of the longest table for which they are.
+const QUARTILE_ROWS: usize = 4000;
+const QUARTILE_ROWS_MAX: usize = 200_000;
 /// Largest file of levels that is read for it, in bytes.
 const LEVELS_BYTES_MAX: u64 = 32 << 20;
 /// Columns whose absence is explained.
 const HIDDEN_MAX: usize = 20;
-/// Columns that are read for it.
-const COLUMNS_SHOWN: usize = 60;
 /// Columns of further tables and images that are told, and their frequent values.
 const FURTHER_SHOWN: usize = 24;
-const TOP_SHOWN: usize = 4;
+const TOP_SHOWN: usize = 12;
 
 /// The case as prompts show it, whole and short.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +47,10 @@ pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder) -> Cases {
         profile.notices.insert(0, Notice { code: "further".into(), message });
         profile.columns.extend(further);
     }
+    put_first(&mut profile.columns, &task.target, &strengths(prepared));
     let profile = &profile;
     let rows = sample(prepared, profile, folder);
+    let findings = findings(prepared, profile, folder);
     let machine = Machine { cores: options.jobs, gpus: 0 };
     let nonce = nonce(options);
     let of = |level| {
@@ -57,7 +62,7 @@ pub fn cases(options: &Options, prepared: &Prepared, folder: &Folder) -> Cases {
             budget: &options.budget,
             level,
         };
-        Case::new(task, &sight)
+        Case::knowing(task, &sight, &findings)
     };
     Cases { full: of(Level::Full), short: of(Level::Short) }
 }
@@ -159,13 +164,77 @@ fn levels(folder: &Folder) -> Option<Vec<Vec<String>>> {
     serde_json::from_slice(&std::fs::read(place).ok()?).ok()
 }
 
+/// What was measured of the card's columns beside it, on open rows: what they say by themselves, and quartiles of their numbers.
+fn findings(prepared: &Prepared, profile: &Profile, folder: &Folder) -> Findings {
+    let (task, evidence) = (prepared.setup.task(), strengths(prepared));
+    let rows = spread(prepared.setup.holdout.train(), QUARTILE_ROWS);
+    let numbers = |column: &Column| -> Option<Vec<f64>> {
+        let of = |all: &[f64]| rows.iter().filter_map(|row| all.get(*row).copied()).collect();
+        if column.name == task.target {
+            return (task.problem == Problem::Regression).then(|| of(&prepared.truth));
+        }
+        let is_its = |stored: &&StoredColumn| stored.name == column.name && stored.store == "numeric";
+        let stored = prepared.table.columns.iter().find(is_its)?;
+        Some(of(&column_of(folder, &prepared.table, stored)?))
+    };
+    let is_short = prepared.table.train_rows <= QUARTILE_ROWS_MAX;
+    let finding = |column: &Column| {
+        let measured = evidence.get(column.name.as_str());
+        let is_number = column.kind == ColumnKind::Numeric && is_short;
+        let finding = Finding {
+            alone: measured.map(|measured| measured.alone).filter(|alone| alone.is_finite()),
+            shift: measured.and_then(|measured| measured.shift),
+            quartiles: is_number.then(|| numbers(column)).flatten().and_then(quartiles),
+        };
+        (column.name.clone(), finding)
+    };
+    profile.columns.iter().take(COLUMNS_MAX).map(finding).collect()
+}
+
+/// What was measured of each column by itself.
+fn strengths(prepared: &Prepared) -> BTreeMap<&str, &ColumnEvidence> {
+    let evidence = prepared.setup.evidence.iter().flat_map(|evidence| &evidence.columns);
+    evidence.map(|column| (column.column.as_str(), column)).collect()
+}
+
+/// Puts the columns of a wide table that are described before the others: the target and those that say most by themselves, in
+/// the order in which they are.
+fn put_first(columns: &mut Vec<Column>, target: &str, strengths: &BTreeMap<&str, &ColumnEvidence>) {
+    let strength = |column: &Column| {
+        let measured = strengths.get(column.name.as_str()).map_or(0.0, |measured| measured.alone);
+        if column.name == target { f64::INFINITY } else { measured }
+    };
+    let mut ranked: Vec<(f64, usize)> = columns.iter().map(strength).zip(0..).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let first: BTreeSet<usize> = ranked.iter().take(COLUMNS_MAX).map(|(_, at)| *at).collect();
+    let all = std::mem::take(columns).into_iter().enumerate();
+    let (described, others): (Vec<_>, Vec<_>) = all.partition(|(at, _)| first.contains(at));
+    columns.extend(described.into_iter().chain(others).map(|(_, column)| column));
+}
+
+/// Quartiles of the numbers among some; `None` where there is none.
+fn quartiles(mut numbers: Vec<f64>) -> Option<[f64; 3]> {
+    numbers.retain(|number| number.is_finite());
+    numbers.sort_by(f64::total_cmp);
+    let last = numbers.len().checked_sub(1)?;
+    Some([0.25, 0.5, 0.75].map(|share| numbers[(last as f64 * share).round() as usize]))
+}
+
+/// So many of the rows, spread over all of them.
+fn spread(rows: &[usize], count: usize) -> Vec<usize> {
+    let step = (rows.len() / count).max(1);
+    rows.iter().copied().step_by(step).take(count).collect()
+}
+
 /// Open rows spread over the file, cells in the order of the card's columns; empty when they cannot be read cheaply.
 fn sample(prepared: &Prepared, profile: &Profile, folder: &Folder) -> Vec<Vec<String>> {
-    let open = prepared.setup.holdout.train();
-    let count = (CELLS_SHOWN / profile.columns.len().max(1)).clamp(2, ROWS_SHOWN);
-    let step = (open.len() / count).max(1);
-    let rows: Vec<usize> = open.iter().copied().step_by(step).take(count).collect();
+    let rows = spread(prepared.setup.holdout.train(), rows_shown(profile.columns.len()));
     cells(prepared, profile, folder, &rows).unwrap_or_default()
+}
+
+/// Rows that are shown of a table of so many columns.
+fn rows_shown(columns: usize) -> usize {
+    (CELLS_SHOWN / columns.max(1)).clamp(2, ROWS_SHOWN)
 }
 
 fn cells(
@@ -203,7 +272,7 @@ fn cells(
         known.and_then(stored).unwrap_or_else(|| vec![String::new(); rows.len()])
     };
     let columns: Vec<Vec<String>> =
-        profile.columns.iter().take(COLUMNS_SHOWN).map(|one| column(&one.name)).collect();
+        profile.columns.iter().take(COLUMNS_MAX).map(|one| column(&one.name)).collect();
     Some((0..rows.len()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect())
 }
 
@@ -237,5 +306,51 @@ mod tests {
         assert_eq!((regions.min, regions.whole, regions.distinct), (None, false, 2));
         let nothing = described(&column("numeric", ColumnKind::Numeric), &[f64::NAN], &[]);
         assert_eq!((nothing.mean, nothing.missing_train), (None, 1.0));
+    }
+
+    #[test]
+    fn of_a_wide_table_the_target_and_the_strongest_columns_come_first() {
+        let evidence = |number: usize, alone: f64| ColumnEvidence {
+            column: format!("c{number}"),
+            alone,
+            others: None,
+            filled_alone: 0.5,
+            filled_train: 1.0,
+            filled_test: None,
+            distinct_share: 1.0,
+            copies_target: false,
+            shift: None,
+            looks_like_id: false,
+            row_order: None,
+        };
+        let named = |number: usize| Column {
+            name: format!("c{number}"),
+            ..described(&column("numeric", ColumnKind::Numeric), &[], &[])
+        };
+        let count = COLUMNS_MAX + 12;
+        // Later columns are stronger; the weakest of all is the target.
+        let known: Vec<ColumnEvidence> = (1..count).map(|number| evidence(number, number as f64)).collect();
+        let strengths = known.iter().map(|one| (one.column.as_str(), one)).collect();
+        let mut columns: Vec<Column> = (0..count).map(named).collect();
+        put_first(&mut columns, "c0", &strengths);
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let last = format!("c{}", count - 1);
+        assert_eq!((names[..3].to_vec(), names[COLUMNS_MAX - 1]), (vec!["c0", "c13", "c14"], last.as_str()));
+        assert_eq!((names[COLUMNS_MAX..].len(), names[COLUMNS_MAX], names[count - 1]), (12, "c1", "c12"));
+    }
+
+    #[test]
+    fn quartiles_are_those_of_the_numbers_that_are_there() {
+        let numbers = [9.0, f64::NAN, 1.0, 3.0, 5.0, 7.0, f64::INFINITY];
+        assert_eq!(quartiles(numbers.to_vec()), Some([3.0, 5.0, 7.0]));
+        assert_eq!(quartiles(vec![4.0]), Some([4.0; 3]));
+        assert_eq!(quartiles(vec![f64::NAN]), None);
+    }
+
+    #[test]
+    fn a_usual_table_shows_twelve_rows_and_more_and_a_wide_one_few() {
+        assert_eq!([1, 12, 18, 30, 60, 400].map(rows_shown), [14, 14, 12, 7, 3, 2]);
+        assert_eq!(spread(&[3, 4, 5, 6, 7, 8], 3), [3, 5, 7]);
+        assert_eq!(spread(&[3, 4], 5), [3, 4]);
     }
 }

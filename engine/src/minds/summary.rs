@@ -70,10 +70,19 @@ fn advice(ending: &Ending<'_>, plan: &Plan, delivered: &[&Entry]) -> Vec<IdeaOut
 
 /// Whether a candidate comes from an idea: of its model step, of the search over its space, or a revision of it.
 fn is_of(entry: &Entry, step: &StepId, idea: &Idea) -> bool {
-    let solution = entry.candidate.solution.name();
-    let rest = solution.strip_prefix(&idea.name);
-    entry.step == *step
-        || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("-r") || rest.starts_with("-v"))
+    entry.step == *step || is_version(entry.candidate.solution.name(), &idea.name)
+}
+
+/// Whether a solution is an idea's own: its code as it was first written, a corrected version (`-v2`), or a revision (`-r1`).
+pub fn is_version(solution: &str, idea: &str) -> bool {
+    let is_numbered = |part: &str| {
+        let number = part.strip_prefix(['r', 'v']);
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let rest = solution.strip_prefix(idea);
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('-').is_some_and(|parts| parts.split('-').all(is_numbered))
+    })
 }
 
 /// Model steps with their ideas; the idea of code stands with its features step.
@@ -85,4 +94,19 @@ pub fn ideas_of(plan: &Plan) -> Vec<(StepId, Idea)> {
         Some((step.id.clone(), own.or_else(inputs)?))
     });
     found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_an_idea_are_known_by_their_names() {
+        for own in ["ranks", "ranks-v2", "ranks-r1", "ranks-v2-r13"] {
+            assert!(is_version(own, "ranks"), "{own}");
+        }
+        for other in ["ranks-2", "ranks-rows", "ranks-r", "ranks-vast-r1", "club-ranks", "rank"] {
+            assert!(!is_version(other, "ranks"), "{other}");
+        }
+    }
 }

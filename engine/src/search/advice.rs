@@ -96,7 +96,7 @@ impl Dispatcher<'_, '_> {
         let (gain, step, solution) = scored.reduce(|a, b| if b.0 > a.0 { b } else { a })?;
         // What is far behind will not be delivered.
         let leader = self.search_gains.values().copied().fold(f64::NEG_INFINITY, f64::max);
-        if gain < leader - BEHIND_MAX * self.noise() {
+        if gain < leader - BEHIND_MAX * self.gain_noise() {
             return None;
         }
         Some((step.clone(), solution))

@@ -1,27 +1,23 @@
-//! When a language model is asked, and what: first the columns and plans, then configurations and revisions, at half of the search
-//! the plan again where it was wrong, near its end the evidence.
+//! When a language model is asked, and what: first the columns and plans, then configurations and revisions, the plan again when it
+//! was measured, near the end the evidence.
 
-use super::ideas::{About, Conferred, Ideas};
+use super::ideas::{About, Conferred, Ideas, PLAN};
 use super::{Dispatcher, Job, StepState};
 use crate::error::RunError;
 use crate::minds;
-use ansatz_agents::planner::{self, Outlook};
+use ansatz_agents::planner::Outlook;
 use ansatz_agents::thought::Thought;
 use ansatz_agents::{data, verifier};
 use ansatz_core::candidate::Origin;
 use ansatz_core::ids::StepId;
 use ansatz_core::outcome::LeaderboardRow;
-use ansatz_prompts::planner::{BranchResult, ReadSources, Replan};
-use ansatz_prompts::{digits, with_error};
+use ansatz_prompts::planner::ReadSources;
+use ansatz_prompts::with_error;
 
 /// Seconds that must be left for a question to be worth asking.
 const ASK_SECONDS_MIN: f64 = 8.0;
-/// Share of the search after which the plan is looked at again.
-const REPLAN_SHARE: f64 = 0.5;
 /// Share of the search after which the evidence is read.
 const READING_SHARE: f64 = 0.75;
-/// Predictions that miss by so many standard errors contradict a plan.
-const SURPRISE: f64 = 3.0;
 
 impl Dispatcher<'_, '_> {
     /// Asks what is due, and in a counted run waits for and takes up what was said.
@@ -37,6 +33,7 @@ impl Dispatcher<'_, '_> {
         if self.pool.running() > 0 || !self.queue.is_empty() || self.has_first_proposals() {
             return Ok(Conferred::Done);
         }
+        self.mend_what_is_due()?;
         self.wonder()?;
         if self.ideas.as_ref().is_some_and(|ideas| ideas.council.open() > 0) {
             return Ok(Conferred::Waits);
@@ -73,9 +70,10 @@ impl Dispatcher<'_, '_> {
             return self.ask_for_plans();
         }
         let is_quiet = ideas.about.values().all(|about| *about != About::Plans);
-        if !ideas.has_replanned && share >= REPLAN_SHARE && is_quiet {
-            return self.ask_to_replan();
+        if is_quiet && self.think_again()? {
+            return Ok(());
         }
+        let Some(ideas) = &self.ideas else { return Ok(()) };
         if !ideas.has_read && share >= READING_SHARE {
             return self.ask_for_a_reading();
         }
@@ -106,7 +104,7 @@ impl Dispatcher<'_, '_> {
             ideas.asked_insights = true;
             let sources = ideas.known.sources.clone();
             let prompt = ReadSources { case: ideas.cases.full.clone(), sources };
-            return self.think(Thought::Insights(Box::new(prompt)), "plan", About::Insights);
+            return self.think(Thought::Insights(Box::new(prompt)), PLAN, About::Insights);
         }
         if ideas.about.values().any(|about| *about == About::Insights) {
             return Ok(());
@@ -121,7 +119,7 @@ impl Dispatcher<'_, '_> {
             reference,
         };
         let prompt = outlook.prompt();
-        self.think(Thought::Plans(Box::new(prompt)), "plan", About::Plans)
+        self.think(Thought::Plans(Box::new(prompt)), PLAN, About::Plans)
     }
 
     /// The score to improve on, in words.
@@ -131,86 +129,6 @@ impl Dispatcher<'_, '_> {
             Some(scored) => format!("{}, a default LightGBM", with_error(scored.score, error)),
             None => "not measured yet; a default LightGBM is being trained".into(),
         }
-    }
-
-    fn ask_to_replan(&mut self) -> Result<(), RunError> {
-        let evidence = self.surprises();
-        let (results, noise) = (self.branch_results(), self.noise());
-        let left = match (self.seconds_left(), self.s.trials_max) {
-            (_, Some(max)) => format!("{} trials of one fold", max.saturating_sub(self.trials_started)),
-            (Some(left), None) => format!("{left:.0} s"),
-            (None, None) => "enough".into(),
-        };
-        let best = self.best_in_words();
-        let Some(ideas) = &mut self.ideas else { return Ok(()) };
-        ideas.has_replanned = true;
-        // A plan that came true needs no second thought.
-        if evidence.is_empty() || results.is_empty() {
-            return Ok(());
-        }
-        let prompt = Replan {
-            case: ideas.cases.full.clone(),
-            branches: results,
-            best,
-            left,
-            evidence,
-            noise: digits(noise, 2),
-        };
-        self.think(Thought::Replan(Box::new(prompt)), "plan", About::Replan)
-    }
-
-    fn best_in_words(&self) -> String {
-        let ranking = self.s.board.ranking(self.s.scoring.direction());
-        let best = ranking.first().and_then(|entry| Some((entry.name(), entry.score()?.score)));
-        best.map_or_else(
-            || "nothing yet".into(),
-            |(name, score)| format!("{} ({name})", with_error(score, self.noise())),
-        )
-    }
-
-    /// The best score among a step's candidates.
-    fn best_of_step(&self, step: &StepId) -> Option<f64> {
-        let ranking = self.s.board.ranking(self.s.scoring.direction());
-        ranking.into_iter().find(|entry| entry.step == *step).and_then(|entry| Some(entry.score()?.score))
-    }
-
-    /// Model steps that hold an idea, with what was predicted and what was measured.
-    fn branch_results(&self) -> Vec<BranchResult> {
-        let error = self.noise();
-        let of = |step: &StepId, idea: &planner::Idea| BranchResult {
-            name: idea.name.clone(),
-            origin: "model".into(),
-            what: idea.what.clone(),
-            predicted: idea.predicted.map(|score| digits(score, 4)).unwrap_or_default(),
-            measured: self.best_of_step(step).map_or_else(|| "none".into(), |score| with_error(score, error)),
-            state: match self.lost.get(step) {
-                Some(why) => format!("failed: {why}"),
-                None if self.best_of_step(step).is_none() => "running".into(),
-                None => String::new(),
-            },
-        };
-        self.idea_steps().iter().map(|(step, idea)| of(step, idea)).collect()
-    }
-
-    fn idea_steps(&self) -> Vec<(StepId, planner::Idea)> {
-        minds::ideas_of(&self.s.plan)
-    }
-
-    /// Where predictions and measurements are at odds.
-    fn surprises(&self) -> Vec<String> {
-        let error = self.noise().max(1e-12);
-        let mut surprises = Vec::new();
-        for (step, idea) in self.idea_steps() {
-            if let Some(why) = self.lost.get(&step) {
-                surprises.push(format!("{} failed: {why}", idea.name));
-            } else if let (Some(predicted), Some(measured)) = (idea.predicted, self.best_of_step(&step))
-                && (predicted - measured).abs() > SURPRISE * error
-            {
-                let (predicted, measured) = (digits(predicted, 4), with_error(measured, error));
-                surprises.push(format!("{}: {predicted} was predicted, {measured} was measured", idea.name));
-            }
-        }
-        surprises
     }
 
     fn ask_for_a_reading(&mut self) -> Result<(), RunError> {

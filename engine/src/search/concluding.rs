@@ -13,7 +13,10 @@ use ansatz_agents::{data, verifier};
 use ansatz_core::ids::StepId;
 use ansatz_core::verdict::Stage;
 use ansatz_planner::Plan;
-use ansatz_prompts::planner::{PlanIdeas, Replanned};
+use ansatz_prompts::planner::PlanIdeas;
+
+/// Share of the search after which plans that could not be had are not asked for again.
+const PLAN_AGAIN_SHARE_MAX: f64 = 0.6;
 
 impl Dispatcher<'_, '_> {
     /// Acts on what was concluded, in the order in which it was asked.
@@ -71,45 +74,59 @@ impl Dispatcher<'_, '_> {
 
     /// A question stays without an answer: the playbook's work goes on, and what hung on the answer is given up.
     fn do_without(&mut self, about: About, error: &MindError) -> Result<(), RunError> {
-        let Some(ideas) = &self.ideas else { return Ok(()) };
+        let share = self.used_share();
+        let Some(ideas) = &mut self.ideas else { return Ok(()) };
         if let Some(error) = ideas.council.ends_run(error) {
             self.pool.stop();
             return Err(error);
         }
-        let why = minds::told(error);
-        if !minds::is_cap(error) {
+        let (why, is_cap) = (minds::told(error), minds::is_cap(error));
+        if let Some(told) = ideas.council.told_of_cap(error) {
+            self.s.record.warn(told)?;
+        } else if !is_cap {
             let name = ideas.council.name().to_owned();
             self.s.record.warn(format!("the language model {name} was of no help: {why}"))?;
         }
         match about {
             About::Code(step) => self.give_up_draft(&step, &why),
+            About::Revision(work, switch) => {
+                self.lose_revision(work, &switch);
+                Ok(())
+            }
+            About::Plans if !is_cap && !ideas.has_planned_again && share < PLAN_AGAIN_SHARE_MAX => {
+                ideas.has_planned_again = true;
+                ideas.has_planned = false;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
-    fn means(&self) -> Option<Means<'_>> {
+    /// What plans may be made of, code for so many branches among it.
+    pub(super) fn means(&self, code_max: usize) -> Option<Means<'_>> {
         let ideas = self.ideas.as_ref()?;
         let names =
             self.s.plan.steps().iter().filter_map(playbook::solution_of).chain(ideas.spaces.keys().cloned());
+        let names = names.chain(self.sources.keys().cloned());
         let steps = self
             .s
             .plan
             .steps()
             .iter()
             .filter_map(|step| Some(step.id.as_str().split_once(':')?.1.to_owned()));
-        let drafted = ideas.drafts.len();
         Some(Means {
             task: self.s.task,
             profile: self.s.profile,
             columns: &self.s.columns,
             spaces: &ideas.spaces,
             taken: names.chain(steps).collect(),
-            code_max: planner::CODE_BRANCHES_MAX.saturating_sub(drafted),
+            code_max,
         })
     }
 
     fn adopt_plans(&mut self, said: &PlanIdeas) -> Result<(), RunError> {
-        let Some(means) = self.means() else { return Ok(()) };
+        let code_max = planner::CODE_BRANCHES_MAX.saturating_sub(self.live_drafts());
+        let Some(means) = self.means(code_max) else { return Ok(()) };
         match planner::plans(said, &means) {
             Ok(plans) if plans.is_empty() => {
                 let evidence = "none of the language model's branches adds to the plan";
@@ -122,8 +139,15 @@ impl Dispatcher<'_, '_> {
         }
     }
 
+    /// Drafts that came to something, or still may.
+    fn live_drafts(&self) -> usize {
+        let drafts = self.ideas.iter().flat_map(|ideas| &ideas.drafts);
+        let is_lost = |step: &StepId| self.lost.contains_key(step);
+        drafts.filter(|(step, draft)| !is_lost(step) && !is_lost(&draft.model)).count()
+    }
+
     /// Makes one plan of the present one and others, and goes on with it.
-    fn merge(&mut self, plans: &[Plan], subject: &str) -> Result<(), RunError> {
+    pub(super) fn merge(&mut self, plans: &[Plan], subject: &str) -> Result<(), RunError> {
         let all: Vec<Plan> = std::iter::once(&self.s.plan).chain(plans).cloned().collect();
         let merged = match ansatz_planner::merge(&all) {
             Ok(merged) => merged,
@@ -144,34 +168,5 @@ impl Dispatcher<'_, '_> {
         }
         self.s.plan = merged;
         Ok(())
-    }
-
-    fn replan(&mut self, said: &Replanned) -> Result<(), RunError> {
-        // What is dropped is not tried further; what was measured of it stays. A model drops its own ideas, never the playbook's.
-        let own: Vec<String> = minds::ideas_of(&self.s.plan).into_iter().map(|(_, idea)| idea.name).collect();
-        let is_dropped = |step: &StepId| {
-            let name = step.as_str().split_once(':').map_or("", |(_, name)| name);
-            said.drop.iter().any(|dropped| dropped == name && own.contains(dropped))
-        };
-        for (_, due) in self.proposals.iter_mut().filter(|(step, _)| is_dropped(step)) {
-            due.clear();
-        }
-        for (_, tuner) in self.tuners.iter_mut().filter(|(step, _)| is_dropped(step)) {
-            tuner.exhausted = true;
-        }
-        if let Some(ideas) = &mut self.ideas {
-            ideas.learn(said.surprise.clone());
-        }
-        let Some(means) = self.means() else { return Ok(()) };
-        match planner::added(&said.add, &said.because, &means) {
-            Ok(None) => Ok(()),
-            Ok(Some(plan)) => self.merge(&[plan], "second thoughts of the language model"),
-            Err(error) => self.s.record.check(
-                Stage::Plan,
-                "second thoughts of the language model",
-                false,
-                error.to_string(),
-            ),
-        }
     }
 }

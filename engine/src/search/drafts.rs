@@ -4,15 +4,16 @@ use super::ideas::{About, Ideas};
 use super::refining::Workpiece;
 use super::{Dispatcher, StepState};
 use crate::error::RunError;
-use ansatz_agents::model::{self, Brief, DEBUG_DEPTH, Failure};
+use crate::minds;
+use ansatz_agents::model::{self, Brief, Broken, DEBUG_DEPTH, Failure};
 use ansatz_agents::planner::Idea;
 use ansatz_agents::playbook::{self, Proposal};
 use ansatz_agents::thought::Thought;
 use ansatz_agents::{code, data};
 use ansatz_core::candidate::{Origin, Params, Solution};
-use ansatz_core::event::Event;
+use ansatz_core::event::{Event, FailureKind};
 use ansatz_core::ids::{CandidateId, StepId};
-use ansatz_planner::StepKind;
+use ansatz_planner::{Step, StepKind};
 use ansatz_prompts::planner::BranchKind;
 use ansatz_prompts::with_error;
 use ansatz_sandbox::check;
@@ -21,6 +22,9 @@ use ansatz_sandbox::check;
 const FIT_SECONDS: (f64, f64) = (3.0, 120.0);
 /// Share of the budget that one fit of generated code may take.
 const FIT_SHARE: f64 = 0.08;
+/// A trial of features on top of a built-in solution may take so many times as long as one of that solution, and seconds more.
+const BASE_TIMES: f64 = 1.5;
+const BASE_MORE: f64 = 5.0;
 
 /// Code on its way.
 #[derive(Debug, Clone)]
@@ -74,13 +78,14 @@ impl Dispatcher<'_, '_> {
 
     fn first_thought(&self, idea: &Idea) -> Option<Thought> {
         let ideas = self.ideas.as_ref()?;
-        let lessons = ideas.lessons();
+        let (case, lessons) = (self.case_now(ideas), ideas.lessons());
         if idea.kind == BranchKind::NewFeatures {
-            return Some(Thought::Features(Box::new(data::features(&ideas.cases.full, idea, &lessons))));
+            let limit = self.limit_in_words(idea);
+            return Some(Thought::Features(Box::new(data::features(&case, idea, &limit, &lessons))));
         }
         let best = self.best_source();
         let brief = Brief {
-            case: &ideas.cases.full,
+            case: &case,
             idea,
             seconds: self.fit_seconds() as u32,
             threads: 1,
@@ -106,9 +111,27 @@ impl Dispatcher<'_, '_> {
         wall.clamp(FIT_SECONDS.0, FIT_SECONDS.1).round()
     }
 
-    /// The longest time of one trial of generated code: a fit, with features and predictions.
-    pub(super) fn generated_seconds(&self) -> f64 {
-        2.0 * self.fit_seconds() + 2.0
+    /// The longest time of one trial of generated code: a fit, with features and predictions. Features on top of a built-in
+    /// solution may take what that was measured to take, and more.
+    pub(super) fn generated_seconds(&self, base: Option<&str>) -> f64 {
+        let own = 2.0 * self.fit_seconds() + 2.0;
+        let of_base = base.and_then(|base| self.solution_wall_s(base));
+        own.max(of_base.map_or(0.0, |wall| BASE_TIMES * wall + BASE_MORE))
+    }
+
+    /// The built-in solution that a generated one of this name puts features on; `None` for others.
+    pub(super) fn base_of(&self, name: &str) -> Option<String> {
+        let mut drafts = self.ideas.as_ref()?.drafts.values();
+        let draft = drafts.find(|draft| minds::is_version(name, &draft.idea.name))?;
+        (draft.idea.kind == BranchKind::NewFeatures).then(|| draft.idea.base.clone())
+    }
+
+    /// The longest time of one fold of an idea's code, in words.
+    fn limit_in_words(&self, idea: &Idea) -> String {
+        // In a run that counts trials nothing that is asked depends on measured times.
+        let is_timed = self.s.trials_max.is_none();
+        let base = (is_timed && idea.kind == BranchKind::NewFeatures).then_some(idea.base.as_str());
+        format!("{:.0} s", self.generated_seconds(base))
     }
 
     /// The solution of a name: generated, or built in.
@@ -147,7 +170,7 @@ impl Dispatcher<'_, '_> {
                 &Failure {
                     stage: "static check".into(),
                     kind: "error".into(),
-                    error: check::told(&findings),
+                    error: check::advised(&findings),
                 },
             );
         }
@@ -178,7 +201,7 @@ impl Dispatcher<'_, '_> {
     /// The candidate of a draft that passed its checks.
     fn proposal_of(&self, step: &StepId) -> Option<Proposal> {
         let draft = self.ideas.as_ref()?.drafts.get(step).filter(|draft| draft.is_ready)?;
-        let (params, why) = (self.base_params(&draft.idea), code::docstring(&draft.code));
+        let (params, why) = (self.base_params(draft), code::docstring(&draft.code));
         Some(Proposal { solution: draft.name.clone(), params, origin: Origin::Model, why })
     }
 
@@ -189,13 +212,21 @@ impl Dispatcher<'_, '_> {
         self.proposal_of(step)
     }
 
-    /// Parameters that generated code starts from: those of what it builds on that the playbook tries first.
-    pub(super) fn base_params(&self, idea: &Idea) -> Params {
-        if idea.kind == BranchKind::NewFeatures { self.default_params(&idea.base) } else { Params::new() }
+    /// Parameters that generated code starts from: those of what it builds on that the playbook tries first, and over them those
+    /// that the idea names.
+    pub(super) fn base_params(&self, draft: &Draft) -> Params {
+        if draft.idea.kind != BranchKind::NewFeatures {
+            return Params::new();
+        }
+        let mut params = self.default_params(&draft.idea.base);
+        params.extend(self.s.plan.step(&draft.model).and_then(named_params).unwrap_or_default());
+        params
     }
 
-    /// Sends a draft back to the model with what went wrong, or gives it up when that was tried often enough.
+    /// Sends a draft back to the model with what went wrong, or gives it up when that was tried often enough. In a run that counts
+    /// trials it is sent back when nothing is under way.
     pub(super) fn mend(&mut self, step: &StepId, failure: &Failure) -> Result<(), RunError> {
+        let must_wait = self.must_wait();
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
         let can_ask = ideas.council.may_ask();
         let Some(draft) = ideas.drafts.get_mut(step) else { return Ok(()) };
@@ -204,12 +235,40 @@ impl Dispatcher<'_, '_> {
             let why = format!("{}: {}", failure.stage, failure.error);
             return self.give_up_draft(&step.clone(), &why);
         }
-        draft.attempts += 1;
         draft.is_written = false;
-        let prompt = model::debug(&ideas.cases.full, &draft.code, failure, draft.attempts, &draft.earlier);
-        let first = failure.error.lines().next().unwrap_or_default();
-        draft.earlier.push(format!("after {}: {first}", failure.stage));
-        self.think(Thought::Debug(Box::new(prompt)), step.as_str(), About::Code(step.clone()))
+        if must_wait {
+            ideas.mends_due.insert(step.clone(), failure.clone());
+            return Ok(());
+        }
+        draft.attempts += 1;
+        let Some(thought) = self.correction(step, failure) else { return Ok(()) };
+        if let Some(draft) = self.ideas.as_mut().and_then(|ideas| ideas.drafts.get_mut(step)) {
+            let first = failure.error.lines().next().unwrap_or_default();
+            draft.earlier.push(format!("after {}: {first}", failure.stage));
+        }
+        self.think(thought, step.as_str(), About::Code(step.clone()))
+    }
+
+    fn correction(&self, step: &StepId, failure: &Failure) -> Option<Thought> {
+        let ideas = self.ideas.as_ref()?;
+        let draft = ideas.drafts.get(step)?;
+        let (case, limit) = (self.case_now(ideas), self.limit_in_words(&draft.idea));
+        let broken = Broken {
+            case: &case,
+            code: &draft.code,
+            kind: draft.idea.kind,
+            failure,
+            limit: &limit,
+            attempt: draft.attempts,
+            earlier: &draft.earlier,
+        };
+        Some(Thought::Debug(Box::new(model::debug(&broken))))
+    }
+
+    /// Asks for the corrections that waited until nothing was under way.
+    pub(super) fn mend_what_is_due(&mut self) -> Result<(), RunError> {
+        let due = self.ideas.as_mut().map(|ideas| std::mem::take(&mut ideas.mends_due)).unwrap_or_default();
+        due.iter().try_for_each(|(step, failure)| self.mend(step, failure))
     }
 
     /// A candidate of generated code failed in its trials: the code gets another version, if it may.
@@ -220,7 +279,10 @@ impl Dispatcher<'_, '_> {
             return Ok(());
         }
         let Some(step) = self.draft_of(&name) else { return Ok(()) };
-        let failure = Failure { stage: "fit".into(), kind: "error".into(), error: reason.to_owned() };
+        let fold = entry.failures.keys().next().cloned();
+        let kind = fold.and_then(|fold| self.failure_kinds.get(&(id, fold)).copied());
+        let kind = kind_in_words(kind.unwrap_or(FailureKind::Error)).into();
+        let failure = Failure { stage: "fit".into(), kind, error: reason.to_owned() };
         if let Some(draft) = self.ideas.as_mut().and_then(|ideas| ideas.drafts.get_mut(&step)) {
             draft.name = format!("{}-v{}", draft.idea.name, draft.attempts + 2);
         }
@@ -271,10 +333,17 @@ impl Dispatcher<'_, '_> {
         }
         let (step, params) = (entry.step.clone(), entry.candidate.params.clone());
         let Some(source) = self.source_of(&name) else { return };
+        let tunes = self.s.plan.steps().iter().filter(|step| step.kind == StepKind::Tune);
+        let is_tuned = tunes.filter_map(playbook::solution_of).any(|tuned| self.current_name(tuned) == name);
         let Some(ideas) = &mut self.ideas else { return };
-        if !ideas.works.iter().any(|work| work.name == name) {
-            ideas.works.push(Workpiece::new(name, id, step, params, source));
+        // A revision is a part of the work on what it revises.
+        if ideas.works.iter().any(|work| work.holds(&name)) {
+            return;
         }
+        if !is_tuned && !code::is_script(&source) {
+            ideas.wants_space_of(name.clone());
+        }
+        ideas.works.push(Workpiece::new(name, id, step, params, source));
     }
 
     /// Sources of generated solutions that are on the board already.
@@ -287,11 +356,25 @@ impl Dispatcher<'_, '_> {
     }
 
     /// The proposal of a step that holds an idea about a built-in solution.
-    pub(super) fn builtin_idea(&self, step: &ansatz_planner::Step) -> Option<Proposal> {
+    pub(super) fn builtin_idea(&self, step: &Step) -> Option<Proposal> {
         let idea = ansatz_agents::planner::idea_of(step).filter(|idea| idea.kind == BranchKind::Builtin)?;
-        let own: Params = serde_json::from_value(step.params.get("params")?.clone()).ok()?;
         let mut params = self.default_params(&playbook::solution_of(step)?);
-        params.extend(own);
+        params.extend(named_params(step)?);
         Some(Proposal { solution: idea.base, params, origin: Origin::Model, why: idea.what })
+    }
+}
+
+/// The parameters that a step's idea names.
+fn named_params(step: &Step) -> Option<Params> {
+    serde_json::from_value(step.params.get("params")?.clone()).ok()
+}
+
+/// How a trial failed, as prompts say it.
+pub(super) fn kind_in_words(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Timeout => "timeout",
+        FailureKind::Memory => "memory",
+        FailureKind::Predictions | FailureKind::Quota | FailureKind::Flood => "bad_output",
+        FailureKind::Error | FailureKind::Signal | FailureKind::Processes | FailureKind::Cancelled => "error",
     }
 }

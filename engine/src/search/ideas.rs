@@ -11,6 +11,7 @@ use super::refining::Workpiece;
 use crate::error::RunError;
 use crate::minds::{Cases, Council, News};
 use ansatz_agents::mind::MindError;
+use ansatz_agents::model::Failure;
 use ansatz_agents::planner;
 use ansatz_agents::playbook::Proposal;
 use ansatz_agents::thought::{Conclusion, Grounds, Thought};
@@ -19,11 +20,14 @@ use ansatz_core::event::{Event, Page};
 use ansatz_core::evidence::LeakEvidence;
 use ansatz_core::ids::StepId;
 use ansatz_planner::Plan;
-use ansatz_prompts::planner::Source;
+use ansatz_prompts::Prompt as _;
+use ansatz_prompts::planner::{Replan, Source};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Lessons that prompts are given.
 const LESSONS_MAX: usize = 12;
+/// The step of questions about the plan.
+pub(super) const PLAN: &str = "plan";
 
 /// What a question was about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +84,10 @@ pub struct Ideas {
     pub(super) about: BTreeMap<u32, About>,
     /// Conclusions that wait for their moment, by number of the question.
     pub(super) concluded: BTreeMap<u32, Result<Conclusion, MindError>>,
+    /// Spaces of built-in solutions.
     pub(super) spaces: BTreeMap<String, Space>,
+    /// Spaces of generated ones.
+    pub(super) own_spaces: BTreeMap<String, Space>,
     spaces_due: VecDeque<String>,
     spaces_open: BTreeSet<String>,
     pub(super) insights: Vec<String>,
@@ -90,8 +97,15 @@ pub struct Ideas {
     pub(crate) advice: Advice,
     /// Proposals that belong to no running model step: ablations, revisions.
     pub(super) extra: VecDeque<(StepId, Proposal)>,
+    /// Corrections that are asked for when nothing is under way, by step: in a run that counts trials.
+    pub(super) mends_due: BTreeMap<StepId, Failure>,
+    /// How often the plan was looked at again, and model steps whose outcome was known then.
+    pub(super) replans: u32,
+    pub(super) judged: BTreeSet<StepId>,
+    /// The idea whose code second thoughts want revised.
+    pub(super) wished: Option<String>,
     pub(super) has_planned: bool,
-    pub(super) has_replanned: bool,
+    pub(super) has_planned_again: bool,
     pub(super) has_read: bool,
     pub(super) has_assessed: bool,
     pub(super) asked_insights: bool,
@@ -107,6 +121,7 @@ impl Ideas {
             about: BTreeMap::new(),
             concluded: BTreeMap::new(),
             spaces: BTreeMap::new(),
+            own_spaces: BTreeMap::new(),
             spaces_due: VecDeque::new(),
             spaces_open: BTreeSet::new(),
             insights: Vec::new(),
@@ -115,8 +130,12 @@ impl Ideas {
             works: Vec::new(),
             advice: Advice::default(),
             extra: VecDeque::new(),
+            mends_due: BTreeMap::new(),
+            replans: 0,
+            judged: BTreeSet::new(),
+            wished: None,
             has_planned: false,
-            has_replanned: false,
+            has_planned_again: false,
             has_read: false,
             has_assessed: false,
             asked_insights: false,
@@ -133,11 +152,17 @@ impl Ideas {
         self.spaces_due = solutions.into();
     }
 
+    /// A space that is needed to take a generated solution apart.
+    pub(super) fn wants_space_of(&mut self, generated: String) {
+        if !self.own_spaces.contains_key(&generated) {
+            self.spaces_due.push_back(generated);
+        }
+    }
+
     /// A plan that holds ideas already is not planned again: a resumed run goes on with what it has.
     pub(super) fn recall(&mut self, plan: &Plan) {
-        let has_ideas = plan.steps().iter().any(|step| planner::idea_of(step).is_some());
-        self.has_planned = has_ideas;
-        self.has_replanned = has_ideas;
+        self.has_planned = plan.steps().iter().any(|step| planner::idea_of(step).is_some());
+        self.replans = self.council.times_asked(Replan::NAME, PLAN);
     }
 
     pub(super) fn next_space_due(&mut self) -> Option<String> {
@@ -146,9 +171,10 @@ impl Ideas {
         Some(solution)
     }
 
-    pub(super) fn learn_space(&mut self, solution: &str, space: Option<Space>) {
+    pub(super) fn learn_space(&mut self, solution: &str, space: Option<Space>, is_generated: bool) {
         self.spaces_open.remove(solution);
-        self.spaces.extend(space.map(|space| (solution.to_owned(), space)));
+        let spaces = if is_generated { &mut self.own_spaces } else { &mut self.spaces };
+        spaces.extend(space.map(|space| (solution.to_owned(), space)));
     }
 
     pub(super) fn knows_spaces(&self) -> bool {
@@ -180,7 +206,9 @@ impl Ideas {
 impl Dispatcher<'_, '_> {
     /// Whether a model may still bring something.
     pub(super) fn is_thinking(&self) -> bool {
-        let open = |ideas: &Ideas| ideas.council.open() > 0 || !ideas.concluded.is_empty();
+        let open = |ideas: &Ideas| {
+            ideas.council.open() > 0 || !ideas.concluded.is_empty() || !ideas.mends_due.is_empty()
+        };
         self.end.is_none() && self.trials_left() && self.ideas.as_ref().is_some_and(open)
     }
 
@@ -205,6 +233,9 @@ impl Dispatcher<'_, '_> {
     /// Takes note of what came back. Whatever is decided on it comes later, where the order is certain.
     pub(super) fn hear(&mut self, news: News) -> Result<(), RunError> {
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
+        for note in ideas.council.take_notes() {
+            self.s.record.warn(note)?;
+        }
         match news {
             News::Called(called) => ideas.council.keep(&called, self.s.record),
             News::Retrieved { query, result } => {

@@ -11,7 +11,9 @@ mod ideas;
 mod joined;
 mod next;
 mod refining;
+mod replanning;
 mod returned;
+mod standing;
 mod steering;
 mod steps;
 mod tuning;
@@ -30,7 +32,7 @@ use crate::remember::WarmStart;
 use crate::scoring::Scoring;
 use ansatz_agents::playbook::{self, Proposal};
 use ansatz_agents::search::Method;
-use ansatz_core::event::Fold;
+use ansatz_core::event::{FailureKind, Fold};
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
 use ansatz_core::profile::Profile;
 use ansatz_core::seed::Seed;
@@ -88,6 +90,8 @@ pub struct Search<'a> {
     pub pace: Pace,
     /// Trials that may be started in all.
     pub trials_max: Option<u32>,
+    /// Seconds that the run was given in all, where time alone limits it.
+    pub seconds: Option<u64>,
     /// The run's seed.
     pub seed: Seed,
     /// Columns that solutions do not get.
@@ -168,8 +172,12 @@ struct Dispatcher<'a, 'b> {
     spaces_asked: BTreeSet<StepId>,
     refused: BTreeSet<String>,
     questions: u32,
-    /// Gains on single folds, larger being better.
+    /// Scores on single folds by the metric itself, larger being better: for people.
     fold_scores: BTreeMap<(CandidateId, Fold), f64>,
+    /// What the search compares of single folds, larger being better.
+    fold_gains: BTreeMap<(CandidateId, Fold), f64>,
+    /// How folds failed.
+    failure_kinds: BTreeMap<(CandidateId, Fold), FailureKind>,
     search_gains: BTreeMap<CandidateId, f64>,
     tuners: BTreeMap<StepId, Tuner>,
     next_trial: u32,
@@ -208,6 +216,8 @@ pub struct Progress {
     pub next_trial: u32,
     /// Scores on single folds, at the best stage.
     pub fold_scores: BTreeMap<(CandidateId, Fold), f64>,
+    /// What the search compares of single folds, larger being better.
+    pub fold_gains: BTreeMap<(CandidateId, Fold), f64>,
     /// What the user wanted otherwise.
     pub steered: Steered,
 }
@@ -245,6 +255,8 @@ pub async fn search(
         refused,
         questions: 0,
         fold_scores: progress.fold_scores,
+        fold_gains: progress.fold_gains,
+        failure_kinds: BTreeMap::new(),
         search_gains: BTreeMap::new(),
         tuners: BTreeMap::new(),
         next_trial: progress.next_trial,
@@ -261,7 +273,7 @@ pub async fn search(
     }
     dispatcher.recall_sources();
     dispatcher.adopt_board()?;
-    dispatcher.get_acquainted();
+    dispatcher.get_acquainted()?;
     dispatcher.run().await?;
     let end = dispatcher.end.clone().unwrap_or(SearchEnd::BudgetUsed);
     let Dispatcher { s: search, lost, history, mut ideas, .. } = dispatcher;
@@ -363,14 +375,18 @@ impl Dispatcher<'_, '_> {
     }
 
     /// A language model is to know the spaces of the built-in solutions that fit the data.
-    fn get_acquainted(&mut self) {
-        let Some(ideas) = &mut self.ideas else { return };
+    fn get_acquainted(&mut self) -> Result<(), RunError> {
+        let Some(ideas) = &mut self.ideas else { return Ok(()) };
+        for note in ideas.council.take_notes() {
+            self.s.record.warn(note)?;
+        }
         ideas.recall(&self.s.plan);
-        ideas.wants_spaces_of(playbook::solutions(self.s.task, self.s.profile));
+        ideas.wants_spaces_of(playbook::solutions(self.s.task, self.s.profile, self.s.seconds));
         let scored = self.s.board.entries.values().filter(|entry| entry.score().is_some());
         for id in scored.map(|entry| entry.candidate.id).collect::<Vec<_>>() {
             self.welcome(id);
         }
+        Ok(())
     }
 
     /// Candidates without a verdict get their missing folds; the incumbent is found again.

@@ -14,8 +14,10 @@ use ansatz_core::event::{Event, Fold};
 use ansatz_core::ids::{CandidateId, StepId, TrialId};
 use ansatz_core::npy;
 use ansatz_planner::StepKind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+/// First folds of a candidate in a run that counts trials: as many on every machine.
+const PROBES_COUNTED: usize = 2;
 /// Deadline of a trial in a run without a wall, in seconds.
 const TRIAL_SECONDS_MAX: f64 = 1800.0;
 /// Further repeats of the cross-validation that the best candidates may get.
@@ -98,9 +100,12 @@ impl Dispatcher<'_, '_> {
 
     /// Parameters of a check: generated code is checked as it will be tried first.
     fn params_to_check(&self, step: &StepId, solution: &str) -> Params {
+        if let Some((_, revision)) = self.revisions_due.get(solution) {
+            return revision.params.clone();
+        }
         let draft = self.ideas.as_ref().and_then(|ideas| ideas.drafts.get(step));
         match draft {
-            Some(draft) => self.base_params(&draft.idea),
+            Some(draft) => self.base_params(draft),
             None if self.sources.contains_key(solution) => Params::new(),
             None => self.default_params(solution),
         }
@@ -113,7 +118,7 @@ impl Dispatcher<'_, '_> {
             .iter()
             .filter(|step| step.kind == StepKind::Model)
             .filter(|step| playbook::solution_of(step).as_deref() == Some(solution))
-            .flat_map(|step| playbook::proposals(step, self.s.task, self.s.profile, &[]))
+            .flat_map(|step| playbook::proposals(step, self.s.task, self.s.profile, &[], self.s.seconds))
             .map(|proposal| proposal.params)
             .next()
             .unwrap_or_default()
@@ -136,6 +141,7 @@ impl Dispatcher<'_, '_> {
             sealed: ["train_rows", "y", "predict_rows"].map(String::from).to_vec(),
             deadline_s: QUESTION_SECONDS_MAX
                 .min(self.seconds_left().unwrap_or(QUESTION_SECONDS_MAX).max(1.0)),
+            timed: self.s.trials_max.is_none(),
             keep_model: false,
             stage: None,
             model: None,
@@ -287,24 +293,18 @@ impl Dispatcher<'_, '_> {
             return Ok(());
         }
         let all = self.s.board.rows.folds_of(0, self.s.rows_permille);
-        let done: BTreeSet<&Fold> = entry.held.keys().chain(entry.failures.keys()).collect();
+        if let Some(reason) = entry.failures.values().next().cloned() {
+            return self.fail_candidate(id, &reason);
+        }
+        let done: BTreeSet<&Fold> = entry.held.keys().collect();
         let missing: Vec<Fold> =
             all.iter().filter(|fold| !done.contains(fold) && !self.is_due(id, fold)).cloned().collect();
         if missing.is_empty() {
-            let due = self.flying(id) || self.queue.iter().any(|(other, _)| *other == id);
+            let due = self.flying(id) || self.is_queued(id);
             return if due { Ok(()) } else { self.score(id) };
         }
-        if let Some(reason) = entry.failures.values().next().cloned() {
-            if !self.flying(id) {
-                self.queue.retain(|(other, _)| *other != id);
-                self.s.board.close(id, State::Failed(reason.clone()));
-                self.s.record.warn(format!("{}: {reason}", self.name(id)))?;
-                self.mend_candidate(id, &reason)?;
-            }
-            return Ok(());
-        }
         let baseline = entry.candidate.origin == Origin::Baseline;
-        let probes = if baseline { all.len() } else { self.s.pace.jobs.min(all.len()) };
+        let probes = if baseline { all.len() } else { self.probes().min(all.len()) };
         let (done, pending) = (done.len(), all.len() - missing.len() - done.len());
         if done == 0 {
             let probe: Vec<_> = missing.into_iter().take(probes.saturating_sub(pending)).collect();
@@ -323,6 +323,27 @@ impl Dispatcher<'_, '_> {
         } else {
             self.drop_candidate(id, "behind others on its first folds")
         }
+    }
+
+    /// Folds by which a candidate is judged before it gets the others.
+    fn probes(&self) -> usize {
+        if self.s.trials_max.is_some() { PROBES_COUNTED } else { self.s.pace.jobs }
+    }
+
+    /// Gives up a candidate of which a fold failed, once nothing of it is under way. In a run that counts trials its queued folds
+    /// are tried as well: how many others were under way when one failed depends on the machine.
+    fn fail_candidate(&mut self, id: CandidateId, reason: &str) -> Result<(), RunError> {
+        if self.flying(id) || (self.s.trials_max.is_some() && self.is_queued(id)) {
+            return Ok(());
+        }
+        self.queue.retain(|(other, _)| *other != id);
+        self.s.board.close(id, State::Failed(reason.to_owned()));
+        self.s.record.warn(format!("{}: {reason}", self.name(id)))?;
+        self.mend_candidate(id, reason)
+    }
+
+    fn is_queued(&self, id: CandidateId) -> bool {
+        self.queue.iter().any(|(other, _)| *other == id)
     }
 
     pub(super) fn is_due(&self, id: CandidateId, fold: &Fold) -> bool {
@@ -351,7 +372,7 @@ impl Dispatcher<'_, '_> {
         }
         let all = self.s.board.rows.folds_of(0, self.s.rows_permille);
         let gains = |id: CandidateId| -> Vec<f64> {
-            all.iter().map_while(|fold| self.fold_scores.get(&(id, fold.clone())).copied()).collect()
+            all.iter().map_while(|fold| self.fold_gains.get(&(id, fold.clone())).copied()).collect()
         };
         let own = gains(id);
         let solution = entry.candidate.solution.name();
@@ -423,12 +444,21 @@ impl Dispatcher<'_, '_> {
 
     /// Standard error of a score, estimated from the spread of the best candidate's fold scores.
     pub(super) fn noise(&self) -> f64 {
+        self.standard_error(&self.fold_scores)
+    }
+
+    /// Standard error of what the search compares.
+    pub(super) fn gain_noise(&self) -> f64 {
+        self.standard_error(&self.fold_gains)
+    }
+
+    fn standard_error(&self, of_folds: &BTreeMap<(CandidateId, Fold), f64>) -> f64 {
         let ranking = self.s.board.ranking(self.s.scoring.direction());
         let Some(best) = ranking.first() else { return 0.0 };
         let gains: Vec<f64> = best
             .held
             .keys()
-            .filter_map(|fold| self.fold_scores.get(&(best.candidate.id, fold.clone())).copied())
+            .filter_map(|fold| of_folds.get(&(best.candidate.id, fold.clone())).copied())
             .collect();
         if gains.len() < 2 {
             return 0.0;
@@ -490,8 +520,8 @@ impl Dispatcher<'_, '_> {
             predict.extend(&self.s.test_rows);
         }
         let mut left = self.seconds_left().map_or(TRIAL_SECONDS_MAX, |left| left + 1.0);
-        if matches!(candidate.solution, Solution::Source { .. }) {
-            left = left.min(self.generated_seconds());
+        if let Solution::Source { name, .. } = &candidate.solution {
+            left = left.min(self.generated_seconds(self.base_of(name).as_deref()));
         }
         let order = Order {
             order: OrderKind::Fit,
@@ -504,6 +534,7 @@ impl Dispatcher<'_, '_> {
             drop: self.s.drop.clone(),
             sealed: ["train_rows", "y", "predict_rows"].map(String::from).to_vec(),
             deadline_s: left,
+            timed: self.s.trials_max.is_none(),
             keep_model: true,
             stage: None,
             model: None,

@@ -1,5 +1,6 @@
 //! What came back: predictions are kept, scored and compared; failures are remembered; what lost is let go.
 
+use super::drafts::kind_in_words;
 use super::tuning::Tuner;
 use super::{Dispatcher, Job};
 use crate::board::{Entry, Held, Scored, State};
@@ -77,17 +78,18 @@ impl Dispatcher<'_, '_> {
         solution: &str,
         result: Result<TrialOutput, TrialFailure>,
     ) -> Result<(), RunError> {
-        let (passed, evidence) = match result {
+        let (passed, evidence, kind) = match result {
             Ok(output) => {
                 self.s.record.count_cpu(output.cpu_s);
-                match output.row_by_row {
-                    Some(true) => (true, "features of single rows equal those of all rows".to_owned()),
-                    Some(false) => (false, "features of a row depend on the other rows".to_owned()),
-                    None => (false, "the check gave no answer".to_owned()),
-                }
+                let (passed, evidence) = match output.row_by_row {
+                    Some(true) => (true, "features of single rows equal those of all rows"),
+                    Some(false) => (false, "features of a row depend on the other rows"),
+                    None => (false, "the check gave no answer"),
+                };
+                (passed, evidence.to_owned(), FailureKind::Predictions)
             }
             Err(failure) if failure.kind == FailureKind::Cancelled => return Ok(()),
-            Err(failure) => (false, failure.message),
+            Err(failure) => (false, failure.message, failure.kind),
         };
         self.s.record.check(Stage::Code, format!("features of {solution}"), passed, evidence.clone())?;
         if self.revision_checked(solution, passed) {
@@ -98,7 +100,8 @@ impl Dispatcher<'_, '_> {
                 self.draft_passed(step);
                 return Ok(());
             }
-            let failure = Failure { stage: "features".into(), kind: "error".into(), error: evidence };
+            let kind = kind_in_words(kind).into();
+            let failure = Failure { stage: "features".into(), kind, error: evidence };
             return self.mend(step, &failure);
         }
         if !passed {
@@ -113,8 +116,9 @@ impl Dispatcher<'_, '_> {
 
     /// A space that a language model is to know.
     fn take_menu(&mut self, solution: &str, result: Result<TrialOutput, TrialFailure>) {
+        let is_generated = self.sources.contains_key(solution);
         if let Some(ideas) = &mut self.ideas {
-            ideas.learn_space(solution, result.ok().and_then(|output| output.space));
+            ideas.learn_space(solution, result.ok().and_then(|output| output.space), is_generated);
         }
     }
 
@@ -129,8 +133,9 @@ impl Dispatcher<'_, '_> {
             Err(failure) if failure.kind == FailureKind::Cancelled => return Ok(()),
             Err(failure) => return self.lose_step(step, &failure.message),
         };
+        let is_generated = self.sources.contains_key(&solution);
         if let Some(ideas) = &mut self.ideas {
-            ideas.learn_space(&solution, Some(space.clone()));
+            ideas.learn_space(&solution, Some(space.clone()), is_generated);
         }
         // Gains are computed while predictions are there.
         let own = |entry: &&Entry| entry.candidate.solution.name() == solution;
@@ -167,6 +172,7 @@ impl Dispatcher<'_, '_> {
         if failure.kind == FailureKind::Cancelled || failure.worker_lost {
             return self.consider(candidate);
         }
+        self.failure_kinds.insert((candidate, fold.clone()), failure.kind);
         if let Some(entry) = self.s.board.entries.get_mut(&candidate) {
             entry.failures.insert(fold, failure.message);
         }
@@ -182,7 +188,8 @@ impl Dispatcher<'_, '_> {
     ) -> Result<(), RunError> {
         self.s.record.count_cpu(output.cpu_s);
         let validation = self.s.board.rows.validation(&fold).len();
-        let (stages, test) = split_rows(output.stages, validation);
+        let (mut stages, mut test) = split_rows(output.stages, validation);
+        stages.iter_mut().chain(&mut test).for_each(|stage| self.s.scoring.admit(stage));
         if stages.is_empty() || stages.iter().any(|stage| stage.rows() != validation) {
             let message = format!("predictions do not have {validation} rows");
             let kind = FailureKind::Predictions;
@@ -192,17 +199,17 @@ impl Dispatcher<'_, '_> {
         let predictions = self.s.record.blob(&encode(&stages, &output.stage_values))?;
         let model = output.model.as_deref().map(|bytes| self.s.record.blob(bytes)).transpose()?;
         let truth = self.s.board.truth_of(self.s.board.rows.validation(&fold));
-        let score = self.s.scoring.best_over_stages(&truth, &stages);
-        if let Some(score) = score {
-            self.fold_scores.insert((candidate, fold.clone()), self.s.scoring.gain(score));
-        }
+        let found = self.s.scoring.fold(&truth, &stages);
+        let key = (candidate, fold.clone());
+        self.fold_scores.extend(found.score.map(|score| (key.clone(), self.s.scoring.gain(score))));
+        self.fold_gains.extend(found.gain.map(|gain| (key, gain)));
         let event = Event::TrialFinished {
             trial,
             candidate,
             fold: fold.clone(),
             predictions: predictions.clone(),
             model: model.clone(),
-            score,
+            score: found.score,
             wall_s: output.wall_s,
             cpu_s: output.cpu_s,
         };

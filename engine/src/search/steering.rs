@@ -192,6 +192,7 @@ impl Dispatcher<'_, '_> {
         self.s.steered.columns.push(column.to_owned());
         self.search_gains.clear();
         self.fold_scores.clear();
+        self.fold_gains.clear();
         self.restart_tuners();
         self.propose_baseline()?;
         let running =

@@ -86,10 +86,11 @@ impl Dispatcher<'_, '_> {
         if planner::idea_of(step).is_some() {
             return self.builtin_idea(step).into_iter().collect();
         }
-        match self.drafted_proposal(&step.id) {
-            Some(drafted) => vec![drafted],
-            None => self.both_ways(playbook::proposals(step, self.s.task, self.s.profile, &self.s.warm)),
+        if let Some(drafted) = self.drafted_proposal(&step.id) {
+            return vec![drafted];
         }
+        let (task, profile, seconds) = (self.s.task, self.s.profile, self.s.seconds);
+        self.both_ways(playbook::proposals(step, task, profile, &self.s.warm, seconds))
     }
 
     /// Solutions of the model steps that build on a features step.

@@ -28,7 +28,7 @@ impl Dispatcher<'_, '_> {
         loop {
             let spending = Spending {
                 families: self.families(),
-                noise: self.noise(),
+                noise: self.gain_noise(),
                 seconds_left: self.seconds_left().unwrap_or(f64::INFINITY) * self.s.pace.jobs as f64,
             };
             let Some(chosen) = allocate(&spending) else { return Ok(false) };
@@ -72,10 +72,10 @@ impl Dispatcher<'_, '_> {
         let folds = self.s.board.rows.folds_of(0, self.s.rows_permille);
         let done: Vec<&Fold> = folds
             .iter()
-            .filter(|fold| self.fold_scores.contains_key(&(stopped.candidate.id, (*fold).clone())))
+            .filter(|fold| self.fold_gains.contains_key(&(stopped.candidate.id, (*fold).clone())))
             .collect();
         let mean = |id: CandidateId| {
-            let gains = done.iter().map(|fold| self.fold_scores.get(&(id, (*fold).clone())).copied());
+            let gains = done.iter().map(|fold| self.fold_gains.get(&(id, (*fold).clone())).copied());
             Some(gains.sum::<Option<f64>>()? / done.len() as f64)
         };
         let finished: Vec<Partial> = own
