@@ -17,10 +17,15 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEFORE = ["hello", "help", "what does it cost?", "the moon is made of cheese", "predict y in small.csv, accuracy, 30 trials"]
+BEFORE = [
+    "hello", "help", "what does it cost?", "the moon is made of cheese", "what is the AUC?", "don't stop",
+    "predict y in small.csv, accuracy, 30 trials",
+]
 DURING = [
     "how is it going?", "what is best?", "what did you drop?", "which columns matter?", "why that model?", "how sure are you?",
-    "how long still?", "show me the predictions", "what is wrong with my data?", "show me the leaderboard", "drop the weight column",
+    "how long still?", "show me the predictions", "what is wrong with my data?", "show me the leaderboard",
+    "should I drop the size column?", "please don't stop yet", "does the model use size?", "is it interpretable?",
+    "can you predict new.csv?", "what did you drop? how sure are you?", "drop the weight column",
 ]
 
 
@@ -71,10 +76,12 @@ def main() -> None:
             pathlib.Path(folder, "small.csv").write_text(table(300))
             chat = Chat(program, folder)
             chat.until("what is to be predicted", 20)
-            for sentence in BEFORE:
+            for sentence in BEFORE[:-1]:
                 times.setdefault(sentence, []).append(chat.say(sentence))
                 chat.heard(0.3)
-            chat.until("shall I begin?", 60) if rounds < 0 else chat.heard(8)
+            times.setdefault(BEFORE[-1], []).append(chat.say(BEFORE[-1]))
+            chat.until("shall I begin?", 60)
+            chat.heard(0.3)
             times.setdefault("yes", []).append(chat.say("yes"))
             chat.heard(3)
             for sentence in DURING:

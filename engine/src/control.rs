@@ -1,6 +1,8 @@
 //! What reaches a run from outside while it goes on: the wish to stop, and steering.
 //!
-//! First wish: "finish with what there is", second: "now". Steering waits in a queue until the dispatcher takes it.
+//! First wish: "finish with what there is", second: "now". Only somebody at a terminal who asks again means the second one:
+//! whoever cancels, leaves or shuts down wants what there is, however often it is said. Steering waits in a queue until the
+//! dispatcher takes it.
 
 use ansatz_core::steer::Steer;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,6 +23,16 @@ impl Control {
     /// Asks to stop; the second call asks to drop everything.
     pub fn ask(&self) {
         self.wishes.fetch_add(1, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Asks to finish with what there is; asking again changes nothing.
+    pub fn finish(&self) {
+        self.wishes.fetch_max(1, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.notify.notify_waiters();
         self.notify.notify_one();
     }
@@ -56,5 +68,23 @@ impl Control {
     /// Waits until something may be there to take.
     pub async fn steered(&self) {
         self.steered.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Control;
+
+    #[test]
+    fn finishing_is_wished_once_however_often_it_is_said() {
+        let control = Control::default();
+        assert!(!control.asked());
+        (0..3).for_each(|_| control.finish());
+        assert!(control.asked() && !control.urgent());
+        // Whoever presses Ctrl-C after that means it.
+        control.ask();
+        assert!(control.urgent());
+        control.finish();
+        assert!(control.urgent(), "what was urgent stays so");
     }
 }

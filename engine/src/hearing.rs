@@ -87,6 +87,7 @@ pub async fn understand(
     let outcome = understand::understand(&request);
     let doubts = understand::doubts(&request, &outcome);
     let Some(llm) = options.llm.as_ref().filter(|_| !doubts.is_empty()) else {
+        tell_overlooked(&request, &outcome, record)?;
         return outcome.map_err(|error| refused(&error));
     };
     let is_open = outcome.as_ref().map_or(true, |understood| understood.guessed);
@@ -107,7 +108,10 @@ pub async fn understand(
             }
             settled
         }
-        Ok(_) => outcome,
+        Ok(_) => {
+            tell_overlooked(&request, &outcome, record)?;
+            outcome
+        }
         Err(unheard) => {
             if let Unheard::Failed(error) = &unheard
                 && let Some(end) = council.ends_run(error)
@@ -115,11 +119,23 @@ pub async fn understand(
                 return Err(end);
             }
             record.warn(format!("the language model was of no help with the request: {}", unheard.told()))?;
+            tell_overlooked(&request, &outcome, record)?;
             outcome
         }
     };
     *hearing.council = Some(council);
     settled.map_err(|error| refused(&error))
+}
+
+/// Says which of the user's words nothing was made of: nobody else reads them.
+fn tell_overlooked(
+    request: &Request,
+    outcome: &Result<Understood, UnderstandError>,
+    record: &mut Record,
+) -> Result<(), RunError> {
+    let Ok(understood) = outcome else { return Ok(()) };
+    let parts = understand::overlooked(request, Some(understood));
+    parts.iter().try_for_each(|part| record.warn(understand::nothing_made_of(part)))
 }
 
 /// What was taken from the model's reading, in a line.

@@ -1,14 +1,19 @@
-//! A run's files: the list, and single ones, whole or in part.
+//! A run's files: the list, and single ones, whole or in part. They are sent piece by piece, however large they are.
 
+use crate::board::locked;
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
 
 /// What of a run's folder is served: results, not the user's data, the seal or the run's insides.
 const SERVED: &[&str] = &[
@@ -23,8 +28,34 @@ const SERVED: &[&str] = &[
 ];
 /// Files on a list.
 const LISTED_MAX: usize = 2_000;
-/// Bytes that are served at once.
-const PIECE_MAX: u64 = 64 << 20;
+/// Bytes of a piece.
+const PIECE: u64 = 256 << 10;
+/// Files whose tags are remembered.
+const TAGS_MAX: usize = 4_096;
+
+/// Tags of files that were served: hashes of their content, made anew when a file's time or size is another.
+#[derive(Default)]
+pub struct Tags(Mutex<BTreeMap<PathBuf, (Stamp, String)>>);
+
+/// When a file was changed last, and its size.
+type Stamp = (SystemTime, u64);
+
+impl Tags {
+    fn of(&self, path: &Path, file: &mut File, about: &Metadata) -> Result<String, Problem> {
+        let stamp = about.modified().ok().map(|changed| (changed, about.len()));
+        let known = locked(&self.0).get(path).filter(|(known, _)| Some(*known) == stamp).cloned();
+        if let Some((_, tag)) = known {
+            return Ok(tag);
+        }
+        let tag = hashed(file, about.len()).map_err(|error| Problem::broken(&error))?;
+        let mut tags = locked(&self.0);
+        if tags.len() >= TAGS_MAX {
+            tags.clear();
+        }
+        tags.extend(stamp.map(|stamp| (path.to_path_buf(), (stamp, tag.clone()))));
+        Ok(tag)
+    }
+}
 
 /// The files of a run with their sizes.
 pub fn list(folder: &Path) -> Vec<Value> {
@@ -69,11 +100,11 @@ fn media_type(path: &Path) -> &'static str {
 ///
 /// # Errors
 /// There is no such file, or no such part of it.
-pub fn file(folder: &Path, wanted: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+pub fn file(folder: &Path, wanted: &str, headers: &HeaderMap, tags: &Tags) -> Result<Response, Problem> {
     let path = place(folder, wanted).ok_or_else(|| Problem::absent("file"))?;
-    let mut file = std::fs::File::open(&path).map_err(|_| Problem::absent("file"))?;
-    let size = file.metadata().map_err(|error| Problem::broken(&error))?.len();
-    let tag = tag(&mut file)?;
+    let mut file = File::open(&path).map_err(|_| Problem::absent("file"))?;
+    let about = file.metadata().map_err(|error| Problem::broken(&error))?;
+    let (size, tag) = (about.len(), tags.of(&path, &mut file, &about)?);
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let mut response = Response::new(Body::empty());
     if text(header::IF_NONE_MATCH).is_some_and(|known| known == tag) {
@@ -94,23 +125,39 @@ pub fn file(folder: &Path, wanted: &str, headers: &HeaderMap) -> Result<Response
             return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail));
         }
     };
-    if end - start > PIECE_MAX {
-        let detail = format!("the file has {size} bytes, of which {PIECE_MAX} are sent at once");
-        return Err(
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail).hint("ask for parts by `Range`")
-        );
-    }
-    let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start)).map_err(|error| Problem::broken(&error))?;
-    file.take(end - start).read_to_end(&mut bytes).map_err(|error| Problem::broken(&error))?;
     if response.status() == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
         response
             .headers_mut()
             .extend(HeaderValue::from_str(&range).ok().map(|value| (header::CONTENT_RANGE, value)));
     }
-    *response.body_mut() = Body::from(bytes);
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+    *response.body_mut() = pieces(file, end - start);
     Ok(tagged(response, &tag, &path))
+}
+
+/// So many bytes of a file from where it stands, read away from the threads that answer.
+fn pieces(file: File, bytes: u64) -> Body {
+    let stream = futures_util::stream::try_unfold((file, bytes), |(mut file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let read = move || {
+            let mut piece = vec![0; left.min(PIECE) as usize];
+            let count = file.read(&mut piece)?;
+            piece.truncate(count);
+            Ok::<_, io::Error>((piece, file))
+        };
+        let (piece, file) = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+        if piece.is_empty() {
+            // It has become shorter: what was promised cannot be sent.
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        let left = left - piece.len() as u64;
+        Ok(Some((piece, (file, left))))
+    });
+    Body::from_stream(stream)
 }
 
 fn tagged(mut response: Response, tag: &str, path: &Path) -> Response {
@@ -139,12 +186,12 @@ fn place(folder: &Path, wanted: &str) -> Option<PathBuf> {
     (path.starts_with(folder.canonicalize().ok()?) && path.is_file()).then_some(path)
 }
 
-/// The hash of the content.
-fn tag(file: &mut std::fs::File) -> Result<String, Problem> {
-    let mut hash = Sha256::new();
+/// The hash of the content, as a tag. What is written behind it meanwhile is not sent either.
+fn hashed(file: &mut File, size: u64) -> io::Result<String> {
+    let (mut hash, mut content) = (Sha256::new(), file.take(size));
     let mut piece = vec![0; 1 << 16];
     loop {
-        let read = file.read(&mut piece).map_err(|error| Problem::broken(&error))?;
+        let read = content.read(&mut piece)?;
         if read == 0 {
             break;
         }
@@ -226,5 +273,54 @@ mod tests {
             assert!(!found(wanted), "{wanted}");
         }
         assert_eq!(list(&inside).len(), 1);
+    }
+    fn served(folder: &Path, tags: &Tags, range: Option<&str>) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let headers = range.map(|range| (header::RANGE, HeaderValue::from_str(range).unwrap()));
+        let response = file(folder, "model/weights", &headers.into_iter().collect(), tags).unwrap();
+        let (head, body) = response.into_parts();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let bytes = runtime.block_on(axum::body::to_bytes(body, usize::MAX)).unwrap();
+        (head.status, head.headers, bytes.to_vec())
+    }
+
+    #[test]
+    fn a_file_of_many_pieces_is_sent_whole_or_in_part() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("model")).unwrap();
+        let content: Vec<u8> = (0..PIECE as usize * 2 + 77).map(|at| (at % 251) as u8).collect();
+        std::fs::write(folder.path().join("model/weights"), &content).unwrap();
+        let tags = Tags::default();
+        let (status, headers, whole) = served(folder.path(), &tags, None);
+        assert_eq!((status, whole.len()), (StatusCode::OK, content.len()));
+        assert_eq!(headers[header::CONTENT_LENGTH], content.len().to_string().as_str());
+        assert!(whole == content);
+        let from = PIECE as usize - 5;
+        let (status, headers, part) =
+            served(folder.path(), &tags, Some(&format!("bytes={from}-{}", from + 99)));
+        assert_eq!(status, StatusCode::PARTIAL_CONTENT);
+        assert_eq!(headers[header::CONTENT_LENGTH], "100");
+        assert!(part == content[from..from + 100]);
+    }
+
+    #[test]
+    fn tags_are_hashes_that_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let tags = Tags::default();
+        let tag = || {
+            let mut file = File::open(&path).unwrap();
+            let about = file.metadata().unwrap();
+            tags.of(&path, &mut file, &about).unwrap()
+        };
+        std::fs::write(&path, "one").unwrap();
+        let first = tag();
+        assert_eq!(first.len(), 66);
+        // The same time and size: nothing is read again.
+        let changed = path.metadata().unwrap().modified().unwrap();
+        std::fs::write(&path, "two").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
+        assert_eq!(tag(), first);
+        std::fs::write(&path, "three").unwrap();
+        assert_ne!(tag(), first);
     }
 }

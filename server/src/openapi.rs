@@ -6,10 +6,16 @@ use serde_json::{Value, json};
 pub fn document() -> Value {
     let id = json!([{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}]);
     let ok = |text: &str| json!({"description": text, "content": {"application/json": {"schema": {"type": "object"}}}});
+    let task = |text: &str| json!({"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Task"}}}});
     let problem = json!({"description": "An error", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
     let path = |method: &str, summary: &str, status: &str, said: Value| json!({method: {"summary": summary, "parameters": id, "responses": {status: said, "default": problem}}});
-    let mut messages =
-        path("post", "Say something about a task: steer it, ask about it", "202", ok("Replies"));
+    let mut messages = path(
+        "post",
+        "Say something about a task: answer it, amend it, steer it, ask about it; `task` in a reply names another one that came of it",
+        "202",
+        ok("Replies"),
+    );
+    messages["get"] = path("get", "Everything that was replied", "200", ok("Replies"))["get"].take();
     messages["post"]["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": {
         "type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}}}});
     json!({
@@ -28,7 +34,17 @@ pub fn document() -> Value {
                     "task": {"type": "string", "description": "the task in words"},
                     "target": {"type": "string"}, "metric": {"type": "string"},
                     "seconds": {"type": "number"}, "minutes": {"type": "number"}, "trials": {"type": "integer"},
-                    "seed": {"type": "integer"}, "wait_for_approval": {"type": "boolean"}}},
+                    "seed": {"type": "integer"},
+                    "wait_for_approval": {"type": "boolean", "description": "show `plan` and `quote`, and begin when it is approved"}}},
+                "Task": {"type": "object", "properties": {
+                    "id": {"type": "string"},
+                    "status": {"type": "string", "enum": ["queued", "planning", "running", "awaiting_input", "succeeded", "failed", "cancelled"]},
+                    "created_at": {"type": "integer"}, "progress": {"type": "object"}, "best": {"type": ["object", "null"]},
+                    "cost": {"type": "object"},
+                    "question": {"type": ["string", "null"], "description": "what has to be known, or approved, before it begins"},
+                    "plan": {"type": ["object", "null"], "description": "`text` and `steps`, while it waits for approval"},
+                    "quote": {"type": ["object", "null"]}, "result": {"type": ["object", "null"]},
+                    "error": {"type": ["object", "null"]}, "links": {"type": "object"}}},
             },
         },
         "security": [{"key": []}],
@@ -40,7 +56,7 @@ pub fn document() -> Value {
                         {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}},
                         {"name": "Prefer", "in": "header", "schema": {"type": "string"}, "description": "wait=N seconds for its end"}],
                     "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewTask"}}}},
-                    "responses": {"202": ok("The task, with its place in Location"), "default": problem},
+                    "responses": {"202": task("The task, with its place in Location"), "default": problem},
                 },
                 "get": {
                     "summary": "List tasks, newest first",
@@ -51,9 +67,9 @@ pub fn document() -> Value {
                     "responses": {"200": ok("Tasks"), "default": problem},
                 },
             },
-            "/v1/tasks/{id}": path("get", "Look at a task", "200", ok("The task")),
-            "/v1/tasks/{id}/cancel": path("post", "Finish a task with what it has", "202", ok("The task")),
-            "/v1/tasks/{id}/approve": path("post", "Say yes to a task that waits for it", "202", ok("The task")),
+            "/v1/tasks/{id}": path("get", "Look at a task", "200", task("The task")),
+            "/v1/tasks/{id}/cancel": path("post", "Finish a task with what it has; once more changes nothing", "202", task("The task")),
+            "/v1/tasks/{id}/approve": path("post", "Say yes to a task that waits for it", "202", task("The task")),
             "/v1/tasks/{id}/messages": messages,
             "/v1/tasks/{id}/events": path("get", "Follow a task's events (server-sent events; Last-Event-ID)", "200",
                 json!({"description": "Events", "content": {"text/event-stream": {}}})),

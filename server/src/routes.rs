@@ -1,8 +1,9 @@
 //! What is answered where.
 
-use crate::board::{Asked, Board, Shared, Task};
+use crate::board::{Asked, Board, locked};
 use crate::door::{self, Door};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
+use crate::task::{Shared, Task};
 use crate::{events, files, openapi};
 use axum::Json;
 use axum::Router;
@@ -12,11 +13,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::StreamExt as _;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::io::Write as _;
-use std::sync::{Arc, PoisonError};
+use serde_json::json;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bytes of a request that is no upload.
@@ -47,6 +46,7 @@ pub fn app(board: Arc<Board>, door: Arc<Door>) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this cannot be done here")
         })
         .layer(middleware::from_fn_with_state(door, door::check))
+        .layer(middleware::map_response(problem::in_one_form))
         .with_state(board)
 }
 
@@ -57,7 +57,11 @@ async fn with<T: Send + 'static>(
     task: Shared,
     look: impl FnOnce(&mut Task) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let work = move || look(&mut task.lock().unwrap_or_else(PoisonError::into_inner));
+    away(move || look(&mut locked(&task))).await
+}
+
+/// Does work that may wait for a disk, or for somebody else, away from the threads that answer.
+async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Problem::broken(&error))
 }
 
@@ -68,22 +72,25 @@ async fn submit(State(board): State<Arc<Board>>, headers: HeaderMap, body: Strin
     })?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let key = text("idempotency-key");
-    let (task, is_replayed) = tokio::task::spawn_blocking(move || board.submit(&asked, key.as_deref()))
-        .await
-        .map_err(|error| Problem::broken(&error))??;
+    let taking = Arc::clone(&board);
+    let (task, is_replayed) = away(move || taking.submit(&asked, key.as_deref())).await??;
     let wait = text("prefer").and_then(|prefer| prefer.trim().strip_prefix("wait=")?.parse::<u64>().ok());
     let mut status = StatusCode::ACCEPTED;
     if let Some(seconds) = wait {
         let until = Instant::now() + Duration::from_secs(seconds).min(WAIT_MAX);
-        while Instant::now() < until && status == StatusCode::ACCEPTED {
-            if with(Arc::clone(&task), |task| task.is_over()).await? {
+        while Instant::now() < until && status == StatusCode::ACCEPTED && !board.is_closing() {
+            let is_over = |task: &mut Task| {
+                task.catch_up();
+                task.is_over()
+            };
+            if with(Arc::clone(&task), is_over).await? {
                 status = StatusCode::OK;
             } else {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
-    let shown = with(task, |task| task.shown()).await?;
+    let shown = with(task, Task::shown).await?;
     let place = shown["links"]["self"].as_str().unwrap_or_default().to_owned();
     let mut response = (status, Json(shown)).into_response();
     let headers = response.headers_mut();
@@ -105,30 +112,15 @@ struct Page {
 async fn list(State(board): State<Arc<Board>>, Query(page): Query<Page>) -> Answer {
     let limit = page.limit.unwrap_or(PAGE.1).clamp(1, PAGE.0);
     let work = move || {
-        let mut found: Vec<Value> = Vec::new();
-        let mut has_more = false;
-        for task in board.all().into_iter().rev() {
-            let task = task.lock().unwrap_or_else(PoisonError::into_inner);
-            // Newest first; what comes after an id is older than it.
-            let is_later = page.after.as_ref().is_some_and(|after| task.id >= *after);
-            if is_later || page.status.as_ref().is_some_and(|wanted| task.status() != wanted) {
-                continue;
-            }
-            if found.len() == limit {
-                has_more = true;
-                break;
-            }
-            found.push(task.shown());
-        }
+        let (found, has_more) = board.page(limit, page.after.as_deref(), page.status.as_deref());
         let next = found.last().filter(|_| has_more).map(|task| task["id"].clone());
         json!({"object": "list", "data": found, "has_more": has_more, "next": next})
     };
-    let listed = tokio::task::spawn_blocking(work).await.map_err(|error| Problem::broken(&error))?;
-    Ok(Json(listed).into_response())
+    Ok(Json(away(work).await?).into_response())
 }
 
 async fn show(State(board): State<Arc<Board>>, Path(id): Path<String>) -> Answer {
-    Ok(Json(with(board.get(&id)?, |task| task.shown()).await?).into_response())
+    Ok(Json(with(board.get(&id)?, Task::shown).await?).into_response())
 }
 
 async fn cancel(State(board): State<Arc<Board>>, Path(id): Path<String>) -> Answer {
@@ -152,7 +144,7 @@ async fn message(State(board): State<Arc<Board>>, Path(id): Path<String>, body: 
         Problem::new(StatusCode::BAD_REQUEST, "json", format!("the message cannot be read: {error}"))
             .hint("send JSON such as {\"text\": \"drop the zip column\"}")
     })?;
-    let replies = with(board.get(&id)?, move |task| task.message(&message.text)).await??;
+    let replies = away(move || board.say(&id, &message.text)).await??;
     Ok((StatusCode::ACCEPTED, Json(json!({"replies": replies}))).into_response())
 }
 
@@ -167,17 +159,14 @@ async fn follow(
     Query(from): Query<events::From>,
     headers: HeaderMap,
 ) -> Answer {
-    let task = board.get(&id)?;
-    let folder = with(Arc::clone(&task), |task| task.folder.clone()).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    Ok(events::stream(task, folder, last.or(from.after).unwrap_or(0)))
+    let after = last.or(from.after).unwrap_or(0);
+    Ok(events::stream(&board, board.get(&id)?, after).await)
 }
 
 async fn artifacts(State(board): State<Arc<Board>>, Path(id): Path<String>) -> Answer {
     let folder = with(board.get(&id)?, |task| task.folder.clone()).await?;
-    let listed = tokio::task::spawn_blocking(move || files::list(&folder))
-        .await
-        .map_err(|error| Problem::broken(&error))?;
+    let listed = away(move || files::list(&folder)).await?;
     Ok(Json(json!({"object": "list", "data": listed})).into_response())
 }
 
@@ -187,9 +176,7 @@ async fn artifact(
     headers: HeaderMap,
 ) -> Answer {
     let folder = with(board.get(&id)?, |task| task.folder.clone()).await?;
-    tokio::task::spawn_blocking(move || files::file(&folder, &path, &headers))
-        .await
-        .map_err(|error| Problem::broken(&error))?
+    away(move || files::file(&folder, &path, &headers, &board.tags)).await?
 }
 
 #[derive(Deserialize)]
@@ -197,30 +184,8 @@ struct Named {
     name: Option<String>,
 }
 
-/// Takes a file as it comes, to disk, and no more of it than is allowed.
+/// Takes a file.
 async fn upload(State(board): State<Arc<Board>>, Query(named): Query<Named>, body: Body) -> Answer {
-    let (id, path) = board.new_upload(named.name.as_deref().unwrap_or("data.csv"));
-    let partial = path.with_extension("part");
-    let broken = |error: &dyn std::fmt::Display| {
-        let _ = std::fs::remove_file(&partial);
-        Problem::broken(error)
-    };
-    let mut file = std::fs::File::create(&partial).map_err(|error| broken(&error))?;
-    let (mut stream, mut bytes) = (body.into_data_stream(), 0_u64);
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|error| broken(&error))?;
-        bytes += piece.len() as u64;
-        if bytes > board.upload_max {
-            let _ = std::fs::remove_file(&partial);
-            let detail = format!("an upload may have {} bytes", board.upload_max);
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
-        }
-        file.write_all(&piece).map_err(|error| broken(&error))?;
-    }
-    if bytes == 0 {
-        let _ = std::fs::remove_file(&partial);
-        return Err(Problem::unusable("the upload is empty"));
-    }
-    file.sync_all().and_then(|()| std::fs::rename(&partial, &path)).map_err(|error| broken(&error))?;
+    let (id, bytes) = board.uploads.take(named.name.as_deref().unwrap_or("data.csv"), body).await?;
     Ok((StatusCode::CREATED, Json(json!({"id": id, "object": "upload", "bytes": bytes}))).into_response())
 }

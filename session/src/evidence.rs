@@ -1,8 +1,10 @@
 //! Answers that need more than the run's events: what columns tell, what was left out, how sure a score is.
 
 use crate::running::Seen;
+use ansatz_agents::playbook::READABLE;
 use ansatz_core::outcome::{DroppedColumn, RunResult};
 use ansatz_core::task::Task;
+use ansatz_core::verdict::{Stage, Verdict};
 use ansatz_report::headline::{is_leak, leak};
 use ansatz_report::number::{self, counted};
 use ansatz_report::text::{self, MESSAGE_WIDTH, visible};
@@ -30,6 +32,7 @@ pub fn facts(seen: &Seen, folder: &Path) -> Vec<(&'static str, String)> {
         ("why", Q::Why("result".into())),
         ("left out", Q::Dropped),
         ("columns", Q::Columns),
+        ("model", Q::Model),
         ("how sure", Q::Sure),
         ("gain", Q::Gain),
         ("more time", Q::Worth),
@@ -55,22 +58,24 @@ pub fn dropped(live: &Live) -> String {
             "no column was left out".into()
         };
     }
-    let line = |dropped: &DroppedColumn| {
-        if is_leak(dropped) {
-            return format!("LEAK {}", leak(dropped));
-        }
-        let reason = dropped.reason.replace('_', " ");
-        format!(
-            "{} ({}): {}",
-            text::name(&dropped.column),
-            visible(&reason, 40),
-            visible(&dropped.evidence, MESSAGE_WIDTH)
-        )
-    };
     let (leaks, others): (Vec<_>, Vec<_>) = live.dropped.iter().partition(|dropped| is_leak(dropped));
     listed(
         format!("{} not used:", counted(live.dropped.len() as u64, "column is", "columns are")),
-        leaks.into_iter().chain(others).map(line).collect(),
+        leaks.into_iter().chain(others).map(why_dropped).collect(),
+    )
+}
+
+/// Why a column is not used.
+fn why_dropped(dropped: &DroppedColumn) -> String {
+    if is_leak(dropped) {
+        return format!("LEAK {}", leak(dropped));
+    }
+    let reason = dropped.reason.replace('_', " ");
+    format!(
+        "{} ({}): {}",
+        text::name(&dropped.column),
+        visible(&reason, 40),
+        visible(&dropped.evidence, MESSAGE_WIDTH)
     )
 }
 
@@ -108,6 +113,89 @@ pub fn columns(live: &Live, folder: &Path) -> String {
         if task.problem.is_classification() { "0.5 is guessing" } else { "0 is guessing" },
     );
     listed(head, lines.collect())
+}
+
+/// Whether a column is used, what it tells by itself, and how to leave it out.
+pub fn column(live: &Live, folder: &Path, asked: &str) -> String {
+    let Some(task) = &live.task else { return "the files have not been read yet".into() };
+    let is_asked = |name: &str| name.eq_ignore_ascii_case(asked);
+    if is_asked(&task.target) {
+        return format!("{} is what is predicted", text::name(&task.target));
+    }
+    if let Some(id) = task.id.as_deref().filter(|id| is_asked(id)) {
+        return format!("{} only names the rows", text::name(id));
+    }
+    if let Some(dropped) = live.dropped.iter().find(|dropped| is_asked(&dropped.column)) {
+        return format!("it is not used: {}", why_dropped(dropped));
+    }
+    let evidence = ansatz_engine::evidence(folder);
+    let mut columns = evidence.iter().flat_map(|evidence| &evidence.columns);
+    let Some(found) = columns.find(|one| is_asked(&one.column)) else {
+        return format!("no column {} is known to be used", text::name(asked));
+    };
+    let (name, target) = (text::name(&found.column), text::name(&task.target));
+    let alone = if found.alone.is_finite() {
+        let (measure, value) = (measure(task), number::score(found.alone));
+        let guessing = if task.problem.is_classification() { "0.5" } else { "0" };
+        format!("; by itself it predicts {target} with {measure} {value}, where {guessing} is guessing")
+    } else {
+        String::new()
+    };
+    let column = visible(&found.column, MESSAGE_WIDTH);
+    format!(
+        "{name} is used{alone}. What the model is without it shows when it is left out: say `drop the {column} column`"
+    )
+}
+
+/// What the model is like: what was delivered, how large it is, who can read it, how long an answer takes.
+pub fn model(seen: &Seen, folder: &Path) -> String {
+    let Some(result) = result(seen) else {
+        let so_far = choice(&seen.live).unwrap_or_else(|| "nothing has a score yet".into());
+        return format!("the model comes when the run ends; so far: {so_far}");
+    };
+    let mut lines: Vec<String> = Headline::of(result)
+        .delivered
+        .map(|delivered| format!("delivered: {delivered}"))
+        .into_iter()
+        .collect();
+    let size = bytes_below(&folder.join("model"));
+    lines.extend((size > 0).then(|| format!("size: {}, code included", number::bytes(size))));
+    let is_readable = result.best.as_ref().is_some_and(|best| best.kind == READABLE);
+    lines.push(if is_readable {
+        "a person can read it: it is linear".into()
+    } else {
+        "no person can read it as it is; say `make it interpretable` for one that is linear".into()
+    });
+    let is_time = |verdict: &&Verdict| verdict.stage == Stage::Constraints && verdict.subject == "latency";
+    match result.verdicts.iter().find(is_time) {
+        Some(verdict) => lines.push(format!("time: {}", visible(&verdict.evidence, MESSAGE_WIDTH))),
+        None => lines.push(
+            "time: not measured; a limit such as \"at most 50 ms per prediction\" has it measured".into(),
+        ),
+    }
+    lines.join("\n")
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
+}
+
+/// How rows that the run has not seen are predicted.
+pub fn new_rows(seen: &Seen, folder: &Path, file: Option<&str>) -> String {
+    let run = folder.file_name().unwrap_or_default().to_string_lossy();
+    let file = visible(file.unwrap_or("FILE.csv"), MESSAGE_WIDTH);
+    let file = if file.contains(' ') { format!("\"{file}\"") } else { file };
+    let command = format!("`ansatz predict {run} {file}`");
+    match result(seen) {
+        Some(_) => format!("{command} predicts the rows of a file that has the columns of the training data"),
+        None => format!("the model comes when the run ends; then {command} predicts the rows of a file"),
+    }
 }
 
 fn measure(task: &Task) -> &'static str {
@@ -243,5 +331,62 @@ fn result(seen: &Seen) -> Option<&RunResult> {
     match &seen.end {
         Some(Ok(result)) => Some(result),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_core::metric::{Direction, MetricSpec, PredictionKind};
+    use ansatz_core::task::{Constraints, Problem};
+
+    fn seen() -> Seen {
+        let metric = MetricSpec {
+            name: "roc_auc".into(),
+            direction: Direction::Maximize,
+            reads: PredictionKind::Probability,
+        };
+        let task = Task {
+            name: "demo".into(),
+            request: String::new(),
+            problem: Problem::Binary,
+            target: "Left".into(),
+            id: Some("Id".into()),
+            metric,
+            classes: vec!["no".into(), "yes".into()],
+            constraints: Constraints::default(),
+            submission: None,
+            inferred: Vec::new(),
+        };
+        let dropped = DroppedColumn {
+            column: "Exit_Code".into(),
+            reason: "constant".into(),
+            evidence: "it has the same value in every row".into(),
+        };
+        let live = Live { task: Some(task), dropped: vec![dropped], ..Live::default() };
+        Seen { live, ..Seen::default() }
+    }
+
+    #[test]
+    fn a_column_is_told_as_what_it_is() {
+        let (live, nowhere) = (seen().live, Path::new("/nowhere"));
+        assert_eq!(column(&live, nowhere, "left"), "`Left` is what is predicted");
+        assert_eq!(column(&live, nowhere, "id"), "`Id` only names the rows");
+        assert_eq!(
+            column(&live, nowhere, "exit_code"),
+            "it is not used: `Exit_Code` (constant): it has the same value in every row"
+        );
+        assert_eq!(column(&live, nowhere, "age"), "no column `age` is known to be used");
+        assert_eq!(column(&Live::default(), nowhere, "age"), "the files have not been read yet");
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_yet_is_not_described() {
+        let folder = Path::new("/nowhere/runs/first");
+        assert!(model(&seen(), folder).starts_with("the model comes when the run ends"));
+        assert_eq!(
+            new_rows(&seen(), folder, Some("my rows.csv")),
+            "the model comes when the run ends; then `ansatz predict first \"my rows.csv\"` predicts the rows of a file"
+        );
     }
 }

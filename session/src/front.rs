@@ -43,7 +43,8 @@ impl From<RunError> for Trouble {
 
 /// Makes runs of wishes: the front end knows configuration, folders and keys.
 pub trait Maker: Send + Sync {
-    /// Options and keys of a run. A rehearsal stops after the plan, in a folder of its own that is removed afterwards.
+    /// Options and keys of a run. A rehearsal stops after the plan, in a folder of its own that is removed afterwards. Data are
+    /// looked for only where whoever speaks may name them.
     ///
     /// # Errors
     /// [`Trouble`]: the wishes make no sense, or the data are not there.

@@ -1,91 +1,68 @@
 //! Ordinary sentences about models, read by rules. What no rule reads is said to be not understood, never guessed.
 //!
-//! A sentence is cut into clauses at commas, full stops and words that join; each clause is read by the first rule that
-//! fits. Metrics and times are read by the same words as in a task text ([`ansatz_agents::understand`]).
+//! A sentence is cut into clauses. Each has a mood, and only an order is carried out: a question is answered, a denial keeps
+//! from being done what it denies, and a request for a model goes, in the user's own words, to whoever reads tasks. Metrics
+//! and times are read by the same words as in a task text ([`ansatz_agents::understand`]).
+
+mod clause;
+mod data;
+mod left_out;
+mod orders;
+mod request;
 
 use crate::intent::{Amend, Intent, Question, Reading};
-use crate::numbers::figured;
-use crate::questions::{about_evidence, holds, is_question, question, why};
-use ansatz_agents::understand::{metric_in, seconds_in};
-use ansatz_core::steer::{Preference, Steer};
-
-/// Endings of files that hold tables.
-const ENDINGS: &[&str] = &[".csv", ".tsv", ".parquet", ".csv.gz", ".txt", ".arff", ".zip"];
-
-/// How names of data that lie elsewhere begin.
-const ELSEWHERE: &[&str] = &["http://", "https://", "openml:", "hf:"];
-
-/// Words before the name of data.
-const PLACES: &[&str] = &["in", "on", "from", "with", "using", "of", "is", "file", "folder", "use"];
-
-/// Words that a request for a model begins with or holds.
-const REQUESTS: &[&str] = &[
-    "predict",
-    "forecast",
-    "classify",
-    "estimate",
-    "train",
-    "model ",
-    "learn to",
-    "figure out which",
-    "find out who",
-    "find out which",
-    "who will",
-    "will leave",
-    "build me",
-    "i need a model",
-    "i want a model",
-    "i want to know",
-];
-
-/// Solutions under the names that people use.
-const SOLUTIONS: &[(&str, &str)] = &[
-    ("catboost", "catboost"),
-    ("cat boost", "catboost"),
-    ("lightgbm", "lightgbm"),
-    ("light gbm", "lightgbm"),
-    ("lgbm", "lightgbm"),
-    ("extra trees", "extra_trees"),
-    ("extra_trees", "extra_trees"),
-    ("extratrees", "extra_trees"),
-    ("random forest", "extra_trees"),
-    ("neural", "neural"),
-    ("network", "neural"),
-    ("deep learning", "neural"),
-    ("linear", "linear"),
-    ("logistic", "linear"),
-];
-
-/// Seconds that "more time" means when nobody says how much.
-const MORE_SECONDS: f64 = 300.0;
+use crate::questions::{about_noun, holds, question, why};
+use clause::{Clause, Mood, begins, clauses};
+use data::Files;
+use left_out::Thing;
+use request::NewRows;
 
 /// Reads a sentence. `is_path` says whether a word names a file or folder that is there.
 pub fn read(text: &str, is_path: &dyn Fn(&str) -> bool) -> Reading {
-    let mut reading = Reading::default();
-    let clauses = clauses(text);
-    let requests = clauses.iter().any(|clause| is_request(&figured(clause)));
-    for clause in &clauses {
-        let data = data_in(clause, is_path);
-        let plain = figured(clause);
-        let plain = plain.trim_end_matches(['?', '!', '.']).trim();
-        if is_request(plain) && !is_question(plain) && about_evidence(plain).is_none() {
-            reading.intents.push(Intent::Request { data, words: clause.clone() });
-        } else if let Some(intent) = intent(plain, clause) {
-            let is_vague =
-                matches!(intent, Intent::Amend(Amend::Steer(Steer::Prefer { .. }))) && names_a_place(plain);
-            reading.intents.push(intent);
-            // How small that has to be is for whoever reads the task.
-            reading.intents.extend(is_vague.then(|| Intent::Remark(clause.clone())));
-        } else if let Some(data) = data {
-            reading.intents.push(Intent::Amend(Amend::Data(data)));
-        } else if requests {
-            // Beside a request, words that are not ours are for whoever reads the task.
-            reading.intents.push(Intent::Request { data: None, words: clause.clone() });
-        } else {
-            reading.not_understood.push(clause.clone());
-        }
+    let clauses = clauses(text, is_path);
+    if clauses.is_empty() {
+        return unspoken(text);
     }
+    let files = Files::of(&clauses);
+    let has_request = clauses.iter().any(is_request);
+    let mut reading = Reading::default();
+    let mut at = 0;
+    while let Some(clause) = clauses.get(at) {
+        at += 1;
+        let intents = read_clause(clause, &files, &clauses[at..]);
+        let Some(Read { intents, clauses: more }) = intents else {
+            if has_request && clause.mood != Mood::Question {
+                // Beside a request, words that are not ours are for whoever reads the task.
+                reading.intents.push(Intent::Request { data: None, words: clause.written() });
+            } else {
+                reading.not_understood.push(clause.quoted());
+            }
+            continue;
+        };
+        reading.intents.extend(intents);
+        at += more;
+    }
+    reading.not_understood.extend(files.odd);
     joined(reading)
+}
+
+/// Whether words say what is to be predicted: then they go before what was said about it earlier.
+pub fn says_target(words: &str) -> bool {
+    clauses(words, &|_| false)
+        .iter()
+        .any(|clause| clause.mood == Mood::Request && request::says_target(&clause.plain))
+}
+
+/// A text without a clause.
+fn unspoken(text: &str) -> Reading {
+    let text = text.trim();
+    let mut reading = Reading::default();
+    if text == "?" {
+        reading.intents.push(Intent::Help);
+    } else if text.chars().any(char::is_alphanumeric) {
+        reading.not_understood.push(text.to_owned());
+    }
+    reading
 }
 
 /// Several requests in one sentence are one.
@@ -108,298 +85,167 @@ fn joined(reading: Reading) -> Reading {
     joined
 }
 
-/// Cuts a text at commas, semicolons, line ends, full stops that end a word, and words that join.
-fn clauses(text: &str) -> Vec<String> {
-    let mut clauses = vec![String::new()];
-    for word in text.split_whitespace() {
-        let joins = matches!(word.to_lowercase().as_str(), "and" | "then" | "but" | "also");
-        let is_open = clauses.last().is_some_and(|clause| !clause.is_empty());
-        if joins && is_open {
-            // "and" also joins things: it divides only where a new wish begins behind it, which the rules find out.
-            clauses.push(String::new());
-            continue;
-        }
-        let bare = word.trim_end_matches([',', ';', '.', '!', ':']);
-        if let Some(clause) = clauses.last_mut() {
-            if !clause.is_empty() {
-                clause.push(' ');
-            }
-            clause.push_str(bare);
-        }
-        if bare.len() < word.len() {
-            clauses.push(String::new());
-        }
+/// What was read in a clause, and in how many of those behind it that go on with its list.
+struct Read {
+    intents: Vec<Intent>,
+    clauses: usize,
+}
+
+impl Read {
+    /// What a clause means by itself.
+    fn alone(intents: Vec<Intent>) -> Self {
+        Self { intents, clauses: 0 }
     }
-    clauses.retain(|clause| !clause.is_empty());
-    clauses
+
+    fn one(intent: Intent) -> Self {
+        Self::alone(vec![intent])
+    }
 }
 
-fn is_request(plain: &str) -> bool {
-    let text = format!("{plain} ");
-    REQUESTS.iter().any(|cue| text.starts_with(cue) || text.contains(&format!(" {cue}")))
-        && !text.starts_with("why")
-        && amended_target(plain).is_none()
+/// Whether a clause makes what stands beside it a part of a request.
+fn is_request(clause: &Clause) -> bool {
+    clause.mood == Mood::Request && request::new_rows(clause).is_none()
+        || clause.mood == Mood::Question && of_rows(clause).is_some()
 }
 
-/// The word of a clause that names data.
-fn data_in(clause: &str, is_path: &dyn Fn(&str) -> bool) -> Option<String> {
-    let words: Vec<&str> =
-        clause.split_whitespace().map(|word| word.trim_matches(['"', '\'', '`', '(', ')', '?'])).collect();
-    let looks = |word: &&&str| {
-        let small = word.to_lowercase();
-        small.ends_with('/')
-            || ELSEWHERE.iter().any(|start| small.starts_with(start) && small.len() > start.len())
-            || ENDINGS.iter().any(|ending| small.ends_with(ending) && small.len() > ending.len())
+/// Reads a clause; `None` when no rule reads it. `behind` are the clauses that follow.
+fn read_clause(clause: &Clause, files: &Files, behind: &[Clause]) -> Option<Read> {
+    if clause.mood != Mood::Question
+        && let Some(NewRows { file }) = request::new_rows(clause)
+    {
+        return Some(Read::one(Intent::Ask(Question::NewRows(file))));
+    }
+    match clause.mood {
+        Mood::Question => asked(clause, behind),
+        Mood::Show => shown(clause).map(Intent::Ask).map(Read::one),
+        Mood::Negated => {
+            let first = orders::negated(clause)?;
+            let (more, as_intent): (Vec<Thing>, fn(Thing) -> Intent) = match &first {
+                Intent::Amend(Amend::Steer(_)) => (listed(behind), leave_out),
+                Intent::Ask(Question::Column(_)) => (listed(behind), about),
+                _ => (Vec::new(), about),
+            };
+            Some(with_list(vec![first], more, as_intent))
+        }
+        Mood::Request => {
+            let data = files.main.clone().filter(|main| clause.data.contains(main));
+            let request = Intent::Request { data, words: clause.written() };
+            let left = left_out::beside_request(clause);
+            let more = if left.is_some() { listed(behind) } else { Vec::new() };
+            Some(with_list([request].into_iter().chain(left.map(leave_out)).collect(), more, leave_out))
+        }
+        Mood::Order => ordered(clause, files, behind),
+    }
+}
+
+/// What is to be left out as well, behind the first thing: "drop a, b and c".
+fn listed(behind: &[Clause]) -> Vec<Thing> {
+    let is_command = |clause: &Clause| {
+        let is_asked = |intent: &Intent| matches!(intent, Intent::Ask(_)) && clause.joint.is_and;
+        orders::order(clause).iter().any(|intent| !is_asked(intent))
     };
-    // Ordinary words may be names of folders as well: they name data only where a place is spoken of.
-    let placed = || {
-        words.windows(2).find(|pair| PLACES.contains(&pair[0].to_lowercase().as_str()) && is_path(pair[1]))
-    };
-    words.iter().find(looks).copied().or_else(|| placed().map(|pair| pair[1])).map(str::to_owned)
+    left_out::listed(behind, is_command)
 }
 
-/// What a clause means that is no request for a model. `clause` is the same as it was written.
-fn intent(plain: &str, clause: &str) -> Option<Intent> {
-    let has = |words: &[&str]| words.iter().any(|word| holds(plain, word));
-    let starts =
-        |words: &[&str]| words.iter().any(|word| plain == *word || plain.starts_with(&format!("{word} ")));
-    if let Some(subject) = why(plain) {
-        return Some(Intent::Ask(Question::Why(subject)));
-    }
-    if let Some(amend) = without(plain, clause) {
-        return Some(Intent::Amend(amend));
-    }
-    if has(&["resume", "carry on", "go on where", "pick up where", "continue the"]) || plain == "continue" {
-        let named = plain
-            .split_whitespace()
-            .find(|word| word.contains('-') && word.chars().any(|c| c.is_ascii_digit()));
-        return Some(Intent::Resume(named.map(str::to_owned)));
-    }
-    if let Some(question) = question(plain) {
-        return Some(Intent::Ask(question));
-    }
-    if has(&["try again", "run it again", "do it again", "once more", "rerun", "run again", "start over"])
-        || plain == "again"
-    {
-        let more = has(&["more time", "longer"]).then_some(Amend::MoreSeconds(MORE_SECONDS));
-        return Some(Intent::Again(time(plain).or(more)));
-    }
-    let is_short = plain.split_whitespace().count() <= 4;
-    if (is_short && has(&["quit", "exit", "goodbye", "good bye"]) && !has(&["who", "that"])) || plain == "bye"
-    {
-        return Some(Intent::Quit);
-    }
-    let has_enough = plain == "enough" || starts(&["enough"]) || (is_short && plain.ends_with(" enough"));
-    let has_stop = has(&["stop"]) && (is_short || starts(&["stop"])) && !has(&["who", "that", "which"]);
-    if has_enough
-        || has_stop
-        || has(&["submit", "finish now", "wrap up", "finish up", "good enough", "deliver what"])
-    {
-        return Some(Intent::Submit);
-    }
-    if let Some(target) = amended_target(plain) {
-        return Some(Intent::Amend(Amend::Target(as_written(&target, clause))));
-    }
-    if let Some(amend) = time(plain) {
-        return Some(Intent::Amend(amend));
-    }
-    if let Some(preference) = preference(plain) {
-        return Some(Intent::Amend(Amend::Steer(Steer::Prefer { preference })));
-    }
-    if let Some(metric) = metric(plain) {
-        return Some(Intent::Amend(Amend::Metric(metric)));
-    }
-    if has(&["help", "what can you do"]) || plain == "?" {
-        return Some(Intent::Help);
-    }
-    let yes = [
-        "yes",
-        "y",
-        "ok",
-        "okay",
-        "go",
-        "go ahead",
-        "start",
-        "do it",
-        "run it",
-        "sure",
-        "fine",
-        "sounds good",
-        "looks good",
-        "approved",
-        "let's go",
-        "begin",
-        "please do",
-        "yep",
-        "agreed",
-    ];
-    if starts(&yes) {
-        return Some(Intent::Approve);
-    }
-    if starts(&["no", "n", "nope", "don't", "do not", "wait", "not yet"]) {
-        return Some(Intent::Refuse);
-    }
-    let polite =
-        ["hello", "hi", "hey", "thanks", "thank you", "please", "great", "nice", "cool", "good morning"];
-    starts(&polite).then_some(Intent::Courtesy)
+fn with_list(mut intents: Vec<Intent>, more: Vec<Thing>, as_intent: fn(Thing) -> Intent) -> Read {
+    let clauses = more.len();
+    intents.extend(more.into_iter().map(as_intent));
+    Read { intents, clauses }
 }
 
-/// Whether a wish says where the model has to fit.
-fn names_a_place(plain: &str) -> bool {
-    ["enough for", "enough to", "fit on", "fits on", "fit into", "fits into", "fit in", "fits in"]
-        .iter()
-        .any(|place| holds(plain, place))
+fn leave_out(thing: Thing) -> Intent {
+    Intent::Amend(Amend::Steer(thing.without()))
 }
 
-/// What is to be left out: a solution, or a column.
-fn without(plain: &str, clause: &str) -> Option<Amend> {
-    let cues = [
-        "without",
-        "skip",
-        "no",
-        "ignore",
-        "leave out",
-        "drop",
-        "don't use",
-        "do not use",
-        "exclude",
-        "remove",
-        "don't look at",
-        "forget about",
-        "don't try",
-        "not use",
-    ];
-    let rest = cues.iter().find_map(|cue| {
-        let at = format!(" {plain} ").find(&format!(" {cue} "))?;
-        plain.get(at + cue.len()..).map(str::trim)
-    })?;
-    let rest = rest.trim_start_matches("the ").trim_start_matches("any ").trim_start_matches("a ").trim();
-    let solution = SOLUTIONS.iter().find(|(name, _)| rest.starts_with(name));
-    if let Some((_, solution)) = solution {
-        return Some(Amend::Steer(Steer::Without { solution: (*solution).to_owned() }));
+/// Reads an order or a statement.
+fn ordered(clause: &Clause, files: &Files, behind: &[Clause]) -> Option<Read> {
+    let intents = orders::order(clause);
+    let more = if left_out::wanted(clause).is_some() { listed(behind) } else { Vec::new() };
+    let main = files.main.as_ref().filter(|main| clause.data.contains(main));
+    let named = main.map(|main| Intent::Amend(Amend::Data(main.clone())));
+    if !intents.is_empty() {
+        let amends = intents.iter().all(|intent| matches!(intent, Intent::Amend(_)));
+        let named = named.filter(|_| amends);
+        return Some(with_list(named.into_iter().chain(intents).collect(), more, leave_out));
     }
-    if holds(rest, "ensemble") || rest.starts_with("ensembl") {
-        return Some(Amend::Steer(Steer::Prefer { preference: Preference::Single }));
+    if !clause.data.is_empty() && data::is_all(clause) {
+        return Some(Read::alone(named.into_iter().collect()));
     }
-    let words: Vec<&str> = rest
-        .split_whitespace()
-        .filter(|word| {
-            !matches!(
-                *word,
-                "column"
-                    | "columns"
-                    | "field"
-                    | "feature"
-                    | "please"
-                    | "from"
-                    | "now"
-                    | "on"
-                    | "it"
-                    | "called"
-            )
-        })
-        .collect();
-    let [column] = words.as_slice() else { return None };
-    let column = column.trim_matches(['"', '\'', '`']);
-    let is_empty =
-        column.is_empty() || matches!(column, "thanks" | "thank" | "more" | "way" | "problem" | "need");
-    (!is_empty).then(|| Amend::Steer(Steer::DropColumn { column: as_written(column, clause) }))
+    // What is said of the data beside their name is for whoever reads the task.
+    let data = main.cloned()?;
+    Some(Read::one(Intent::Request { data: Some(data), words: clause.written() }))
 }
 
-fn amended_target(plain: &str) -> Option<String> {
-    let after = |cue: &str| plain.split_once(cue).map(|(_, rest)| rest.trim());
-    let rest = after("the target is ")
-        .or_else(|| after("target is "))
-        .or_else(|| after("target column is "))
-        .or_else(|| after("the target should be "))
-        .or_else(|| after("target: "))
-        .or_else(|| plain.strip_suffix(" instead").and_then(|rest| rest.strip_prefix("predict ")))
-        .or_else(|| plain.strip_suffix(" is the target"))?;
-    let word = rest.split_whitespace().next()?.trim_matches(['"', '\'', '`']);
-    Some(word.to_owned())
-}
+/// Questions about the conversation itself.
+const HELP: &[&str] = &[
+    "help",
+    "what can you do",
+    "what can i do",
+    "what can i say",
+    "what do you mean",
+    "how does it work",
+    "how does this work",
+];
 
-/// A word as it was written, before it was made small.
-fn as_written(small: &str, clause: &str) -> String {
-    let words = clause.split_whitespace().map(|word| word.trim_matches(['"', '\'', '`', '?', ',']));
-    words
-        .filter(|word| word.to_lowercase() == small)
-        .map(str::to_owned)
-        .next()
-        .unwrap_or_else(|| small.to_owned())
-}
-
-fn time(plain: &str) -> Option<Amend> {
-    let words: Vec<&str> = plain.split_whitespace().collect();
-    let trials = words.iter().zip(words.iter().skip(1)).find(|(_, unit)| unit.starts_with("trial"));
-    if let Some((number, _)) = trials {
-        return number.parse().ok().map(Amend::Trials);
+/// Reads a question.
+fn asked(clause: &Clause, behind: &[Clause]) -> Option<Read> {
+    let plain = clause.plain.as_str();
+    if orders::is_courtesy(&clause.small) {
+        return Some(Read::one(Intent::Courtesy));
     }
-    let more =
-        holds(plain, "more") || holds(plain, "longer") || holds(plain, "another") || holds(plain, "extra");
-    let less = holds(plain, "less") || holds(plain, "shorter") || holds(plain, "fewer");
-    let bare: Vec<&str> = words
-        .into_iter()
-        .filter(|word| !matches!(*word, "more" | "less" | "another" | "extra" | "fewer"))
-        .collect();
-    let seconds = seconds_in(&bare.join(" "))?;
-    Some(match (more, less) {
-        (true, _) => Amend::MoreSeconds(seconds),
-        (_, true) => Amend::MoreSeconds(-seconds),
-        _ => Amend::Seconds(seconds),
+    if holds(plain, "help me") || HELP.contains(&plain) {
+        return Some(Read::one(Intent::Help));
+    }
+    if plain == "why not" {
+        return Some(Read::one(Intent::Approve));
+    }
+    if let Some(thing) = why(plain).is_none().then(|| left_out::asked_about(clause)).flatten() {
+        return Some(with_list(vec![about(thing)], listed(behind), about));
+    }
+    if orders::submits(plain) {
+        return Some(Read::one(Intent::Ask(Question::Worth)));
+    }
+    let asked = request::asks_new_rows(clause).map(|rows| Question::NewRows(rows.file));
+    let asked = why(plain).map(Question::Why).or(asked).or_else(|| question(plain));
+    if let Some(question) = asked {
+        return Some(Read::one(Intent::Ask(question)));
+    }
+    if let Some(thing) = left_out::asked_used(clause) {
+        return Some(Read::one(about(thing)));
+    }
+    of_rows(clause).map(Read::one)
+}
+
+/// The request that a question about what will come of rows is: "who will leave?"
+fn of_rows(clause: &Clause) -> Option<Intent> {
+    let is_asked = || why(&clause.plain).is_none() && question(&clause.plain).is_none();
+    let data = clause.data.first().cloned();
+    (request::asks_of_rows(clause) && is_asked()).then(|| Intent::Request { data, words: clause.written() })
+}
+
+/// The question about something that could be left out.
+fn about(thing: Thing) -> Intent {
+    Intent::Ask(match thing {
+        Thing::Column(column) => Question::Column(column),
+        Thing::Solution(_) | Thing::Combining => Question::Leaderboard,
     })
 }
 
-fn preference(plain: &str) -> Option<Preference> {
-    let has = |words: &[&str]| words.iter().any(|word| plain.contains(word));
-    if has(&["interpretable", "explainable", "readable", "can read", "understandable", "transparent"]) {
-        return Some(Preference::Readable);
+/// Reads an order to show or to hand over something.
+fn shown(clause: &Clause) -> Option<Question> {
+    let plain = clause.plain.as_str();
+    let has = |words: &[&str]| words.iter().any(|word| holds(plain, word));
+    if let Some(subject) = begins(plain, "show me").or_else(|| begins(plain, "show")).and_then(why) {
+        return Some(Question::Why(subject));
     }
-    let small = [
-        "small",
-        "smaller",
-        "simple",
-        "simpler",
-        "fast ",
-        "faster",
-        "lightweight",
-        "single model",
-        "one model",
-        "tiny",
-        "compact",
-    ];
-    (has(&small) || plain.ends_with("fast")).then_some(Preference::Single)
-}
-
-/// The metric of a clause that is about nothing else.
-fn metric(plain: &str) -> Option<String> {
-    let cues = [
-        "use ",
-        "scored by ",
-        "score by ",
-        "score it by ",
-        "score with ",
-        "metric is ",
-        "the metric is ",
-        "metric: ",
-        "optimise for ",
-        "optimize for ",
-        "optimise ",
-        "optimize ",
-        "by ",
-        "with ",
-        "judge by ",
-        "evaluate with ",
-        "evaluate by ",
-        "measured by ",
-        "go for ",
-    ];
-    let named = |text: &str| metric_in(text).filter(|_| text.split_whitespace().count() <= 8);
-    let bare = plain.trim_end_matches(" instead").trim_end_matches(" please");
-    cues.iter()
-        .filter_map(|cue| bare.split_once(cue))
-        .find_map(|(_, rest)| named(rest))
-        .or_else(|| named(bare))
+    let is_kept = ["save", "download", "export", "write"].iter().any(|verb| begins(plain, verb).is_some());
+    let is_given = is_kept || ["give", "get", "send"].iter().any(|verb| begins(plain, verb).is_some());
+    let is_file = has(&["model", "submission", "file", "files", "artifacts", "report", "result", "results"]);
+    let is_all = has(&["predictions", "it", "them", "everything", "scores"]);
+    if is_given && is_file || is_kept && is_all {
+        return Some(Question::Files);
+    }
+    question(plain).or_else(|| about_noun(plain))
 }
 
 #[cfg(test)]

@@ -76,6 +76,12 @@ pub enum Question {
     Dropped,
     /// Which columns matter?
     Columns,
+    /// Is this column used, and what would become of it?
+    Column(String),
+    /// What is the model like: its kind, its size, who can read it?
+    Model,
+    /// How are other rows predicted: those of this file, if one is named?
+    NewRows(Option<String>),
     /// How sure is the score?
     Sure,
     /// How much is gained over a default?

@@ -1,69 +1,112 @@
-//! Numbers in words, made into figures: "half an hour" becomes "30 minutes".
+//! Wishes about time and trials in a clause that orders something.
 
-/// Words and what they count.
-const WORDS: &[(&str, &str)] = &[
-    ("one", "1"),
-    ("two", "2"),
-    ("three", "3"),
-    ("four", "4"),
-    ("five", "5"),
-    ("six", "6"),
-    ("seven", "7"),
-    ("eight", "8"),
-    ("nine", "9"),
-    ("ten", "10"),
-    ("twelve", "12"),
-    ("fifteen", "15"),
-    ("twenty", "20"),
-    ("thirty", "30"),
-    ("forty", "40"),
-    ("sixty", "60"),
-    ("ninety", "90"),
+use crate::intent::Amend;
+use crate::questions::holds;
+use ansatz_agents::understand::{TimeWish, time_in};
+
+/// Seconds that "more time" means when nobody says how much.
+pub const MORE_SECONDS: f64 = 300.0;
+
+/// Words beside "longer" or "more time" where a clause says nothing else.
+const BESIDE_LONGER: &[&str] = &[
+    "a",
+    "again",
+    "and",
+    "bit",
+    "can",
+    "for",
+    "give",
+    "go",
+    "going",
+    "have",
+    "i",
+    "it",
+    "keep",
+    "let",
+    "little",
+    "longer",
+    "make",
+    "more",
+    "much",
+    "need",
+    "needs",
+    "on",
+    "run",
+    "running",
+    "search",
+    "searching",
+    "some",
+    "spend",
+    "take",
+    "the",
+    "this",
+    "time",
+    "to",
+    "train",
+    "training",
+    "try",
+    "tune",
+    "tuning",
+    "use",
+    "we",
+    "with",
+    "work",
+    "you",
 ];
 
-/// Phrases that mean a span of time.
-const SPANS: &[(&str, &str)] = &[
-    ("half an hour", "30 minutes"),
-    ("half hour", "30 minutes"),
-    ("quarter of an hour", "15 minutes"),
-    ("an hour and a half", "90 minutes"),
-    ("an hour", "60 minutes"),
-    ("half a minute", "30 seconds"),
-    ("a minute", "1 minute"),
-    ("a couple of minutes", "2 minutes"),
-    ("a couple minutes", "2 minutes"),
-    ("a few minutes", "3 minutes"),
-    ("a couple of hours", "120 minutes"),
-];
+/// What a clause wishes about time or trials.
+pub fn amount(plain: &str) -> Option<Amend> {
+    trials(plain).or_else(|| timed(plain)).or_else(|| {
+        let is_all = plain.split_whitespace().all(|word| BESIDE_LONGER.contains(&word));
+        longer(plain).filter(|_| is_all)
+    })
+}
 
-/// Units that a number word must stand before to be made a figure: "one" is often no number.
-const UNITS: &[&str] = &["second", "minute", "min", "hour", "trial", "more", "sec"];
+/// What a clause wishes about time that says other things as well.
+pub fn time(plain: &str) -> Option<Amend> {
+    trials(plain).or_else(|| timed(plain)).or_else(|| longer(plain))
+}
 
-/// The text in small letters with its spans of time in figures.
-pub fn figured(text: &str) -> String {
-    let mut text = format!(" {} ", text.to_lowercase());
-    for (phrase, span) in SPANS {
-        text = text.replace(&format!(" {phrase}"), &format!(" {span}"));
-    }
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let mut made: Vec<&str> = Vec::with_capacity(words.len());
-    for (at, word) in words.iter().enumerate() {
-        let counts = words.get(at + 1).is_some_and(|next| UNITS.iter().any(|unit| next.starts_with(unit)));
-        let figure = WORDS.iter().find(|(name, _)| name == word).filter(|_| counts);
-        made.push(figure.map_or(word, |(_, figure)| figure));
-    }
-    made.join(" ")
+fn trials(plain: &str) -> Option<Amend> {
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let counted =
+        words.windows(2).find(|pair| matches!(pair[1].trim_end_matches(','), "trial" | "trials"))?;
+    counted[0].parse().ok().map(Amend::Trials)
+}
+
+fn timed(plain: &str) -> Option<Amend> {
+    Some(match time_in(plain)? {
+        TimeWish::All(seconds) => Amend::Seconds(seconds),
+        TimeWish::More(seconds) => Amend::MoreSeconds(seconds),
+    })
+}
+
+/// More time, when nobody says how much.
+fn longer(plain: &str) -> Option<Amend> {
+    let is_longer = holds(plain, "more time") || holds(plain, "longer") && !holds(plain, "no longer");
+    is_longer.then_some(Amend::MoreSeconds(MORE_SECONDS))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::figured;
+    use super::*;
+    use ansatz_agents::understand::figured;
+
+    fn check(text: &str, expected: impl Into<Option<Amend>>) {
+        assert_eq!(amount(&figured(text)), expected.into(), "{text}");
+    }
 
     #[test]
-    fn spans_become_figures_and_other_words_stay() {
-        assert_eq!(figured("Five minutes, AUC"), "5 minutes, auc");
-        assert_eq!(figured("take half an hour"), "take 30 minutes");
-        assert_eq!(figured("the one with two columns"), "the one with two columns");
-        assert_eq!(figured("give it ten more minutes"), "give it 10 more minutes");
+    fn times_and_trials_are_read() {
+        check("Five minutes", Some(Amend::Seconds(300.0)));
+        check("take an hour and a half", Some(Amend::Seconds(5400.0)));
+        check("give it ten more minutes", Some(Amend::MoreSeconds(600.0)));
+        check("1,000 trials", Some(Amend::Trials(1000)));
+        check("at most two hundred trials", Some(Amend::Trials(200)));
+        check("50 more trials", None);
+        check("give it more time", Some(Amend::MoreSeconds(MORE_SECONDS)));
+        check("train a bit longer", Some(Amend::MoreSeconds(MORE_SECONDS)));
+        check("the one with two columns", None);
+        check("whoever stays longer", None);
     }
 }

@@ -2,9 +2,14 @@
 
 use ansatz_core::clock::Clock;
 use ansatz_core::event::Event;
+use ansatz_core::ids::ArtifactId;
 use ansatz_core::outcome::RunResult;
+use ansatz_core::profile::Profile;
 use ansatz_engine::{Control, Keys, Note, Observer, Options, RunError};
+use ansatz_journal::Blobs;
 use ansatz_report::Live;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +21,8 @@ pub struct Seen {
     pub live: Live,
     /// What it is busy with, in its own words.
     pub phase: String,
+    /// Columns of the training file, once it was read: the name of one answers what is to be predicted.
+    pub columns: Vec<String>,
     /// How it ended: the result, or why there is none.
     pub end: Option<Result<Box<RunResult>, RunError>>,
 }
@@ -45,13 +52,23 @@ impl Window {
 struct Tee {
     window: Arc<Window>,
     watcher: Box<dyn Observer>,
+    blobs: Blobs,
 }
 
 impl Observer for Tee {
     fn event(&mut self, sequence: u64, event: &Event) {
         // The front end may look at what was before the event, so it hears of it first.
         self.watcher.event(sequence, event);
-        self.window.look().live.take(event);
+        let columns = match event {
+            // A run that is refused, or that asks something, takes this away again.
+            Event::Profiled { profile, .. } => columns_of(&self.blobs, profile),
+            _ => None,
+        };
+        let mut seen = self.window.look();
+        seen.live.take(event);
+        if let Some(columns) = columns {
+            seen.columns = columns;
+        }
     }
 
     fn note(&mut self, note: &Note) {
@@ -60,6 +77,29 @@ impl Observer for Tee {
             (*phase).clone_into(&mut self.window.look().phase);
         }
     }
+}
+
+/// The columns of the training file, from the data card.
+fn columns_of(blobs: &Blobs, profile: &ArtifactId) -> Option<Vec<String>> {
+    let profile: Profile = serde_json::from_slice(&blobs.get(profile).ok()?).ok()?;
+    Some(profile.columns.into_iter().filter(|column| column.in_train).map(|column| column.name).collect())
+}
+
+/// Does work whose panic is an error like any other: whoever waits for its end must hear of it.
+fn without_panic<T>(work: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(bug(panic.as_ref())))
+}
+
+fn bug(panic: &(dyn Any + Send)) -> RunError {
+    let what: &str = if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "it left no message"
+    };
+    RunError::failed(format!("a bug in ansatz: {what}"))
+        .hint("please report this line; what was done so far is kept, and the run can be taken up again")
 }
 
 /// A run that goes on, or is over.
@@ -100,13 +140,13 @@ impl Running {
             let events: Vec<Event> = replay.records.into_iter().map(|record| record.event).collect();
             window.look().live = Live::after(&events);
         }
-        let tee = Box::new(Tee { window: Arc::clone(&window), watcher });
+        let tee = Box::new(Tee { window: Arc::clone(&window), watcher, blobs: Blobs::new(&folder) });
         let (shared, held) = (Arc::clone(&window), Arc::clone(&control));
         std::thread::Builder::new().name("run".into()).spawn(move || {
-            let end = match work {
+            let end = without_panic(|| match work {
                 Work::New(options) => ansatz_engine::run(*options, keys, clock, tee, held),
                 Work::Again(folder, home) => ansatz_engine::resume(&folder, &home, keys, clock, tee, held),
-            };
+            });
             shared.look().end = Some(end.map(Box::new));
             shared.ended.notify_all();
         })?;
@@ -120,11 +160,26 @@ impl Running {
         let live = Live::after(records.iter().map(|record| &record.event));
         let interrupted = RunError::failed("this run was interrupted").hint("say `resume` to go on with it");
         let end = live.result.clone().ok_or(interrupted);
-        *window.look() = Seen { live, phase: String::new(), end: Some(end) };
+        *window.look() = Seen { live, end: Some(end), ..Seen::default() };
         Self { control: Arc::default(), window, folder: folder.to_path_buf() }
     }
 
     pub fn is_over(&self) -> bool {
         self.window.look().end.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_end_of_a_run_like_any_other() {
+        let told = |work: fn() -> Result<(), RunError>| without_panic(work).unwrap_err().message;
+        assert_eq!(told(|| panic!("index {} of 3", 7)), "a bug in ansatz: index 7 of 3");
+        assert_eq!(told(|| panic!("plain")), "a bug in ansatz: plain");
+        assert_eq!(told(|| std::panic::panic_any(7)), "a bug in ansatz: it left no message");
+        assert_eq!(told(|| Err(RunError::data("no rows"))), "no rows");
+        assert_eq!(without_panic(|| Ok(3)).ok(), Some(3));
     }
 }

@@ -5,26 +5,28 @@ use crate::asking::Thinking;
 use crate::front::{Maker, Reply, Stage, Tell, Trouble, Wishes};
 use crate::grammar;
 use crate::intent::{Amend, Intent, Question, Reading};
-use crate::plan::{Shown, as_answer};
+use crate::plan::{Open, Rehearsal, Shown};
 use crate::running::{Running, Seen, Work};
 use ansatz_core::steer::{Preference, Steer};
-use ansatz_engine::{Control, Keys, Options, RunError};
+use ansatz_engine::{Control, Keys};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What can be said, for those who ask.
-const HELP: &str = "say what you want, for example:\n  predict churn in data.csv, AUC, five minutes\n  use log loss · \
+pub(crate) const HELP: &str = "say what you want, for example:\n  predict churn in data.csv, AUC, five minutes\n  use log loss · \
 10 minutes instead · drop the zip column · without catboost · prefer something small\n  yes (begin) · how is it going? · \
 what is best? · why is catboost best? · that's enough, submit\ncommands: /plan /status /best /leaderboard /cost /steer TEXT /stop /why SUBJECT /quit /help";
 
+/// What a word of courtesy is answered with.
+pub(crate) const POLITE: &str = "at your service: say what is to be predicted, or `help`";
+
 /// One conversation.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the conversation")]
 pub struct Session {
     pub(crate) maker: Arc<dyn Maker>,
     pub(crate) wishes: Wishes,
     pub(crate) is_planned: bool,
-    running: Option<Running>,
+    pub(crate) running: Option<Running>,
     /// Whether the end of the run was told.
     is_told: bool,
     has_quit: bool,
@@ -32,12 +34,56 @@ pub struct Session {
     adopted: Option<PathBuf>,
     /// The plan that was shown last.
     pub(crate) shown: Shown,
-    /// Whether the next words answer a question about the task.
-    pub(crate) is_asked: bool,
+    /// What has to be known about the task: the next words answer it.
+    pub(crate) asked: Option<Open>,
     /// What is thought about beside the run.
     pub(crate) thinking: Thinking,
-    /// What a front end began the run with.
-    begun: Option<(Options, Keys)>,
+    /// A plan that is worked out beside the conversation.
+    pub(crate) rehearsal: Option<Rehearsal>,
+}
+
+/// What a sentence says beside its wishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signs {
+    /// Yes.
+    pub yes: bool,
+    /// No.
+    pub no: bool,
+    /// Something is asked: whoever asks has not decided yet.
+    pub asks: bool,
+}
+
+impl Signs {
+    pub fn of(intents: &[Intent]) -> Self {
+        Self {
+            yes: intents.contains(&Intent::Approve),
+            no: intents.contains(&Intent::Refuse),
+            asks: intents.iter().any(|intent| matches!(intent, Intent::Ask(_) | Intent::Help)),
+        }
+    }
+
+    /// Whether what waits for a yes may begin, as far as all was understood.
+    pub fn consents(self) -> bool {
+        self.yes && !self.no && !self.asks
+    }
+}
+
+/// Whether a sentence is nothing but courtesy.
+pub(crate) fn is_polite(intents: &[Intent]) -> bool {
+    !intents.is_empty() && intents.iter().all(|intent| *intent == Intent::Courtesy)
+}
+
+/// Whether an intent says something about what is to be predicted, which a question about the task asks for.
+fn tells_task(intent: &Intent) -> bool {
+    matches!(
+        intent,
+        Intent::Request { .. } | Intent::Remark(_) | Intent::Amend(Amend::Data(_) | Amend::Target(_))
+    )
+}
+
+/// A line without the marks that people and terminals put around or into a path.
+fn unquoted(line: &str) -> String {
+    line.trim().trim_matches(['"', '\'', '`']).replace("\\ ", " ")
 }
 
 impl Session {
@@ -53,9 +99,9 @@ impl Session {
             has_quit: false,
             adopted: None,
             shown: Shown::default(),
-            is_asked: false,
+            asked: None,
             thinking: Thinking::default(),
-            begun: None,
+            rehearsal: None,
         }
     }
 
@@ -90,16 +136,62 @@ impl Session {
         &self.wishes
     }
 
+    /// Takes a path or a source for the data as it is, and plans.
+    pub fn set_data(&mut self, data: &str, tell: Tell<'_>) {
+        self.go_back();
+        self.wishes.data = Some(data.to_owned());
+        self.is_planned = false;
+        self.plan(tell);
+    }
+
+    /// Whether a line is nothing but the data that are missing: a path that is there, or a source.
+    pub fn is_data(&self, line: &str) -> bool {
+        let line = unquoted(line);
+        let is_command = || {
+            let read = grammar::read(&line, &|_| false);
+            matches!(read.intents.as_slice(), [Intent::Help | Intent::Quit])
+        };
+        self.stage() == Stage::Gathering
+            && self.wishes.data.is_none()
+            && !line.is_empty()
+            && self.maker.is_there(&line)
+            && !is_command()
+    }
+
     /// Hears a sentence.
     pub fn say(&mut self, text: &str, tell: Tell<'_>) {
-        let maker = Arc::clone(&self.maker);
-        let Reading { intents, not_understood } = grammar::read(text, &|word| maker.is_there(word));
-        let approves = intents.contains(&Intent::Approve);
-        let words = self.wishes.words.clone();
-        let is_polite = !intents.is_empty() && intents.iter().all(|intent| *intent == Intent::Courtesy);
-        if is_polite && not_understood.is_empty() {
-            tell(Reply::Said("at your service: say what is to be predicted, or `help`".into()));
+        if self.asked.is_some() {
+            // It may be the run itself that asked.
+            self.go_back();
         }
+        if let Some(column) = self.asked.as_ref().and_then(|open| open.column(text)) {
+            return self.predict(column, tell);
+        }
+        if self.is_data(text) {
+            return self.set_data(&unquoted(text), tell);
+        }
+        let maker = Arc::clone(&self.maker);
+        let Reading { mut intents, not_understood } = grammar::read(text, &|word| maker.is_there(word));
+        if self.stage() == Stage::Planned || self.asked.is_some() {
+            // Whoever says "carry on" to a plan or a question means these, not another run.
+            for intent in intents.iter_mut().filter(|intent| **intent == Intent::Resume(None)) {
+                *intent = Intent::Approve;
+            }
+        }
+        let signs = Signs::of(&intents);
+        let is_yes_or_no = intents.iter().all(|intent| matches!(intent, Intent::Approve | Intent::Refuse));
+        if let Some(open) = self.asked.clone().filter(|_| is_yes_or_no && not_understood.is_empty()) {
+            match open.only().filter(|_| signs.consents()) {
+                Some(column) => self.predict(column, tell),
+                None => tell(open.still()),
+            }
+            return;
+        }
+        let words = self.wishes.words.clone();
+        if is_polite(&intents) && not_understood.is_empty() {
+            tell(Reply::Said(POLITE.into()));
+        }
+        let tells_task = intents.iter().any(tells_task);
         let mut has_changed = false;
         for intent in intents {
             has_changed |= self.take(intent, tell);
@@ -117,16 +209,54 @@ impl Session {
         if self.stage() == Stage::Running || self.has_quit {
             return;
         }
-        if has_changed {
+        let is_clear = missed.is_empty();
+        if let Some(open) = self.asked.clone().filter(|_| !tells_task && !signs.asks) {
+            // What was wished beside it counts once this is known.
+            tell(open.still());
+        } else if has_changed {
             self.is_planned = false;
-            if self.plan(tell) && approves {
+            if self.plan(tell) && signs.consents() && is_clear {
                 self.begin(tell);
             }
+        } else if signs.no {
+            self.refuse(tell);
+        } else if signs.consents() {
+            self.approve(is_clear, tell);
+        }
+    }
+
+    /// Takes a column for the target and plans.
+    fn predict(&mut self, column: String, tell: Tell<'_>) {
+        self.wishes.target = Some(column);
+        self.is_planned = false;
+        self.plan(tell);
+    }
+
+    /// Hears a yes, behind everything else that a sentence said.
+    fn approve(&mut self, is_clear: bool, tell: Tell<'_>) {
+        match self.stage() {
+            Stage::Planned if is_clear => self.begin(tell),
+            Stage::Planned => {
+                tell(Reply::Asked("say `yes` alone to begin as planned, or what should be otherwise".into()));
+            }
+            Stage::Gathering if self.wishes == Wishes::default() => {
+                tell(Reply::Asked("what is to be predicted, and in which file?".into()));
+            }
+            Stage::Gathering | Stage::Over => {
+                tell(Reply::Said("nothing waits for a yes: say what should be otherwise".into()));
+            }
+            Stage::Running | Stage::Ended => {}
+        }
+    }
+
+    fn refuse(&mut self, tell: Tell<'_>) {
+        if std::mem::take(&mut self.is_planned) {
+            tell(Reply::Asked("what should be otherwise?".into()));
         }
     }
 
     /// Takes one intent; whether the wishes for a run that has not begun have changed.
-    fn take(&mut self, intent: Intent, tell: Tell<'_>) -> bool {
+    pub(crate) fn take(&mut self, intent: Intent, tell: Tell<'_>) -> bool {
         match intent {
             Intent::Request { data, words } => self.request(data, &words, tell),
             Intent::Amend(amend) => self.amend(amend, tell),
@@ -134,23 +264,11 @@ impl Session {
                 self.add_words(&words);
                 true
             }
-            Intent::Remark(_) | Intent::Courtesy => false,
-            Intent::Approve if self.stage() == Stage::Planned => {
-                self.begin(tell);
-                false
-            }
-            Intent::Approve => {
-                if self.stage() == Stage::Gathering && self.wishes == Wishes::default() {
-                    tell(Reply::Asked("what is to be predicted, and in which file?".into()));
-                }
-                false
-            }
-            Intent::Refuse => {
-                let was = std::mem::take(&mut self.is_planned);
-                if was {
-                    tell(Reply::Asked("what should be otherwise?".into()));
-                }
-                false
+            // What a yes or a no decides is decided when all of the sentence was heard.
+            Intent::Remark(_) | Intent::Courtesy | Intent::Approve | Intent::Refuse => false,
+            // Before there is a model, a file to predict from is the data to learn from.
+            Intent::Ask(Question::NewRows(Some(data))) if self.running.is_none() => {
+                self.amend(Amend::Data(data), tell)
             }
             Intent::Ask(question) => {
                 self.ask(&question, tell);
@@ -187,6 +305,10 @@ impl Session {
             _ => {}
         }
         self.wishes.data = data.or(self.wishes.data.take());
+        // What is to be predicted was said anew.
+        if grammar::says_target(words) {
+            self.wishes.target = None;
+        }
         self.add_words(words);
         true
     }
@@ -196,18 +318,17 @@ impl Session {
             self.steer(amend, tell);
             return false;
         }
-        if self.stage() == Stage::Over {
-            let wishes = std::mem::take(&mut self.wishes);
-            self.forget(wishes);
-        }
+        let ran_s = self.wall_s();
+        self.go_back();
         match amend {
             Amend::Data(data) => self.wishes.data = Some(data),
             Amend::Target(target) => self.wishes.target = Some(target),
             Amend::Metric(metric) => self.wishes.metric = Some(metric),
             Amend::Seconds(seconds) => (self.wishes.seconds, self.wishes.trials) = (Some(seconds), None),
             Amend::MoreSeconds(seconds) => {
-                let before = self.wishes.seconds.unwrap_or_else(|| ansatz_engine::WALL_DEFAULT.as_secs_f64());
-                self.wishes.seconds = Some((before + seconds).max(1.0));
+                let before = self.wishes.seconds.or(ran_s);
+                let before = before.unwrap_or_else(|| ansatz_engine::WALL_DEFAULT.as_secs_f64());
+                (self.wishes.seconds, self.wishes.trials) = (Some((before + seconds).max(1.0)), None);
             }
             Amend::Trials(trials) => (self.wishes.trials, self.wishes.seconds) = (Some(trials), None),
             // A readable model is a wish about the task: the plan itself is made for it.
@@ -230,7 +351,26 @@ impl Session {
                 tell(Reply::Said("nothing has been started yet".into()));
                 false
             }
-            (_, amend) => self.amend(amend.unwrap_or(Amend::MoreSeconds(0.0)), tell),
+            (_, Some(amend)) => self.amend(amend, tell),
+            (_, None) => {
+                self.go_back();
+                true
+            }
+        }
+    }
+
+    /// The time that the run may take in all, in seconds, where it has a limit.
+    pub(crate) fn wall_s(&self) -> Option<f64> {
+        let wall = self.running.as_ref()?.window.look().live.budget.wall?;
+        Some(wall.as_secs_f64())
+    }
+
+    /// From a run that is over back to what was wished, and to what the run asked.
+    fn go_back(&mut self) {
+        if self.stage() == Stage::Over {
+            let (wishes, asked) = (std::mem::take(&mut self.wishes), self.asked.take());
+            self.forget(wishes);
+            self.asked = asked;
         }
     }
 
@@ -272,7 +412,7 @@ impl Session {
         }
     }
 
-    fn ask(&mut self, question: &Question, tell: Tell<'_>) {
+    pub(crate) fn ask(&mut self, question: &Question, tell: Tell<'_>) {
         if let Some(running) = &self.running {
             let seen = running.window.look().clone();
             let answer = answers::answer(question, &seen, &running.folder);
@@ -289,52 +429,6 @@ impl Session {
         }
     }
 
-    /// Begins a run that was made already, without showing a plan first: for front ends whose users have decided.
-    pub fn begin_with(&mut self, options: Options, keys: Keys, tell: Tell<'_>) {
-        self.begun = Some((options.clone(), keys.clone()));
-        self.start(Ok((Work::New(Box::new(options)), keys)), tell);
-    }
-
-    /// What a run that a front end began has to know before it can go on.
-    pub fn question(&self) -> Option<String> {
-        self.begun.as_ref()?;
-        match self.seen()?.end? {
-            Err(error) => error.question,
-            Ok(_) => None,
-        }
-    }
-
-    /// The run that a front end began, with the answer to its question; `None` when the words are no answer, and were
-    /// replied to.
-    pub fn answered(&mut self, text: &str, tell: Tell<'_>) -> Option<(Options, Keys)> {
-        self.question()?;
-        let (mut options, keys) = self.begun.clone()?;
-        let Reading { intents, not_understood } = grammar::read(text, &|_| false);
-        let mut words: Vec<String> = not_understood.iter().map(|part| as_answer(part)).collect();
-        for intent in intents {
-            match intent {
-                Intent::Amend(Amend::Target(target)) => options.target = Some(target),
-                Intent::Amend(Amend::Metric(metric)) => options.metric = Some(metric),
-                Intent::Amend(Amend::Steer(steer)) => options.steer.push(steer),
-                Intent::Request { words: more, .. } => words.push(more),
-                Intent::Ask(question) => {
-                    self.ask(&question, tell);
-                    return None;
-                }
-                Intent::Help => {
-                    tell(Reply::Said(HELP.into()));
-                    return None;
-                }
-                Intent::Approve | Intent::Refuse => words.push(text.to_owned()),
-                _ => {}
-            }
-        }
-        let before = options.request.take();
-        let all: Vec<String> = before.into_iter().chain(words).collect();
-        options.request = Some(all.join(". ")).filter(|words| !words.is_empty());
-        Some((options, keys))
-    }
-
     /// Takes up the conversation about a run of an earlier process: it can be asked about, and gone on with.
     pub fn adopt(&mut self, folder: &Path) {
         let running = Running::of_the_past(folder);
@@ -347,25 +441,25 @@ impl Session {
             tell(Reply::Trouble("a run goes on already".into(), None));
             return;
         }
-        let adopted = self.adopted.as_ref().map(|folder| folder.display().to_string());
-        let found = self.maker.interrupted(named.or(adopted.as_deref()));
-        self.start(found.map(|(folder, home, keys)| (Work::Again(folder, home), keys)), tell);
+        if let Err(trouble) = self.take_up(named, tell) {
+            tell(trouble.into());
+        }
     }
 
-    pub(crate) fn start(&mut self, work: Result<(Work, Keys), Trouble>, tell: Tell<'_>) {
-        let started = work.and_then(|(work, keys)| {
-            let (clock, watcher) = (self.maker.clock(), self.maker.observer());
-            Running::start(work, keys, clock, watcher, Arc::default())
-                .map_err(|error| Trouble { message: format!("starting the run: {error}"), hint: None })
-        });
-        match started {
-            Ok(running) => {
-                tell(Reply::Said(format!("begun: results go to {}", running.folder.display())));
-                self.running = Some(running);
-                (self.is_planned, self.is_told) = (false, false);
-            }
-            Err(trouble) => tell(trouble.into()),
-        }
+    fn take_up(&mut self, named: Option<&str>, tell: Tell<'_>) -> Result<(), Trouble> {
+        let adopted = self.adopted.as_ref().map(|folder| folder.display().to_string());
+        let (folder, home, keys) = self.maker.interrupted(named.or(adopted.as_deref()))?;
+        self.start(Work::Again(folder, home), keys, tell)
+    }
+
+    pub(crate) fn start(&mut self, work: Work, keys: Keys, tell: Tell<'_>) -> Result<(), Trouble> {
+        let (clock, watcher) = (self.maker.clock(), self.maker.observer());
+        let running = Running::start(work, keys, clock, watcher, Arc::default())
+            .map_err(|error| Trouble { message: format!("starting the run: {error}"), hint: None })?;
+        tell(Reply::Said(format!("begun: results go to {}", running.folder.display())));
+        self.running = Some(running);
+        (self.is_planned, self.is_told) = (false, false);
+        Ok(())
     }
 
     /// Waits for the end of the run, at most so long; whether there is nothing to wait for.
@@ -378,20 +472,32 @@ impl Session {
         if let Some(answer) = self.thinking.news() {
             return Some(answer);
         }
-        let running = self.running.as_ref()?;
-        let end = running.window.look().end.clone()?;
-        if std::mem::replace(&mut self.is_told, true) {
+        if self.is_told {
             return None;
         }
+        let running = self.running.as_ref()?;
+        let (end, columns) = {
+            let seen = running.window.look();
+            (seen.end.clone()?, seen.columns.clone())
+        };
+        self.is_told = true;
         Some(match end {
             Ok(result) => {
                 Reply::Said(format!("{}\nfiles: {}", answers::ended(&result), running.folder.display()))
             }
-            Err(RunError { question: Some(question), .. }) => {
-                self.is_asked = self.begun.is_none();
-                Reply::Asked(question)
-            }
-            Err(error) => Trouble::from(error).into(),
+            Err(error) => match Open::of(&error, &columns) {
+                Some(open) => {
+                    let question = open.question.clone();
+                    // Without wishes of its own this conversation has nothing to add an answer to.
+                    self.asked = Some(open).filter(|_| self.wishes.data.is_some());
+                    Reply::Asked(question)
+                }
+                None => Trouble::from(error).into(),
+            },
         })
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -7,6 +7,8 @@ use crate::settings::Settings;
 const OPENML_HOSTS: [&str; 4] = ["www.openml.org", "openml.org", "new.openml.org", "api.openml.org"];
 /// Pages of Hugging Face.
 const HF_HOSTS: [&str; 2] = ["huggingface.co", "hf.co"];
+/// Pages of Kaggle, whose files come through its own program alone.
+const KAGGLE_HOSTS: [&str; 2] = ["www.kaggle.com", "kaggle.com"];
 /// Longest text that names a source.
 const NAME_MAX: usize = 4096;
 
@@ -130,6 +132,11 @@ fn address(text: &str, rest: &str, settings: &Settings) -> Result<Source, Source
             .hint("addresses are kept in the journal and shown; fetch the file yourself and give its path"));
     }
     let place = place.to_ascii_lowercase();
+    if KAGGLE_HOSTS.contains(&place.as_str()) {
+        return Err(SourceError::usage("a page of Kaggle is no data").hint(
+            "download the files with Kaggle's own program (kaggle competitions download -c NAME), and give the folder or the zip archive",
+        ));
+    }
     let is_at = |hosts: &[&str], base: &str| hosts.contains(&place.as_str()) || place == place_of(base);
     if is_at(&OPENML_HOSTS, &settings.openml_base)
         && let Some(found) = openml_page(below)
@@ -268,5 +275,13 @@ mod tests {
             assert!(read(text).starts_with("error: "), "{text}: {}", read(text));
         }
         assert!(!read("https://me:hunter2@h/x.csv").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_page_of_kaggle_is_told_from_data() {
+        for page in ["https://www.kaggle.com/competitions/titanic", "https://kaggle.com/c/titanic/data"] {
+            let told = read(page);
+            assert!(told.contains("a page of Kaggle"), "{told}");
+        }
     }
 }

@@ -127,6 +127,13 @@ fn lists_columns(clause: &Clause) -> bool {
     is_entry || clause.under(&["column", "feature", "field", "variable", "data"])
 }
 
+/// Whether a clause says something about columns or about how the files are split, by itself.
+pub(super) fn says_something(clause: &Clause) -> bool {
+    let of_codes =
+        clause.has_any(&["is a code", "are codes", "category codes", "is categorical", "are categorical"]);
+    of_codes || clause.has_any(TRAIN_ONLY) || clause.has_any(LATER) || says_group(clause)
+}
+
 fn excluded(facts: &Facts<'_>, column: &Column) -> Option<DroppedColumn> {
     let (reason, evidence) = if facts.has_test() && !column.in_test {
         ("train_only", "the test file does not have it".to_owned())
@@ -262,9 +269,6 @@ const LATER: &[&str] = &[
     "after the training rows",
     "after the training",
     "later than",
-    "in the future",
-    "future",
-    "forecast",
     "next month",
     "following month",
     "following year",
@@ -279,26 +283,83 @@ const LATER: &[&str] = &[
     "only information available before",
 ];
 
+/// Words that speak of what is to come, whether the files are split by it or not.
+const TO_COME: &[&str] = &["in the future", "future", "forecast"];
+
+/// Larger whole numbers count no days, hours or months of a calendar, which come round again.
+const CALENDAR_MAX: f64 = 366.0;
+
+/// A test file of which more than this share of the moments are known says nothing about time.
+const KNOWN_MOMENTS_MAX: f64 = 0.5;
+
+/// The column by which the split may respect time. With a test file it is the one whose moments there are least known: whether
+/// the test lies later in it, the referee sees from the moments. Without one, words alone can say that the rows to be
+/// predicted lie later than these.
 fn time_column(facts: &Facts<'_>, used: &[&Column], notes: &mut Notes) -> Option<String> {
-    let is_time = |column: &&&Column| {
-        column.kind == ColumnKind::Datetime || (column.whole && column.rising && names_time(&column.name))
-    };
-    let dated: Vec<&Column> = used.iter().filter(is_time).copied().collect();
-    let said = facts.words.clauses.iter().any(|clause| clause.has_any(LATER) || parts_of_calendar(clause));
-    let (column, because) = if let Some(rising) = dated.iter().find(|column| column.rising) {
-        (*rising, "the training file is sorted by it")
-    } else if said {
-        (*dated.first()?, "the task text says that the files are split by time")
-    } else {
+    let timed: Vec<&Column> = used.iter().copied().filter(|column| holds_time(column)).collect();
+    let orders_rows = |column: &&Column| column.kind == ColumnKind::Datetime || column.rising;
+    let ordered: Vec<&Column> = timed.iter().copied().filter(orders_rows).collect();
+    let heard = || {
         let name = facts.heard?.time_column.as_ref()?;
-        (*used.iter().find(|column| column.name == *name)?, BY_MODEL)
+        used.iter().find(|column| column.name == *name).map(|column| (*column, BY_MODEL))
     };
-    notes.infer("time_column", &column.name, because);
-    Some(column.name.clone())
+    let by_words = |because| {
+        let is_said = facts.words.clauses.iter().any(says_later);
+        let named = || timed.iter().copied().find(|column| is_named_as_time(facts, column));
+        is_said.then(|| named().or(ordered.first().copied())).flatten().map(|column| (column, because))
+    };
+    let found = if facts.has_test() {
+        let rising = || ordered.iter().copied().find(|column| column.rising);
+        least_known(&timed)
+            .map(|column| (column, "its moments tell whether the test file lies later"))
+            .or_else(|| rising().map(|column| (column, "the training file is sorted by it")))
+            .or_else(|| by_words("the task text says that the files are split by time"))
+            .or_else(heard)
+    } else {
+        by_words("the task text speaks of later rows").or_else(heard)
+    };
+    if let Some((column, because)) = found {
+        notes.infer("time_column", &column.name, because);
+    } else if let Some(column) = ordered.first().filter(|_| !facts.has_test()) {
+        notes.warn(format!(
+            "rows are not split by time, although `{}` orders them: if later rows are to be predicted, say \"forecast\" in the task",
+            column.name
+        ));
+    }
+    found.map(|(column, _)| column.name.clone())
+}
+
+/// Whether the column holds moments, or whole numbers that are called like them.
+fn holds_time(column: &Column) -> bool {
+    let is_whole = column.kind == ColumnKind::Numeric && column.whole;
+    column.kind == ColumnKind::Datetime || (is_whole && names_time(&column.name))
+}
+
+/// The column of which the test file has the most moments that the training file has not; of equal ones one of moments.
+fn least_known<'a>(timed: &[&'a Column]) -> Option<&'a Column> {
+    let overlap = |column: &Column| column.test_overlap.filter(|overlap| *overlap <= KNOWN_MOMENTS_MAX);
+    let known = timed.iter().filter_map(|column| Some((overlap(column)?, *column)));
+    let is_number = |column: &Column| column.kind != ColumnKind::Datetime;
+    known
+        .min_by(|a, b| a.0.total_cmp(&b.0).then(is_number(a.1).cmp(&is_number(b.1))))
+        .map(|(_, column)| column)
+}
+
+/// Whether the words about what is to come name the column, unless its values come round again as hours and months do.
+fn is_named_as_time(facts: &Facts<'_>, column: &Column) -> bool {
+    let goes_on = column.kind == ColumnKind::Datetime
+        || column.rising
+        || column.max.is_some_and(|largest| largest > CALENDAR_MAX);
+    goes_on && facts.words.naming(&column.name).into_iter().any(says_later)
+}
+
+/// Whether a clause says that the rows to be predicted lie later than those to learn from.
+fn says_later(clause: &Clause) -> bool {
+    clause.has_any(LATER) || clause.has_any(TO_COME) || parts_of_calendar(clause)
 }
 
 /// `the first 14 days are in the training file`.
-fn parts_of_calendar(clause: &Clause) -> bool {
+pub(super) fn parts_of_calendar(clause: &Clause) -> bool {
     let unit = clause.has_any(&["days", "weeks", "months", "years", "hours"]);
     unit && clause.has_stem("train")
         && clause.has_stem("test")

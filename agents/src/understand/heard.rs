@@ -16,7 +16,7 @@ use ansatz_prompts::planner::{Concluded, Demand, DemandKind, ProblemKind, Unders
 use ansatz_referee::metrics;
 use serde::{Deserialize, Serialize};
 
-/// Doubts that a question tells of.
+/// Doubts that a question tells of, and parts that a user is told of.
 const DOUBTS_MAX: usize = 8;
 /// Conclusions that a question tells of.
 const CONCLUDED_MAX: usize = 12;
@@ -61,12 +61,27 @@ pub fn doubts(request: &Request, outcome: &Result<Understood, UnderstandError>) 
         }
         Ok(_) => {}
     }
-    let columns: Vec<&str> = request.profile.columns.iter().map(|column| column.name.as_str()).collect();
-    let target = outcome.as_ref().ok().map(|understood| understood.task.target.as_str());
-    let unread = unread(&request.said, target, &columns);
-    doubts.extend(unread.into_iter().map(|part| format!("nothing was made of {part:?}")));
+    let unread = overlooked(request, outcome.as_ref().ok());
+    doubts.extend(unread.iter().map(|part| nothing_made_of(part)));
     doubts.truncate(DOUBTS_MAX);
     doubts
+}
+
+/// Parts of the user's words that the rules made nothing of.
+pub fn overlooked(request: &Request, understood: Option<&Understood>) -> Vec<String> {
+    let columns = request.profile.columns.iter().map(|column| column.name.as_str());
+    let of_name = request.name.split(|c: char| !c.is_alphanumeric());
+    let known: Vec<&str> =
+        columns.chain(of_name).chain([request.name.as_str()]).filter(|name| !name.is_empty()).collect();
+    let target = understood.map(|understood| understood.task.target.as_str());
+    let mut parts = unread(&request.said, target, &known);
+    parts.truncate(DOUBTS_MAX);
+    parts
+}
+
+/// What is said of a part that nothing was made of.
+pub fn nothing_made_of(part: &str) -> String {
+    format!("nothing was made of {part:?}")
 }
 
 /// Whether a reading of the words could mend what stopped the rules.

@@ -166,7 +166,7 @@ const SCORING_STEMS: &[&str] = &[
 ];
 
 /// Words before a phrase that take it back.
-const TAKEN_BACK: &[&str] = &["not", "than", "instead of", "unlike", "never", "without", "no"];
+const TAKEN_BACK: &[&str] = &["not", "dont", "than", "instead of", "unlike", "never", "without", "no"];
 
 /// A metric that the text speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -351,6 +351,7 @@ mod tests {
     #[test]
     fn what_is_not_meant_is_not_taken() {
         check("AUC, not accuracy", "roc_auc");
+        check("don't use accuracy", "none");
         check("Log loss is used instead of accuracy.", "log_loss");
         check("rather than accuracy we look at the MCC", "matthews_corrcoef");
         check_prose("The accuracy of the sensors is high. Recall that winters are cold.", "none");

@@ -9,16 +9,20 @@ mod error;
 mod heard;
 mod metric_words;
 mod nearest;
+mod numbers;
 mod problem;
+mod quantities;
 mod sample;
 mod target;
+mod times;
 mod unread;
 mod wishes;
 mod words;
 
 pub use error::{UnderstandError, UnderstandErrorKind};
-pub use heard::{Heard, doubts, problems, question, settle};
-pub use wishes::SaidBudget;
+pub use heard::{Heard, doubts, nothing_made_of, overlooked, problems, question, settle};
+pub use numbers::{figured, is_one_time};
+pub use times::{SaidBudget, TimeWish, time_in};
 
 use ansatz_core::metric::{Direction, PredictionKind};
 use ansatz_core::outcome::DroppedColumn;
@@ -175,6 +179,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
     });
     let columns = columns::treat(&facts, target.column, id.as_deref(), &mut notes)?;
     let constraints = wishes::all(&facts, &decided.metric, &mut notes);
+    times::note(&facts.words, &mut notes);
     let task = Task {
         name: request.name.clone(),
         request: join(&request.said, &request.described),
@@ -193,7 +198,7 @@ pub fn understand(request: &Request) -> Result<Understood, UnderstandError> {
         categorical: columns.categorical,
         time_column: columns.time,
         group_column: columns.group,
-        said: wishes::budget(&facts.words),
+        said: times::budget(&facts.words),
         warnings: notes.warnings,
         guessed: notes.guessed,
     })
@@ -228,16 +233,32 @@ fn canonical(value: &str) -> String {
     }
 }
 
-/// The metric that a few words ask for, by its name in the catalogue; `None` when they name none.
-pub fn metric_in(words: &str) -> Option<String> {
-    let named = metric_words::named(words.trim()).map(str::to_owned);
-    named
-        .or_else(|| metric_words::asked_for(&Words::read(words, "")).map(|mention| mention.metric.to_owned()))
+/// A metric that a few words ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricWish {
+    /// Its name in the catalogue.
+    pub metric: String,
+    /// The words beside it, in small letters.
+    pub beside: Vec<String>,
 }
 
-/// The time that a few words set, in seconds; `None` when they set none.
+/// The metric that a few words ask for; `None` when they name none.
+pub fn metric_in(words: &str) -> Option<MetricWish> {
+    if let Some(metric) = metric_words::named(words.trim()) {
+        return Some(MetricWish { metric: metric.to_owned(), beside: Vec::new() });
+    }
+    let words = Words::read(words, "");
+    let mention = metric_words::asked_for(&words)?;
+    let beside = mention.clause.plain.replacen(&format!(" {} ", mention.phrase), "  ", 1);
+    Some(MetricWish {
+        metric: mention.metric.to_owned(),
+        beside: beside.split_whitespace().map(str::to_owned).collect(),
+    })
+}
+
+/// The time that words set, in seconds; `None` when they set none.
 pub fn seconds_in(words: &str) -> Option<f64> {
-    let said = wishes::budget(&Words::read(words, ""));
+    let said = times::budget(&Words::read(words, ""));
     said.seconds.or(said.minutes.map(|minutes| minutes * 60.0))
 }
 

@@ -107,6 +107,8 @@ fn said(mention: &Mention<'_>) -> String {
     format!("{who} \"{}\"{of_logs}", mention.phrase)
 }
 
+/// Classes that a profile lists and a run tells apart.
+const CLASSES_MAX: u64 = 1000;
 /// Integer targets with more values than this are quantities unless the metric or the sample says otherwise.
 const LEVELS_MAX: u64 = 20;
 
@@ -369,6 +371,11 @@ fn binary_classes(target: &Target<'_>, words: &Words, metric: &MetricSpec, notes
     vec![negative.clone(), positive.clone()]
 }
 
+/// Whether a clause says which class is the positive one.
+pub(super) fn names_positive(clause: &super::words::Clause) -> bool {
+    clause.has_any(&["positive class", "positive label"])
+}
+
 /// Whether the text calls `b` the positive class (`Some(true)`) or `a` (`Some(false)`).
 fn said_positive(words: &Words, a: &str, b: &str) -> Option<bool> {
     const BEFORE: &[&str] = &[
@@ -458,9 +465,8 @@ fn many_classes(target: &Target<'_>) -> Result<Vec<String>, UnderstandError> {
     }
     if column.distinct > column.top.len() as u64 {
         let problem = format!(
-            "has {} different values; at most {} classes can be told apart",
-            column.distinct,
-            column.top.len()
+            "has {} different values; at most {CLASSES_MAX} classes can be told apart",
+            column.distinct
         );
         let kind = UnderstandErrorKind::TargetUnfit { column: column.name.clone(), problem };
         let hint = "name another column with --target, or merge rare values";

@@ -2,9 +2,9 @@
 
 use super::error::{UnderstandError, UnderstandErrorKind, quoted};
 use super::heard::because;
-use super::nearest::nearest;
+use super::nearest::{nearest, squash};
 use super::sample::{SampleReading, column_of_classes};
-use super::words::{Clause, Spellings, Words, column_after, spellings};
+use super::words::{Clause, Spellings, Words, column_after, plain, spellings};
 use super::{Facts, Notes};
 use ansatz_core::profile::{Column, ColumnKind};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) struct Target<'a> {
 pub(super) fn find<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<Target<'a>, UnderstandError> {
     let sample = facts.profile.sample.as_ref().and_then(SampleReading::of);
     let column = match (&facts.flags.target, &sample) {
-        (Some(name), _) => by_flag(facts, name)?,
+        (Some(name), _) => by_flag(facts, name, notes)?,
         (None, Some(sample)) => by_sample(facts, sample, notes)?,
         (None, None) => by_text_or_shape(facts, notes)?,
     };
@@ -35,9 +35,19 @@ pub(super) fn find<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<Target
     Ok(Target { column, sample, class_columns })
 }
 
-fn by_flag<'a>(facts: &'a Facts<'_>, name: &str) -> Result<&'a Column, UnderstandError> {
-    match facts.profile.column(name) {
-        Some(column) if column.in_train => Ok(column),
+/// The column of a flag: the very name, or the only one that differs from it in nothing but case and spacing.
+fn by_flag<'a>(facts: &'a Facts<'_>, name: &str, notes: &mut Notes) -> Result<&'a Column, UnderstandError> {
+    if let Some(column) = facts.profile.column(name).filter(|column| column.in_train) {
+        return Ok(column);
+    }
+    let wanted = squash(name);
+    let is_same = |column: &&Column| column.in_train && !wanted.is_empty() && squash(&column.name) == wanted;
+    let mut same = facts.profile.columns.iter().filter(is_same);
+    match (same.next(), same.next()) {
+        (Some(column), None) => {
+            notes.infer("target", &column.name, format!("you wrote \"{name}\""));
+            Ok(column)
+        }
         _ => Err(absent(facts, "target", name)),
     }
 }
@@ -81,7 +91,12 @@ fn by_text_or_shape<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<&'a C
     } else {
         train_only.clone()
     };
-    if let Some((column, because)) = by_text(&facts.words, &candidates) {
+    let (named, unknown) = match last_order(&facts.words, &candidates) {
+        Some(Order::Column(column, because)) => (Some((column, because.to_owned())), None),
+        Some(Order::Unknown { word, near }) => (None, Some((word, near))),
+        None => (by_text(&facts.words, &candidates), None),
+    };
+    if let Some((column, because)) = named {
         notes.infer("target", &column.name, because);
         return Ok(column);
     }
@@ -100,9 +115,7 @@ fn by_text_or_shape<'a>(facts: &'a Facts<'_>, notes: &mut Notes) -> Result<&'a C
             proposal.value
         ));
     }
-    if let Some(word) = unknown_target_word(&facts.words)
-        && let Some(near) = nearest(&word, candidates.iter().map(|column| column.name.as_str()))
-    {
+    if let Some((word, near)) = unknown.or_else(|| unknown_target(&facts.words, &candidates)) {
         let kind = UnderstandErrorKind::ColumnAbsent { role: "target", column: word };
         return Err(UnderstandError::new(kind, format!("did you mean `{near}`?")));
     }
@@ -139,6 +152,71 @@ fn by_shape<'a>(
     Ok(column)
 }
 
+const CALLS_TARGET: &str = "the task text calls it the target";
+const ASKS_FOR_IT: &str = "the task text asks for its prediction";
+
+/// What the user's last order to predict something names.
+enum Order<'a> {
+    /// A column, and how it is named.
+    Column(&'a Column, &'static str),
+    /// A name that no column has, and the nearest that one has.
+    Unknown { word: String, near: &'a str },
+}
+
+/// The target that the user's own words name in so many words; of several the last, which corrects those before it.
+fn last_order<'a>(words: &Words, candidates: &[&'a Column]) -> Option<Order<'a>> {
+    let names: Vec<&str> = candidates.iter().map(|column| column.name.as_str()).collect();
+    let known = spellings(&names);
+    let column = |name: &str| candidates.iter().find(|column| column.name == name).copied();
+    words.said_parts().rev().filter(|part| is_order(part)).find_map(|part| {
+        let part = Words::read(&part, "");
+        let clause = part.clauses.first()?;
+        let named = named_by_clause(&part, &names);
+        let called = named.get(&0).and_then(|named| called_target(clause, named)).and_then(column);
+        let called = called.map(|column| Order::Column(column, CALLS_TARGET));
+        let predicted = || {
+            let column = predicted(clause, &known).and_then(column)?;
+            Some(Order::Column(column, ASKS_FOR_IT))
+        };
+        let unknown = || unknown_target(&part, candidates).map(|(word, near)| Order::Unknown { word, near });
+        called.or_else(predicted).or_else(unknown)
+    })
+}
+
+/// Whether a part of a sentence orders to predict something, or calls something the target.
+fn is_order(part: &str) -> bool {
+    const CALLS: &[&str] =
+        &["target is", "target:", "target =", "target should be", "target column is", "is the target"];
+    /// Words that may stand before the verb of an order.
+    const BEFORE: &[&str] = &[
+        "please", "no", "yes", "ok", "then", "now", "rather", "instead", "actually", "sorry", "just", "i",
+        "we", "you", "want", "to", "would", "like", "need", "can", "could", "let", "lets", "us", "me",
+        "help", "train", "build", "make", "create", "fit", "learn", "a", "an", "the", "model", "that",
+        "which", "is", "task", "goal",
+    ];
+    const VERBS: &[&str] = &[
+        "predict",
+        "predicts",
+        "predicting",
+        "forecast",
+        "forecasts",
+        "forecasting",
+        "estimate",
+        "estimates",
+        "estimating",
+        "classify",
+        "classifies",
+        "classifying",
+    ];
+    let lower = part.to_lowercase();
+    if CALLS.iter().any(|call| lower.contains(call)) {
+        return true;
+    }
+    let plain = plain(part);
+    let verb = plain.split_whitespace().find(|word| !BEFORE.contains(word));
+    verb.is_some_and(|verb| VERBS.contains(&verb))
+}
+
 /// The target that the text names.
 fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, String)> {
     let names: Vec<&str> = candidates.iter().map(|column| column.name.as_str()).collect();
@@ -146,12 +224,12 @@ fn by_text<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(&'a Column, 
     let named = named_by_clause(words, &names);
     let called = named.iter().find_map(|(place, names)| called_target(&words.clauses[*place], names));
     if let Some(found) = called.and_then(column) {
-        return Some((found, "the task text calls it the target".into()));
+        return Some((found, CALLS_TARGET.into()));
     }
     let spellings = spellings(&names);
     let predicted = words.clauses.iter().find_map(|clause| predicted(clause, &spellings));
     if let Some(found) = predicted.and_then(column) {
-        return Some((found, "the task text asks for its prediction".into()));
+        return Some((found, ASKS_FOR_IT.into()));
     }
     let held_back = named.iter().find_map(|(place, names)| {
         let raw = &words.clauses[*place].raw;
@@ -209,6 +287,13 @@ fn verb_ends(clause: &Clause) -> Vec<usize> {
         .flat_map(|verb| lower.match_indices(verb).map(|(at, verb)| at + verb.len()).collect::<Vec<_>>())
         .map(|end| end + lower[end..].find(|c: char| !c.is_alphanumeric()).unwrap_or(lower.len() - end))
         .collect()
+}
+
+/// A name in the place of a target that no column has, with the nearest that one has.
+fn unknown_target<'a>(words: &Words, candidates: &[&'a Column]) -> Option<(String, &'a str)> {
+    let word = unknown_target_word(words)?;
+    let near = nearest(&word, candidates.iter().map(|column| column.name.as_str()))?;
+    Some((word, near))
 }
 
 /// The word after `predict` in the user's own words when it is written like a column name: `Rent_Price`, `RentPrice`,

@@ -231,6 +231,72 @@ fn the_target_is_found_in_the_words() {
 }
 
 #[test]
+fn the_last_order_to_predict_something_counts() {
+    for said in [
+        "predict MonthlyRent. no, predict Size",
+        "predict MonthlyRent in d.csv, no, predict Size",
+        "the target is MonthlyRent; the target is Size",
+        "predict MonthlyRent. target: Size",
+        "predict MonthlyRent, rather train a model to predict size",
+        "predict MonthlyRent. now predict Size by the number of Rooms",
+    ] {
+        check(&request(said, "", flats()), "Size Regression rmse [] -");
+    }
+    for said in [
+        "predict MonthlyRent. Predictions should use Size",
+        "predict MonthlyRent by estimating Size first",
+        "predict MonthlyRent. predict it well",
+        "the target is the monthly rent column",
+        "the target is MonthlyRent, and Size is a feature",
+    ] {
+        check(&request(said, "predict Size", flats()), "MonthlyRent Regression rmse [] -");
+    }
+    check_error(
+        &request("predict Size. no, predict MonthlyRend", "", flats()),
+        "target column `MonthlyRend` is not in the training file",
+        "did you mean `MonthlyRent`?",
+    );
+}
+
+#[test]
+fn a_flag_may_be_written_otherwise_than_its_column() {
+    for name in ["monthly rent", "monthly_rent", "MONTHLYRENT"] {
+        let understood = understood(&with_flags(request("", "", flats()), Some(name), None, None));
+        assert_eq!(understood.task.target, "MonthlyRent", "{name}");
+        let told = understood.task.inferred.iter().find(|one| one.field == "target");
+        assert!(told.is_some_and(|one| one.because.contains(name)), "{name}");
+    }
+    let mut twice = flats();
+    twice.columns.push(real("Monthly_Rent"));
+    check_error(
+        &with_flags(request("", "", twice.clone()), Some("monthly rent"), None, None),
+        "target column `monthly rent` is not in the training file",
+        "did you mean `MonthlyRent`?",
+    );
+    assert_eq!(
+        understood(&with_flags(request("", "", twice), Some("Monthly_Rent"), None, None)).task.target,
+        "Monthly_Rent"
+    );
+}
+
+#[test]
+fn words_that_no_rule_reads_are_overlooked() {
+    let overlooked = |said: &str| {
+        let request = Request { name: "my flats".into(), ..request(said, "", flats()) };
+        let understood = understood(&request);
+        super::overlooked(&request, Some(&understood))
+    };
+    assert_eq!(
+        overlooked("predict MonthlyRent in d.csv, 2 hrs, one per region, on the GPU, under 5 MB, kappa"),
+        ["one per region", "on the GPU", "kappa"]
+    );
+    assert_eq!(overlooked("predict MonthlyRent of my flats, RMSE, five minutes"), Vec::<String>::new());
+    let understood = understood(&request("predict MonthlyRent, under 5 MB, 2 hrs", "", flats()));
+    assert_eq!(understood.task.constraints.model_bytes_max, Some(5_000_000));
+    assert_eq!(understood.said.minutes, Some(120.0));
+}
+
+#[test]
 fn flags_go_before_everything() {
     let request = with_flags(request("predict Rooms, MAE", "", flats()), Some("Size"), None, Some("r2"));
     check(&request, "Size Regression r2 [] -");
@@ -429,6 +495,59 @@ fn time_and_groups_are_found() {
     assert_eq!(understood.group_column.as_deref(), Some("Household"));
     data.columns[5].test_overlap = Some(0.9);
     assert_eq!(super::understand(&request("", "", data)).map(|u| u.group_column), Ok(None));
+}
+
+#[test]
+fn a_test_file_chooses_the_column_of_time_without_a_word() {
+    let mut data = loans(Some(&["0.5"]));
+    let dated = |name: &str, overlap: f64| Column {
+        test_overlap: Some(overlap),
+        ..column(name, ColumnKind::Datetime, 90)
+    };
+    data.columns.push(dated("Joined", 0.3));
+    data.columns.push(dated("Week", 0.0));
+    let year = Column { test_overlap: Some(0.0), ..whole("year", 3, 2019.0, 2021.0) };
+    data.columns.insert(2, year);
+    let of = |data: &Profile| understood(&request("", "", data.clone())).time_column;
+    assert_eq!(of(&data).as_deref(), Some("Week"), "moments go before numbers");
+    data.columns.pop();
+    assert_eq!(of(&data).as_deref(), Some("year"));
+    data.columns[2].test_overlap = Some(1.0);
+    assert_eq!(of(&data).as_deref(), Some("Joined"));
+    data.columns[5].test_overlap = Some(0.95);
+    let found = understood(&request("", "", data.clone()));
+    assert_eq!(found.time_column, None);
+    assert!(!found.warnings.iter().any(|warning| warning.contains("by time")), "{:?}", found.warnings);
+}
+
+#[test]
+fn without_a_test_file_words_alone_make_the_split_respect_time() {
+    let mut data = flats();
+    data.columns.insert(0, Column { rising: true, ..column("When", ColumnKind::Datetime, 900) });
+    data.columns.insert(1, whole("month", 12, 1.0, 12.0));
+    data.columns.insert(2, Column { rising: true, ..whole("day_number", 900, 1.0, 900.0) });
+    data.columns.insert(3, whole("year", 4, 2019.0, 2022.0));
+    let of = |said: &str| understood(&request(said, "", data.clone()));
+    let silent = of("predict MonthlyRent");
+    assert_eq!(silent.time_column, None);
+    assert!(
+        silent.warnings.iter().any(|warning| warning.contains("`When`") && warning.contains("forecast")),
+        "{:?}",
+        silent.warnings
+    );
+    let forecast = of("forecast MonthlyRent of the next month");
+    assert_eq!(forecast.time_column.as_deref(), Some("When"));
+    assert!(!forecast.warnings.iter().any(|warning| warning.contains("`When`")), "{:?}", forecast.warnings);
+    for (said, expected) in [
+        ("predict MonthlyRent, split by time: day_number", "day_number"),
+        ("forecast MonthlyRent of the next year", "year"),
+        ("forecast MonthlyRent", "When"),
+    ] {
+        assert_eq!(of(said).time_column.as_deref(), Some(expected), "{said}");
+    }
+    let timeless = understood(&request("forecast MonthlyRent", "", flats()));
+    assert_eq!(timeless.time_column, None);
+    assert!(!timeless.warnings.iter().any(|warning| warning.contains("by time")), "{:?}", timeless.warnings);
 }
 
 #[test]

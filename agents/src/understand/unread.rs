@@ -1,23 +1,8 @@
 //! What of the user's own words no rule has read: a question for a language model, where there is one.
 
-use super::metric_words;
 use super::nearest::squash;
-use super::wishes;
-use super::words::{Words, plain};
-
-/// Words that join parts of a request which can be read by themselves.
-const JOINTS: &[&str] = &[
-    " and ",
-    " but ",
-    " so that ",
-    " such that ",
-    " because ",
-    " where ",
-    " while ",
-    " it should ",
-    " it must ",
-    " it has to ",
-];
+use super::words::{Clause, Words, parts, plain};
+use super::{columns, metric_words, problem, times, wishes};
 
 /// Words that say nothing by themselves, or that a request for a model is made of.
 const PLAIN: &[&str] = &[
@@ -43,7 +28,16 @@ const PLAIN: &[&str] = &[
     "thanks",
     "thank",
     "hello",
+    "hey",
     "hi",
+    "yes",
+    "no",
+    "ok",
+    "okay",
+    "now",
+    "here",
+    "some",
+    "very",
     "can",
     "could",
     "would",
@@ -84,6 +78,10 @@ const PLAIN: &[&str] = &[
     "need",
     "like",
     "try",
+    "help",
+    "find",
+    "figure",
+    "out",
     "know",
     "tell",
     "give",
@@ -103,6 +101,17 @@ const PLAIN: &[&str] = &[
     "classify",
     "classification",
     "regression",
+    "classifier",
+    "regressor",
+    "predictor",
+    "machine",
+    "learning",
+    "problem",
+    "task",
+    "binary",
+    "multiclass",
+    "probability",
+    "probabilities",
     "train",
     "training",
     "learn",
@@ -136,6 +145,8 @@ const PLAIN: &[&str] = &[
     "good",
     "better",
     "possible",
+    "accurate",
+    "accurately",
     "well",
     "value",
     "values",
@@ -160,65 +171,47 @@ const PLAIN: &[&str] = &[
     "ve",
 ];
 
-/// Parts of a sentence that can be read by themselves.
-pub(crate) fn parts(said: &str) -> Vec<String> {
-    let mut text = format!(" {} ", said.split_whitespace().collect::<Vec<_>>().join(" "));
-    for joint in JOINTS {
-        let lower = text.to_ascii_lowercase();
-        let mut cut = String::with_capacity(text.len());
-        let mut from = 0;
-        for (at, _) in lower.match_indices(joint) {
-            if at >= from {
-                cut.push_str(&text[from..at]);
-                cut.push_str(" ; ");
-                from = at + joint.len() - 1;
-            }
-        }
-        cut.push_str(&text[from..]);
-        text = cut;
-    }
-    let mut parts = vec![String::new()];
-    for word in text.split_whitespace() {
-        let bare = word.trim_end_matches([',', ';', '.', '!', '?', ':']);
-        if let Some(part) = parts.last_mut() {
-            if !part.is_empty() && !bare.is_empty() {
-                part.push(' ');
-            }
-            part.push_str(bare);
-        }
-        if bare.len() < word.len() {
-            parts.push(String::new());
-        }
-    }
-    parts.retain(|part| !part.is_empty());
-    parts
+/// Parts of the user's words in which no rule has read anything. `target` is the column that the words name, if they do;
+/// `known` are names that say nothing new: columns, and words of the data's own name.
+pub(crate) fn unread(said: &str, target: Option<&str>, known: &[&str]) -> Vec<String> {
+    let known: Vec<String> = known.iter().map(|name| squash(name)).collect();
+    let words = Words::read(said, "");
+    // What is said about the calendar takes a whole sentence.
+    let sentences = words.clauses.iter().filter(|clause| !columns::parts_of_calendar(clause));
+    sentences.flat_map(|clause| parts(&clause.raw)).filter(|part| !is_read(part, target, &known)).collect()
 }
 
-/// Parts of the user's words in which no rule has read anything. `target` is the column that the words name, if they do.
-pub(crate) fn unread(said: &str, target: Option<&str>, columns: &[&str]) -> Vec<String> {
-    let known: Vec<String> = columns.iter().map(|column| squash(column)).collect();
-    parts(said).into_iter().filter(|part| !is_read(part, target, &known)).collect()
-}
-
-fn is_read(part: &str, target: Option<&str>, columns: &[String]) -> bool {
-    let words = Words::read(part, "");
-    let wished = wishes::constraints(&words);
-    let says_something = metric_words::asked_for(&words).is_some()
-        || wishes::budget(&words) != super::SaidBudget::default()
-        || wished != ansatz_core::task::Constraints::default();
+fn is_read(part: &str, target: Option<&str>, known: &[String]) -> bool {
     // Beside the target a few words may stand that only say more about it.
     let spare = if target.is_some_and(|target| names(part, target)) { 4 } else { 0 };
-    says_something || rest(part, columns) <= spare
+    rest(part, known) <= spare || says_something(&Words::read(part, ""))
 }
 
+/// Whether some rule reads something in the words.
+fn says_something(words: &Words) -> bool {
+    let is_statement = |clause: &Clause| columns::says_something(clause) || problem::names_positive(clause);
+    metric_words::asked_for(words).is_some()
+        || times::budget(words) != times::SaidBudget::default()
+        || wishes::constraints(words) != ansatz_core::task::Constraints::default()
+        || words.clauses.iter().any(is_statement)
+}
+
+/// Whether a part names a column, as a word or in several: `rent price` for `RentPrice`.
 fn names(part: &str, column: &str) -> bool {
-    squash(part).contains(&squash(column))
+    /// Words that a column name may be written in.
+    const NAME_WORDS: usize = 4;
+    let wanted = squash(column);
+    let words: Vec<String> = part.split_whitespace().map(squash).collect();
+    (0..words.len()).any(|start| {
+        let longest = NAME_WORDS.min(words.len() - start);
+        (1..=longest).any(|length| words[start..start + length].concat() == wanted)
+    })
 }
 
 /// How many words are left beside the plain ones and the names of columns and files.
-fn rest(part: &str, columns: &[String]) -> usize {
+fn rest(part: &str, known: &[String]) -> usize {
     let is_file = |word: &str| {
-        word.contains('/')
+        word.contains(['/', ':'])
             || word
                 .rsplit_once('.')
                 .is_some_and(|(_, end)| end.chars().all(char::is_alphanumeric) && !end.is_empty())
@@ -227,7 +220,7 @@ fn rest(part: &str, columns: &[String]) -> usize {
     let text = plain(&kept.join(" "));
     let is_known = |word: &&str| {
         PLAIN.contains(word)
-            || columns.iter().any(|column| column == word)
+            || known.iter().any(|name| name == word)
             || word.chars().all(|c| c.is_ascii_digit())
     };
     text.split_whitespace().filter(|word| !is_known(word)).count()
@@ -249,6 +242,19 @@ mod tests {
         check("it has to answer in 5 ms", None, &[]);
         check("an interpretable model, please", None, &[]);
         check("predict the rent price of each flat", Some("RentPrice"), &[]);
+        check("predict left, under 5 MB, 2 hrs, 1 hour and 30 minutes", Some("left"), &[]);
+        check(
+            "the first ten days of each month are in the training file, the others in the test file",
+            None,
+            &[],
+        );
+        check("left is only in the training file; gold is the positive class", None, &[]);
+        check("train a model on openml:31, please", None, &[]);
+        check(
+            "predict plan for every odd new yearly member",
+            Some("y"),
+            &["predict plan for every odd new yearly member"],
+        );
         check("", None, &[]);
     }
 
@@ -260,6 +266,12 @@ mod tests {
             Some("left"),
             &["small enough for a phone", "judged by how well the riskiest rank"],
         );
+        check(
+            "predict left, one per region, on the GPU, drop a and joined, kappa",
+            Some("left"),
+            &["one per region", "on the GPU", "drop a", "kappa"],
+        );
+        check("predict left, another ten minutes", Some("left"), &["another ten minutes"]);
         check("predict left so that it fits on a watch", Some("left"), &["it fits on a watch"]);
     }
 }

@@ -1,22 +1,14 @@
-//! Wishes beside the score: time for a prediction, size of the model, readability, and the time to spend.
+//! Wishes beside the score: time for a prediction, size of the model, readability, a score to reach.
 
 use super::heard::because;
 use super::metric_words;
+use super::numbers::{Unit, unit};
+use super::quantities::{Measured, Quantity};
 use super::words::{Clause, Words};
 use super::{Facts, Notes};
 use ansatz_core::metric::{Direction, MetricSpec};
 use ansatz_core::task::Constraints;
 use ansatz_referee::metrics;
-use serde::{Deserialize, Serialize};
-
-/// A budget that was said in words; a flag goes before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct SaidBudget {
-    /// Minutes that were said.
-    pub minutes: Option<f64>,
-    /// Seconds that were said.
-    pub seconds: Option<f64>,
-}
 
 /// Words that set an upper limit.
 const LIMITS: &[&str] = &[
@@ -54,6 +46,20 @@ const LATENCY: &[&str] = &[
     "to predict",
     "response time",
     "prediction time",
+    "answer in",
+    "answer within",
+    "answers in",
+    "answers within",
+    "respond in",
+    "respond within",
+];
+/// Words that may stand beside a size that stands alone: then it is the model's.
+const BESIDE_SIZE: &[&str] = &[
+    "a", "an", "and", "at", "be", "below", "can", "disk", "down", "exceed", "fit", "fits", "for", "have",
+    "i", "in", "is", "it", "its", "just", "keep", "kept", "larger", "less", "limit", "make", "max",
+    "maximum", "may", "more", "most", "must", "need", "needs", "no", "not", "of", "on", "only", "or",
+    "please", "should", "size", "small", "smaller", "so", "stay", "stays", "than", "that", "the", "this",
+    "to", "total", "under", "up", "want", "we", "weigh", "with", "within",
 ];
 /// Words that ask for a model that a person can read.
 const READABLE: &[&str] = &[
@@ -66,20 +72,30 @@ const READABLE: &[&str] = &[
     "can be read",
     "transparent model",
 ];
-const READABLE_NOT: &[&str] = &[
-    "not interpretable",
-    "not be interpretable",
-    "not explainable",
-    "not be explainable",
-    "non interpretable",
-    "without being interpretable",
+/// Words before these that take them back.
+const TAKEN_BACK: &[&str] = &[
+    "not",
+    "not be",
+    "non",
+    "without being",
+    "not have to be",
+    "not need to be",
+    "no need to be",
+    "neednt be",
+    "doesnt have to be",
+    "doesnt need to be",
 ];
 
 /// What the model shall be beyond its score. A description counts only where it sets a limit in so many words.
 pub(crate) fn constraints(words: &Words) -> Constraints {
+    let said: Vec<Measured> = words.said_parts().map(|part| Measured::of(&part)).collect();
+    let described = words.clauses.iter().filter(|clause| !clause.said);
+    let described: Vec<Measured> = described.map(|clause| Measured::of(&clause.raw)).collect();
+    let latency_ms_of = |texts: &[Measured], said| texts.iter().find_map(|text| latency_ms(said, text));
+    let bytes = said.iter().chain(&described).find_map(model_bytes);
     Constraints {
-        latency_ms_max: words.clauses.iter().find_map(latency_ms),
-        model_bytes_max: words.clauses.iter().find_map(model_bytes),
+        latency_ms_max: latency_ms_of(&said, true).or_else(|| latency_ms_of(&described, false)),
+        model_bytes_max: bytes.or_else(|| said.iter().find_map(size_alone)),
         interpretable: words.clauses.iter().any(wants_readable),
         score: None,
     }
@@ -171,26 +187,8 @@ fn can_be(metric: &MetricSpec, score: f64) -> bool {
     score.is_finite() && low <= score && score <= high
 }
 
-/// The time to spend, from the user's own words: a description may speak of minutes that are data.
-pub(crate) fn budget(words: &Words) -> SaidBudget {
-    let spans = words.clauses.iter().filter(|clause| clause.said).flat_map(|clause| {
-        let quantities = quantities(clause);
-        quantities.into_iter().filter(|quantity| !is_latency(clause, quantity))
-    });
-    let mut said = SaidBudget::default();
-    for quantity in spans {
-        match quantity.unit {
-            Unit::Minutes => said.minutes = said.minutes.or(Some(quantity.number)),
-            Unit::Hours => said.minutes = said.minutes.or(Some(quantity.number * 60.0)),
-            Unit::Seconds => said.seconds = said.seconds.or(Some(quantity.number)),
-            Unit::Milliseconds | Unit::Microseconds | Unit::Bytes(_) => {}
-        }
-    }
-    said
-}
-
-fn latency_ms(clause: &Clause) -> Option<f64> {
-    quantities(clause).into_iter().filter(|quantity| is_latency(clause, quantity)).find_map(|quantity| {
+fn latency_ms(said: bool, text: &Measured) -> Option<f64> {
+    text.quantities.iter().filter(|quantity| is_latency(said, text, quantity)).find_map(|quantity| {
         let factor = match quantity.unit {
             Unit::Microseconds => 0.001,
             Unit::Milliseconds => 1.0,
@@ -201,19 +199,21 @@ fn latency_ms(clause: &Clause) -> Option<f64> {
     })
 }
 
-/// Whether the quantity limits the time of one prediction: a limit before it, and the prediction near it.
-fn is_latency(clause: &Clause, quantity: &Quantity) -> bool {
-    let near = window(clause, quantity);
-    let limited = clause.said || LIMITS.iter().any(|limit| near.contains(&format!(" {limit} ")));
-    let of_prediction = LATENCY.iter().any(|cue| near.contains(&format!(" {cue} ")));
-    let fine = clause.said && matches!(quantity.unit, Unit::Milliseconds | Unit::Microseconds);
-    limited && (of_prediction || fine)
+/// Whether the quantity limits the time of one prediction: a limit before it, and the prediction near it. `said` says
+/// whether the user said it in this very request.
+pub(super) fn is_latency(said: bool, text: &Measured, quantity: &Quantity) -> bool {
+    let near = text.near(quantity);
+    let has = |cues: &[&str]| cues.iter().any(|cue| near.contains(&format!(" {cue} ")));
+    let is_described =
+        text.before(quantity).iter().any(|word| matches!(word.as_str(), "whether" | "if" | "who"));
+    let is_fine = matches!(quantity.unit, Unit::Milliseconds | Unit::Microseconds) && !is_described;
+    (said || has(LIMITS)) && (has(LATENCY) || said && is_fine)
 }
 
-fn model_bytes(clause: &Clause) -> Option<u64> {
-    quantities(clause).into_iter().find_map(|quantity| {
+fn model_bytes(text: &Measured) -> Option<u64> {
+    text.quantities.iter().find_map(|quantity| {
         let Unit::Bytes(factor) = quantity.unit else { return None };
-        let near = window(clause, &quantity);
+        let near = text.near(quantity);
         let limited = LIMITS.iter().any(|limit| near.contains(&format!(" {limit} ")));
         let of_model =
             [" model", " bundle", " package", " size", " artifact"].iter().any(|cue| near.contains(cue));
@@ -221,98 +221,21 @@ fn model_bytes(clause: &Clause) -> Option<u64> {
     })
 }
 
+/// The limit of a part that says nothing but a size: "under 5 MB".
+fn size_alone(text: &Measured) -> Option<u64> {
+    let [quantity] = text.quantities.as_slice() else { return None };
+    let Unit::Bytes(factor) = quantity.unit else { return None };
+    let near = text.near(quantity);
+    let limited = LIMITS.iter().any(|limit| near.contains(&format!(" {limit} ")));
+    let is_alone = text.beside(quantity).all(|word| BESIDE_SIZE.contains(&word));
+    (limited && is_alone).then_some((quantity.number * factor) as u64)
+}
+
 fn wants_readable(clause: &Clause) -> bool {
     let demanded = clause.said || clause.has_any(&["must", "should", "has to", "needs to", "required"]);
-    demanded && clause.has_any(READABLE) && !clause.has_any(READABLE_NOT)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Unit {
-    Microseconds,
-    Milliseconds,
-    Seconds,
-    Minutes,
-    Hours,
-    /// With the number of bytes in one.
-    Bytes(f64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Quantity {
-    number: f64,
-    unit: Unit,
-    /// Which word of the clause the number is.
-    word: usize,
-}
-
-/// All numbers with a unit of time or size.
-fn quantities(clause: &Clause) -> Vec<Quantity> {
-    let words: Vec<&str> = clause.plain.split_whitespace().collect();
-    (0..words.len().saturating_sub(1))
-        .filter_map(|word| {
-            Some(Quantity { number: number(&words, word)?, unit: unit(words[word + 1])?, word })
-        })
-        .filter(|quantity| quantity.number > 0.0 && quantity.number.is_finite())
-        .collect()
-}
-
-/// A number in digits or, up to ten, in words; `half an hour` is half of one.
-fn number(words: &[&str], at: usize) -> Option<f64> {
-    const IN_WORDS: &[(&str, f64)] = &[
-        ("one", 1.0),
-        ("two", 2.0),
-        ("three", 3.0),
-        ("four", 4.0),
-        ("five", 5.0),
-        ("six", 6.0),
-        ("seven", 7.0),
-        ("eight", 8.0),
-        ("nine", 9.0),
-        ("ten", 10.0),
-        ("fifteen", 15.0),
-        ("twenty", 20.0),
-        ("thirty", 30.0),
-    ];
-    let halved = at > 0 && words[at - 1] == "half";
-    match words[at] {
-        "a" | "an" => Some(if halved { 0.5 } else { 1.0 }),
-        digits if digits.starts_with(|c: char| c.is_ascii_digit()) => digits.parse().ok(),
-        word => IN_WORDS.iter().find(|(name, _)| *name == word).map(|(_, value)| *value),
-    }
-}
-
-fn unit(word: &str) -> Option<Unit> {
-    Some(match word {
-        "us" | "microsecond" | "microseconds" => Unit::Microseconds,
-        "ms" | "msec" | "millisecond" | "milliseconds" => Unit::Milliseconds,
-        "s" | "sec" | "secs" | "second" | "seconds" => Unit::Seconds,
-        "m" | "min" | "mins" | "minute" | "minutes" => Unit::Minutes,
-        "h" | "hour" | "hours" => Unit::Hours,
-        "byte" | "bytes" => Unit::Bytes(1.0),
-        "kb" | "kilobyte" | "kilobytes" => Unit::Bytes(1e3),
-        "mb" | "megabyte" | "megabytes" => Unit::Bytes(1e6),
-        "gb" | "gigabyte" | "gigabytes" => Unit::Bytes(1e9),
-        "kib" => Unit::Bytes(1024.0),
-        "mib" => Unit::Bytes(1_048_576.0),
-        "gib" => Unit::Bytes(1_073_741_824.0),
-        _ => return None,
-    })
-}
-
-/// The words around a quantity, with a space at both ends. Wide enough for `the model may take at most 5 MB on disk`,
-/// narrow enough that two wishes in one sentence stay apart.
-fn window(clause: &Clause, quantity: &Quantity) -> String {
-    const BEFORE: usize = 7;
-    const AFTER: usize = 5;
-    let words: Vec<&str> = clause.plain.split_whitespace().collect();
-    let start = quantity.word.saturating_sub(BEFORE);
-    let end = (quantity.word + 2 + AFTER).min(words.len());
-    let is_quantity =
-        |at: &usize| words.get(at + 1).and_then(|w| unit(w)).is_some() && number(&words, *at).is_some();
-    let start = (start..quantity.word).rev().find(is_quantity).map_or(start, |at| at + 2);
-    let end = (quantity.word + 2..end).find(is_quantity).unwrap_or(end);
-    let near = &words[start.min(quantity.word)..end];
-    format!(" {} ", near.join(" "))
+    let is_taken_back =
+        |phrase: &str| TAKEN_BACK.iter().any(|before| clause.has(&format!("{before} {phrase}")));
+    demanded && clause.has_any(READABLE) && !READABLE.iter().any(|phrase| is_taken_back(phrase))
 }
 
 #[cfg(test)]
@@ -327,10 +250,6 @@ mod tests {
         assert_eq!(constraints(&Words::read(said, "")).model_bytes_max, expected, "{said}");
     }
 
-    fn check_budget(said: &str, minutes: Option<f64>, seconds: Option<f64>) {
-        assert_eq!(budget(&Words::read(said, "")), SaidBudget { minutes, seconds }, "{said}");
-    }
-
     #[test]
     fn time_for_a_prediction_is_read() {
         check_latency("predict RentPrice, RMSLE, at most 50 ms per prediction", Some(50.0));
@@ -340,6 +259,11 @@ mod tests {
         check_latency("max 300 µs per row", Some(0.3));
         check_latency("take 10 minutes", None);
         check_latency("use 10 minutes and at most 5 ms per prediction", Some(5.0));
+        check_latency("predict y, under 50 ms", Some(50.0));
+        check_latency("10 minutes, 1 second per row", Some(1000.0));
+        check_latency("it has to answer within 2 seconds", Some(2000.0));
+        check_latency("under a second per row", Some(1000.0));
+        check_latency("predict whether the reply takes more than 500 ms", None);
     }
 
     #[test]
@@ -348,6 +272,12 @@ mod tests {
         check_size("the bundle may be at most 512 KiB", Some(524_288));
         check_size("a model smaller than 1.5 megabytes", Some(1_500_000));
         check_size("the files are 10 MB", None);
+        check_size("predict y in d.csv, under 5 MB", Some(5_000_000));
+        check_size("predict y and it must fit in five megabytes", Some(5_000_000));
+        check_size("predict y, smaller than 5 MB", Some(5_000_000));
+        check_size("predict y, the files are under 5 MB", None);
+        check_size("predict y, under 5 GB of memory", None);
+        check_size("predict y, 5 MB", None);
     }
 
     #[test]
@@ -356,24 +286,13 @@ mod tests {
             ("an interpretable model, please", true),
             ("the model must be explainable", true),
             ("need not be interpretable", false),
+            ("it doesn't have to be explainable", false),
             ("predict the price", false),
         ] {
             assert_eq!(constraints(&Words::read(said, "")).interpretable, expected, "{said}");
         }
         let described = Words::read("", "Tree models are explainable to a degree.");
         assert!(!constraints(&described).interpretable);
-    }
-
-    #[test]
-    fn the_time_to_spend_is_read_from_the_users_words_only() {
-        check_budget("take 10 minutes", Some(10.0), None);
-        check_budget("spend half an hour on it", Some(30.0), None);
-        check_budget("you have ninety words and 90 seconds", None, Some(90.0));
-        check_budget("within five minutes", Some(5.0), None);
-        check_budget("at most 2 seconds per prediction", None, None);
-        check_budget("2h", Some(120.0), None);
-        let described = Words::read("", "A session lasts 10 minutes.");
-        assert_eq!(budget(&described), SaidBudget::default());
     }
 
     #[test]

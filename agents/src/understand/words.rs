@@ -4,6 +4,7 @@
 //! because a sample of a file is no statement about the task.
 
 use super::nearest::squash;
+use super::numbers::is_one_time;
 use std::collections::BTreeMap;
 
 /// Bytes of task text that are read; more is a book and not a task.
@@ -92,10 +93,70 @@ impl Words {
         places.filter(|place| self.clauses[*place].names(column)).collect()
     }
 
+    /// Parts of the user's own words that can be read by themselves.
+    pub(crate) fn said_parts(&self) -> impl DoubleEndedIterator<Item = String> {
+        self.clauses.iter().filter(|clause| clause.said).flat_map(|clause| parts(&clause.raw))
+    }
+
     /// Clauses that name the column exactly as it is written.
     pub(crate) fn naming(&self, column: &str) -> Vec<&Clause> {
         self.places_of(column).into_iter().map(|place| &self.clauses[place]).collect()
     }
+}
+
+/// Words that join parts of a request which can be read by themselves.
+const JOINTS: &[&[&str]] = &[
+    &["and"],
+    &["but"],
+    &["so", "that"],
+    &["such", "that"],
+    &["because"],
+    &["where"],
+    &["while"],
+    &["it", "should"],
+    &["it", "must"],
+    &["it", "has", "to"],
+];
+
+/// Words before a colon that say what follows it.
+const LABELS: &[&str] = &["target", "label", "metric", "column", "budget", "time"];
+
+/// Parts of a sentence that can be read by themselves: cut at marks and at words that join, but not within a time.
+pub(crate) fn parts(said: &str) -> Vec<String> {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let mut parts: Vec<Vec<&str>> = vec![Vec::new()];
+    let mut at = 0;
+    while at < words.len() {
+        let before = parts.last().and_then(|part| part.last()).copied().unwrap_or_default();
+        if let Some(joint) = joint(&words[at..])
+            && !is_one_time(before, &words[at + joint..])
+        {
+            parts.push(Vec::new());
+            at += joint;
+            continue;
+        }
+        let bare = words[at].trim_end_matches([',', ';', '.', '!', '?', ':']);
+        let mark = &words[at][bare.len()..];
+        at += 1;
+        let is_label = mark == ":" && LABELS.contains(&bare.to_lowercase().as_str());
+        let goes_on = mark == "," && is_one_time(bare, &words[at..]);
+        if let Some(part) = parts.last_mut() {
+            part.push(if is_label { words[at - 1] } else { bare });
+        }
+        if !mark.is_empty() && !is_label && !goes_on {
+            parts.push(Vec::new());
+        }
+    }
+    let parts = parts.into_iter().map(|part| part.join(" ").trim().to_owned());
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// How many words a joint takes that words begin with.
+fn joint(words: &[&str]) -> Option<usize> {
+    let begins = |joint: &&&[&str]| {
+        words.len() >= joint.len() && joint.iter().zip(words).all(|(a, b)| b.eq_ignore_ascii_case(a))
+    };
+    JOINTS.iter().find(begins).map(|joint| joint.len())
 }
 
 /// Runs of letters, digits and underscores.
@@ -305,6 +366,18 @@ mod tests {
         check("before\n```\nid,count\n```\nafter", &["before", "after"]);
         check("R² or R^2", &["r2 or r2"]);
         check("", &[]);
+    }
+
+    #[test]
+    fn sentences_are_cut_into_parts_but_times_are_not() {
+        let check = |said: &str, expected: &[&str]| assert_eq!(parts(said), expected, "{said}");
+        check("predict y, AUC; and it should be fast.", &["predict y", "AUC", "be fast"]);
+        check("take 1 hour and 30 minutes and RMSE", &["take 1 hour and 30 minutes", "RMSE"]);
+        check("an hour and a half, then stop", &["an hour and a half", "then stop"]);
+        check("1 hour, 30 minutes, AUC", &["1 hour 30 minutes", "AUC"]);
+        check("10 minutes, 1 second per row", &["10 minutes", "1 second per row"]);
+        check("target: y. note: odd", &["target: y", "note", "odd"]);
+        check("and", &[]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn execute(args: ChatArgs, session: Session) -> Result<Exit, Failure> {
         "what is to be predicted, and in which file? (`help` shows examples, /quit leaves)".into(),
     ));
     if let Some(data) = args.data {
-        chat.hear(&format!("the data is in {data}"));
+        chat.take_data(&data);
     }
     chat.talk(&lines);
     Ok(chat.exit())
@@ -103,7 +103,7 @@ impl Chat {
         if self.conversation.stage() == Stage::Ended
             && let Some(control) = self.conversation.control()
         {
-            control.ask();
+            control.finish();
         }
         while !self.conversation.wait(GLANCE) {}
         self.look_for_the_end();
@@ -123,8 +123,16 @@ impl Chat {
         }
     }
 
+    /// Takes what stands behind `chat` for the data, as it is: it may hold spaces, or look like words.
+    fn take_data(&mut self, data: &str) {
+        let paint = self.paint;
+        self.conversation.set_data(data, &mut |reply| tell(paint, &reply));
+    }
+
     fn hear(&mut self, line: &str) {
-        let (paint, text) = (self.paint, spoken(line));
+        let paint = self.paint;
+        // A path may begin like a command.
+        let text = if self.conversation.is_data(line) { line.trim().to_owned() } else { spoken(line) };
         if text.is_empty() {
             return;
         }
@@ -183,7 +191,11 @@ fn spoken(line: &str) -> String {
         "/quit" | "/exit" => "quit".into(),
         "/help" => "help".into(),
         "/steer" => rest.to_owned(),
-        _ => line.trim_start_matches('/').to_owned(),
+        _ => match command.strip_prefix('/').filter(|name| !name.contains(['/', '.'])) {
+            Some(name) => format!("{name} {rest}").trim_end().to_owned(),
+            // No command, or a path.
+            None => line.to_owned(),
+        },
     }
 }
 
@@ -215,5 +227,15 @@ mod tests {
         assert_eq!(spoken("/why catboost"), "why catboost");
         assert_eq!(spoken("/why"), "why result");
         assert_eq!(spoken("  predict y in data.csv "), "predict y in data.csv");
+        assert_eq!(spoken("/leaderboard"), "leaderboard");
+        assert_eq!(spoken("/drop the zip column"), "drop the zip column");
+    }
+
+    #[test]
+    fn a_path_keeps_its_slash() {
+        for path in ["/home/me/churn.csv", "/churn.csv", "/home/me/my data.csv", "./data", "../data"] {
+            assert_eq!(spoken(path), path);
+        }
+        assert_eq!(spoken("the data is in /home/me/churn.csv"), "the data is in /home/me/churn.csv");
     }
 }

@@ -36,7 +36,7 @@ pub struct RunMaker {
     flags: Vec<String>,
     /// Below which callers may name data; `None` lets nothing be named.
     data_root: Option<PathBuf>,
-    /// Whether runs are shown on standard error.
+    /// Whether runs are shown on standard error: to whoever sits at this machine, rather than to callers.
     is_shown: bool,
 }
 
@@ -132,7 +132,9 @@ impl RunMaker {
 
 impl Maker for RunMaker {
     fn make(&self, wishes: &Wishes, is_rehearsal: bool) -> Result<(Options, Keys), Trouble> {
-        let data = PathBuf::from(wishes.data.clone().unwrap_or_default());
+        let named = wishes.data.clone().unwrap_or_default();
+        // Whatever way a caller's words came here, they name data only where callers may.
+        let data = if self.is_shown { PathBuf::from(named) } else { self.data(&named)? };
         let mut options = self.options(&data, wishes, None)?;
         if is_rehearsal {
             options.dry_run = true;
@@ -148,6 +150,10 @@ impl Maker for RunMaker {
             None => folders::latest_unfinished(&self.session.runs_folder()),
         };
         let folder = folder.map_err(trouble)?;
+        if !self.is_shown && folder.parent() != Some(self.session.runs_folder().as_path()) {
+            let message = "only runs of this server can go on".to_owned();
+            return Err(Trouble { message, hint: None });
+        }
         let live = Run::read(&folder).map_err(|error| trouble(error.into()))?.live;
         let llm: Option<LlmOptions> =
             live.options.get("llm").and_then(|llm| serde_json::from_value(llm.clone()).ok());
@@ -196,6 +202,13 @@ impl TaskMaker for RunMaker {
         Ok((options, keys))
     }
 
+    fn anew(&self, options: Options) -> Result<Options, Trouble> {
+        run::look_at_inputs(&options).map_err(trouble)?;
+        let run = run::run_id(&options.data, &self.session);
+        let out = self.session.runs_folder().join(run.as_str());
+        Ok(Options { run, out, ..options })
+    }
+
     fn keys(&self, options: &Options) -> Keys {
         self.keys_of(options.llm.as_ref())
     }
@@ -221,5 +234,66 @@ impl TaskMaker for RunMaker {
         // What is outside and what is not there sound the same: a caller learns nothing about this machine.
         let found = root.join(named).canonicalize().ok().filter(|path| path.starts_with(&root));
         found.ok_or_else(|| refused(format!("there is no {named:?} in the data folder")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::tests::session;
+
+    fn wishes(data: &Path) -> Wishes {
+        Wishes { data: Some(data.display().to_string()), ..Wishes::default() }
+    }
+
+    /// A folder with data that callers may name, and with others.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("shared")).unwrap();
+        std::fs::write(folder.path().join("shared/open.csv"), "a,b\n1,2\n").unwrap();
+        std::fs::write(folder.path().join("private.csv"), "a,b\n1,2\n").unwrap();
+        folder
+    }
+
+    #[test]
+    fn callers_name_data_below_the_data_folder_alone() {
+        let folder = folder();
+        let server = RunMaker::for_server(session(&[]), Vec::new(), Some(folder.path().join("shared")));
+        let made = |data: &str| server.make(&wishes(Path::new(data)), false).map(|(options, _)| options.data);
+        let open = folder.path().join("shared/open.csv").canonicalize().unwrap();
+        assert_eq!(made("open.csv"), Ok(open));
+        let private = folder.path().join("private.csv").display().to_string();
+        for outside in [private.as_str(), "../private.csv", "/etc/passwd", "absent.csv"] {
+            assert!(made(outside).is_err(), "{outside}");
+        }
+        // Whoever sits at this machine may name anything.
+        let chat = RunMaker::for_chat(session(&[]), Vec::new());
+        assert!(chat.make(&wishes(&folder.path().join("private.csv")), false).is_ok());
+    }
+
+    #[test]
+    fn only_runs_of_the_server_go_on() {
+        let (folder, runs) = (folder(), tempfile::tempdir().unwrap());
+        for place in [folder.path().join("run"), runs.path().join("run")] {
+            std::fs::create_dir(&place).unwrap();
+            std::fs::write(place.join(ansatz_journal::FILE_NAME), "").unwrap();
+        }
+        let session = session(&[("ANSATZ_RUNS", runs.path().to_str().unwrap())]);
+        let server = RunMaker::for_server(session, Vec::new(), None);
+        let goes_on = |folder: &Path| server.interrupted(folder.to_str()).is_ok();
+        assert!(goes_on(&runs.path().join("run")));
+        assert!(!goes_on(&folder.path().join("run")));
+    }
+
+    #[test]
+    fn the_same_again_is_another_run() {
+        let folder = folder();
+        let server = RunMaker::for_server(session(&[]), Vec::new(), Some(folder.path().join("shared")));
+        let (first, _) = server.make(&wishes(Path::new("open.csv")), false).unwrap();
+        let second = server.anew(first.clone()).unwrap();
+        assert_ne!((&second.run, &second.out), (&first.run, &first.out));
+        assert_eq!(second.data, first.data);
+        let gone = Options { data: folder.path().join("gone.csv"), ..first };
+        assert!(server.anew(gone).is_err());
     }
 }

@@ -64,9 +64,10 @@ pub fn execute(args: ServeArgs, session: Session) -> Result<Exit, Failure> {
             .console
             .note(&format!("no key is set: whoever is on this machine may submit tasks; {KEY} changes that"));
     }
+    let names = args.name.iter().cloned().chain(name_of(args.host)).collect();
     let setup = Setup {
         address: SocketAddr::new(args.host, args.port),
-        door: Door::new(key.as_ref(), args.name.clone()),
+        door: Door::new(key.as_ref(), names),
         runs: session.runs_folder(),
         uploads: session.home()?.join("uploads"),
         tasks_max: args.tasks,
@@ -84,10 +85,22 @@ pub fn execute(args: ServeArgs, session: Session) -> Result<Exit, Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let ready = |address: SocketAddr| console.note(&format!("listening on http://{address}"));
     let stop = async move { wish.notified().await };
-    runtime.block_on(ansatz_server::serve(setup, Arc::new(maker), ready, stop)).map_err(|error| {
+    let served = runtime.block_on(ansatz_server::serve(setup, Arc::new(maker), ready, stop));
+    // Whatever is still looked at has nobody to answer to any more.
+    runtime.shutdown_background();
+    served.map_err(|error| {
         failed(&error).hint("is another server listening there? --port takes another port")
     })?;
     Ok(Exit::Ok)
+}
+
+/// The name that callers speak to an address by; an address that stands for all of a machine's has none.
+fn name_of(host: IpAddr) -> Option<String> {
+    match host {
+        _ if host.is_unspecified() => None,
+        IpAddr::V4(host) => Some(host.to_string()),
+        IpAddr::V6(host) => Some(format!("[{host}]")),
+    }
 }
 
 fn key(args: &ServeArgs, session: &Session) -> Result<Option<Secret>, Failure> {
@@ -98,4 +111,17 @@ fn key(args: &ServeArgs, session: &Session) -> Result<Option<Secret>, Failure> {
     let text = std::fs::read_to_string(&path).map_err(|error| Failure::io("reading", &path, &error))?;
     let key = Secret::new(&text).ok_or_else(|| Failure::usage(format!("{} is empty", path.display())))?;
     Ok(Some(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_goes_by_its_own_address() {
+        let name = |host: &str| name_of(host.parse().unwrap());
+        assert_eq!(name("192.168.1.5").as_deref(), Some("192.168.1.5"));
+        assert_eq!(name("fd00::5").as_deref(), Some("[fd00::5]"));
+        assert_eq!((name("0.0.0.0"), name("::")), (None, None));
+    }
 }
