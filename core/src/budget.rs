@@ -16,6 +16,13 @@ pub struct Budget {
     pub usd: Option<f64>,
 }
 
+impl Budget {
+    /// Seconds of a run that is limited by time alone. What is decided by them changes nothing where trials are counted.
+    pub fn seconds(&self) -> Option<u64> {
+        self.wall.filter(|_| self.trials.is_none()).map(|wall| wall.as_secs())
+    }
+}
+
 /// What a run has spent so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {

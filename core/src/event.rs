@@ -297,6 +297,11 @@ pub enum Event {
         /// The verdict.
         verdict: Verdict,
     },
+    /// What the run may spend, where that was not given with the request: words or the default decide.
+    Budgeted {
+        /// All limits that hold from now on.
+        budget: Budget,
+    },
     /// Something that the user should know.
     Warned {
         /// For a person to read.

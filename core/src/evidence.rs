@@ -47,4 +47,21 @@ pub struct LeakEvidence {
     /// Rows of the test file that stand in the training file too, features compared; a share of the test rows.
     #[serde(default)]
     pub duplicate_test_rows: Option<f64>,
+    /// Columns of numbers that give the target together; `None` when there are none, or for classes.
+    #[serde(default)]
+    pub sum: Option<SumEvidence>,
+}
+
+/// What a plain linear regression on the columns of numbers says about a target of numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SumEvidence {
+    /// The columns that carry it, the strongest first.
+    pub columns: Vec<String>,
+    /// Its R², cross-validated.
+    pub strength: f64,
+    /// Whether it is a plain sum or difference: every weight is 1 or -1.
+    pub plain: bool,
+    /// R² of a small model on all other columns together, cross-validated; `None` when not computed.
+    #[serde(default)]
+    pub others: Option<f64>,
 }

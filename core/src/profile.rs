@@ -53,7 +53,7 @@ pub struct Column {
     /// Skewness of the numbers.
     #[serde(default)]
     pub skew: Option<f64>,
-    /// Most frequent values as text with their counts, at most 30, each cut to 80 characters.
+    /// Most frequent values as text with their counts, each cut to 80 characters: at most 30, of what may be classes all up to 1,000.
     #[serde(default)]
     pub top: Vec<(String, u64)>,
     /// Mean number of characters of the texts.

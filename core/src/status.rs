@@ -47,6 +47,7 @@ pub fn after(status: Status, event: &Event) -> Result<Status, IllegalEvent> {
         (
             _,
             E::Resumed { .. }
+            | E::Budgeted { .. }
             | E::Warned { .. }
             | E::Ticked { .. }
             | E::Checked { .. }
@@ -124,6 +125,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::ModelAnswered { .. } => "model_answered",
         Event::Retrieved { .. } => "retrieved",
         Event::Checked { .. } => "checked",
+        Event::Budgeted { .. } => "budgeted",
         Event::Warned { .. } => "warned",
         Event::Ticked { .. } => "ticked",
         Event::Steered { .. } => "steered",

@@ -8,20 +8,24 @@ use crate::environment::{self, Environment};
 use crate::error::RunError;
 use crate::finalise::{Choice, Delivery};
 use crate::folder::Folder;
+use crate::limits::Site;
 use crate::record::Record;
 use crate::setup::Prepared;
 use ansatz_core::candidate::Solution;
+use ansatz_core::matrix::Matrix;
+use ansatz_core::metric::PredictionKind;
 use ansatz_core::task::{Problem, SubmissionKind, Task};
 use ansatz_referee::decision::Decision;
 use ansatz_sandbox::Launcher;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Name of the bundle's folder.
 pub const FOLDER: &str = "model";
 /// Rows of the user's own file on which the bundle is proved.
-const PROOF_ROWS: usize = 200;
+pub const PROOF_ROWS: usize = 200;
 /// How far a proved prediction may lie from the delivered one, relative to its size.
 pub const TOLERANCE: f64 = 1e-6;
 /// Where the bundle is mounted in a cell.
@@ -81,7 +85,7 @@ pub fn write(
         "decision": decision,
         "classes": task.classes,
         "output": output(task),
-        "clip": clip(task, prepared),
+        "clip": value_min(task, prepared).map(|low| json!([low, null])),
         "trained": delivery.trained,
     });
     put("bundle.json", description.to_string().as_bytes())?;
@@ -106,11 +110,17 @@ pub fn fixed_bytes() -> u64 {
     (code + environment::lock_text().len() + PREDICT.len()) as u64
 }
 
-/// Writes `solution/`: the code and the parameters of what was chosen, for people to read.
+/// Writes `solution/`: the code and the parameters of what was chosen, for people to read, and how many models of each member
+/// were delivered.
 ///
 /// # Errors
 /// When the disk is full or broken.
-pub fn write_solution(folder: &Folder, board: &Board, choice: &Choice) -> Result<(), RunError> {
+pub fn write_solution(
+    folder: &Folder,
+    board: &Board,
+    choice: &Choice,
+    delivery: &Delivery,
+) -> Result<(), RunError> {
     let mut members = Vec::new();
     for member in &choice.members {
         let Some(entry) = board.entries.get(&member.id) else { continue };
@@ -131,6 +141,7 @@ pub fn write_solution(folder: &Folder, board: &Board, choice: &Choice) -> Result
             "params": entry.candidate.params,
             "weight": member.weight,
             "stage": member.stage,
+            "models": delivery.parts.iter().filter(|part| part.member == member.id).count(),
         }));
     }
     let text = serde_json::to_vec_pretty(&json!({"members": members, "decision": choice.decision}))
@@ -138,21 +149,50 @@ pub fn write_solution(folder: &Folder, board: &Board, choice: &Choice) -> Result
     folder.write("solution/members.json", &text).map(drop)
 }
 
+/// What a bundle writes for each row, behind the row's id where the task has an id column. Where a test file came with the
+/// task it is what the submission wants. Elsewhere it is one column under the target's name, which holds the value or the
+/// class; under a metric that reads probabilities they follow, in columns called `probability_` and the class: of every
+/// class, or of the positive one alone where there are two.
 fn output(task: &Task) -> Value {
-    match &task.submission {
-        Some(format) => json!({"id": format.id, "columns": format.columns, "kind": format.kind}),
-        None if task.problem == Problem::Regression => {
-            json!({"id": task.id, "columns": [task.target], "kind": SubmissionKind::Value})
-        }
-        None => json!({"id": task.id, "columns": [task.target], "kind": SubmissionKind::Label}),
+    if let Some(format) = &task.submission {
+        return json!({"id": format.id, "columns": format.columns, "kind": format.kind});
     }
+    let is_value = task.problem == Problem::Regression;
+    let kind = if is_value { SubmissionKind::Value } else { SubmissionKind::Label };
+    let probabilities: Vec<String> =
+        told_classes(task).iter().map(|class| format!("probability_{class}")).collect();
+    json!({"id": task.id, "columns": [task.target], "kind": kind, "probabilities": probabilities})
+}
+
+/// The classes whose probabilities are told beside a label: the last ones, as many as there are columns of predictions.
+fn told_classes(task: &Task) -> &[String] {
+    let is_told = task.problem.is_classification() && task.metric.reads == PredictionKind::Probability;
+    let told = if is_told { task.outputs() } else { 0 };
+    &task.classes[task.classes.len().saturating_sub(told)..]
+}
+
+/// The cells that a bundle must write for these predictions where no submission says otherwise, the id left out.
+fn cells(task: &Task, predictions: &Matrix, decision: &Decision, low: Option<f64>) -> Vec<Vec<String>> {
+    if task.problem == Problem::Regression {
+        let values = decision.apply(predictions);
+        let bounded = |value: &f64| low.map_or(*value, |low| value.max(low));
+        return values.data().iter().map(|value| vec![bounded(value).to_string()]).collect();
+    }
+    let (labels, probabilities) = (decision.labels(predictions), decision.probabilities(predictions));
+    let silent = predictions.columns() - told_classes(task).len();
+    let row = |(row, label): (usize, &f64)| {
+        let label = task.classes.get(*label as usize).cloned().unwrap_or_default();
+        let told = probabilities.row(row)[silent..].iter().map(f64::to_string);
+        std::iter::once(label).chain(told).collect::<Vec<String>>()
+    };
+    labels.data().iter().enumerate().map(row).collect()
 }
 
 /// Predictions of values that are never negative are not negative either.
-fn clip(task: &Task, prepared: &Prepared) -> Value {
-    let bounded =
+fn value_min(task: &Task, prepared: &Prepared) -> Option<f64> {
+    let is_bounded =
         task.problem == Problem::Regression && prepared.ids.target_min.is_some_and(|low| low >= 0.0);
-    if bounded { json!([0.0, null]) } else { Value::Null }
+    is_bounded.then_some(0.0)
 }
 
 /// How cells are read, as the reader wrote it down; leaks are left out.
@@ -224,31 +264,37 @@ fn safe(name: &str) -> String {
     format!("input.{}", if ending.is_empty() { "csv" } else { &ending })
 }
 
-/// Proves the bundle: in a clean cell it loads and gives, for the first test rows, what was submitted. Returns the
-/// evidence.
+/// Proves the bundle: in a clean cell it loads and gives what was delivered, for rows of the test file what was submitted,
+/// without one for rows of the training file what was predicted of them when the models were trained. Returns the evidence.
 ///
 /// # Errors
-/// When it does not load, or its predictions differ.
+/// When it does not load, its predictions differ, or nothing could be compared.
 pub fn prove(
-    folder: &Folder,
-    launcher: &Launcher,
-    environment: &Environment,
-    prepared: &Prepared,
+    site: &Site<'_>,
+    delivery: &Delivery,
+    decision: &Decision,
     limit: Duration,
 ) -> Result<String, RunError> {
-    let has_test = prepared.table.test_rows > 0;
-    let source = source_file(folder, if has_test { "test" } else { "train" })?;
+    let (folder, task) = (site.folder, site.prepared.setup.task());
+    let role = if site.prepared.table.test_rows > 0 { "test" } else { "train" };
+    let source = source_file(folder, role)?;
     let images = Some(folder.input().join("images")).filter(|images| images.is_dir());
-    let got = apply(launcher, environment, &folder.path(FOLDER), &source, images.as_deref(), limit)?;
+    let bundle = folder.path(FOLDER);
+    let got = apply(site.launcher, site.environment, &bundle, &source, images.as_deref(), limit)?;
     let got =
         String::from_utf8(got).map_err(|_| RunError::failed("the bundle's predictions are not text"))?;
-    if !has_test {
-        let rows = got.lines().count().saturating_sub(1);
-        return Ok(format!("loads in a clean cell and predicts {rows} training rows"));
-    }
+    let is_whole = !has_parts(folder, role);
+    let Some(format) = &task.submission else {
+        let has_id = task.id.is_some();
+        let without_id =
+            |record: Vec<String>| -> Vec<String> { record.into_iter().skip(usize::from(has_id)).collect() };
+        let got = records(&got).into_iter().skip(1).map(without_id);
+        let wanted = cells(task, &delivery.test, decision, value_min(task, site.prepared));
+        return compare(&keyed(wanted, false), &keyed(got, false), is_whole);
+    };
     let submitted = folder.read(crate::submission::FILE)?;
-    let submitted = String::from_utf8_lossy(&submitted).into_owned();
-    compare(&submitted, &got)
+    let by_key = |text: &str| keyed(records(text).into_iter().skip(1), format.id.is_some());
+    compare(&by_key(&String::from_utf8_lossy(&submitted)), &by_key(&got), is_whole)
 }
 
 /// The snapshot of the training or the test file.
@@ -267,48 +313,210 @@ pub fn source_file(folder: &Folder, role: &str) -> Result<PathBuf, RunError> {
         .ok_or_else(|| RunError::failed(format!("the snapshot of {role} is gone")))
 }
 
-/// Compares lines by their first field (the id) and the other fields by value.
-fn compare(submitted: &str, got: &str) -> Result<String, RunError> {
-    let rows = |text: &str| -> std::collections::BTreeMap<String, String> {
-        text.lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(',').map(|(id, rest)| (id.to_owned(), rest.to_owned())))
-            .collect()
-    };
-    let (submitted, got) = (rows(submitted), rows(got));
-    let mut worst = 0.0_f64;
-    let mut compared = 0;
-    for (id, wanted) in submitted.iter().take(PROOF_ROWS) {
-        let Some(found) = got.get(id) else {
-            return Err(RunError::failed(format!("the bundle gives no prediction for id {id}")));
-        };
-        compared += 1;
-        for (a, b) in wanted.split(',').zip(found.split(',')) {
-            match (a.parse::<f64>(), b.parse::<f64>()) {
-                (Ok(a), Ok(b)) => worst = worst.max((a - b).abs() / a.abs().max(1.0)),
-                _ if a == b => {}
-                _ => return Err(RunError::failed(format!("id {id}: submitted {a}, the bundle says {b}"))),
+/// Whether the snapshot of a file has further parts, which a bundle is not asked about.
+fn has_parts(folder: &Folder, role: &str) -> bool {
+    let mut entries = std::fs::read_dir(folder.input()).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{role}-")))
+}
+
+/// The records of a CSV text whose lines end in a line feed, fields without their quotes.
+fn records(text: &str) -> Vec<Vec<String>> {
+    let (mut records, mut record, mut field) = (Vec::new(), Vec::new(), String::new());
+    let mut is_quoted = false;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if is_quoted && letters.peek() == Some(&'"') => field.extend(letters.next()),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => record.push(std::mem::take(&mut field)),
+            '\n' if !is_quoted => {
+                record.push(std::mem::take(&mut field));
+                records.push(std::mem::take(&mut record));
             }
+            other => field.push(other),
         }
     }
+    records
+}
+
+/// Fields by the first one, the id, in the order of the records; by the number of the line where there is no id.
+type Keyed = BTreeMap<String, Vec<Vec<String>>>;
+
+fn keyed(records: impl IntoIterator<Item = Vec<String>>, has_id: bool) -> Keyed {
+    let mut found = Keyed::new();
+    for (number, mut record) in records.into_iter().enumerate() {
+        let key = if has_id && !record.is_empty() { record.remove(0) } else { (number + 1).to_string() };
+        found.entry(key).or_default().push(record);
+    }
+    found
+}
+
+/// Compares what a bundle gives with what was delivered: numbers by size, all else by letter. Where the bundle was not asked
+/// about the whole, what it does not give is passed over.
+fn compare(delivered: &Keyed, got: &Keyed, is_whole: bool) -> Result<String, RunError> {
+    let mut worst = 0.0_f64;
+    let mut compared = 0;
+    for (key, wanted) in delivered {
+        let Some(found) = got.get(key) else {
+            if is_whole {
+                return Err(RunError::failed(format!("the bundle gives no prediction for row {key}")));
+            }
+            continue;
+        };
+        // A row of the test file may answer several wishes for its id.
+        for (place, wanted) in wanted.iter().enumerate() {
+            let found = found.get(place).or(found.last()).map_or(&[][..], Vec::as_slice);
+            let Some(distance) = distance(wanted, found) else {
+                let (wanted, found) = (wanted.join(","), found.join(","));
+                return Err(RunError::failed(format!(
+                    "row {key}: delivered was {wanted}, the bundle says {found}"
+                )));
+            };
+            worst = worst.max(distance);
+            compared += 1;
+        }
+        if compared >= PROOF_ROWS {
+            break;
+        }
+    }
+    if compared == 0 {
+        return Err(RunError::failed("no prediction of the bundle could be compared with one delivered"));
+    }
     if worst > TOLERANCE {
-        return Err(RunError::failed(format!("predictions differ by {worst:.2e} from those submitted")));
+        return Err(RunError::failed(format!("predictions differ by {worst:.2e} from those delivered")));
     }
     Ok(format!(
-        "loads in a clean cell; {compared} predictions equal those submitted (largest difference {worst:.1e})"
+        "loads in a clean cell; {compared} predictions equal those delivered (largest difference {worst:.1e})"
     ))
+}
+
+/// How far two rows lie apart at most, relative to the size of their numbers; `None` where they are different in words.
+fn distance(wanted: &[String], found: &[String]) -> Option<f64> {
+    if wanted.len() != found.len() {
+        return None;
+    }
+    let mut worst = 0.0_f64;
+    for (a, b) in wanted.iter().zip(found) {
+        match (a.parse::<f64>(), b.parse::<f64>()) {
+            _ if a == b => {}
+            (Ok(a), Ok(b)) if a.is_finite() && b.is_finite() => {
+                worst = worst.max((a - b).abs() / a.abs().max(1.0));
+            }
+            _ => return None,
+        }
+    }
+    Some(worst)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ansatz_core::task::{Constraints, SubmissionFormat};
+
+    fn task(problem: Problem, metric: &str, classes: &[&str]) -> Task {
+        Task {
+            name: "t".into(),
+            request: String::new(),
+            problem,
+            target: "y".into(),
+            id: Some("key".into()),
+            metric: ansatz_referee::metrics::lookup(metric).unwrap().spec().clone(),
+            classes: classes.iter().map(|&class| class.to_owned()).collect(),
+            constraints: Constraints::default(),
+            submission: None,
+            inferred: Vec::new(),
+        }
+    }
+
+    fn compared(delivered: &str, got: &str, has_id: bool, is_whole: bool) -> Result<String, String> {
+        let by_key = |text: &str| keyed(records(text).into_iter().skip(1), has_id);
+        compare(&by_key(delivered), &by_key(got), is_whole).map_err(|error| error.message)
+    }
 
     #[test]
     fn equal_predictions_are_proof_and_different_ones_are_not() {
-        assert!(compare("id,y\n1,0.5\n2,0.25\n", "id,y\n2,0.25\n1,0.5000000001\n").is_ok());
-        assert!(compare("id,y\n1,0.5\n", "id,y\n1,0.6\n").is_err());
-        assert!(compare("id,y\n1,a\n", "id,y\n1,b\n").is_err());
-        assert!(compare("id,y\n1,a\n", "id,y\n2,a\n").is_err());
+        let by_id = |delivered, got| compared(delivered, got, true, true);
+        assert_eq!(
+            by_id("id,y\n1,0.5\n2,0.25\n", "id,y\n2,0.25\n1,0.5000000001\n").unwrap(),
+            "loads in a clean cell; 2 predictions equal those delivered (largest difference 1.0e-10)"
+        );
+        assert!(by_id("id,y\n1,0.5\n", "id,y\n1,0.6\n").unwrap_err().starts_with("predictions differ by 1"));
+        assert_eq!(
+            by_id("id,y\n1,a\n", "id,y\n1,b\n").unwrap_err(),
+            "row 1: delivered was a, the bundle says b"
+        );
+        assert!(by_id("id,y\n1,a\n", "id,y\n2,a\n").unwrap_err().contains("no prediction for row 1"));
+        assert!(by_id("id,y\n1,0.5\n", "id,y\n1,nan\n").is_err());
+        assert!(by_id("id,y,z\n1,0.5,0.5\n", "id,y,z\n1,0.5\n").is_err(), "a cell is missing");
+        assert!(by_id("id,y\n\"1,5\",\"a \"\"b\"\"\"\n", "id,y\n\"1,5\",\"a \"\"b\"\"\"\n").is_ok());
+        assert!(by_id("id,y\n\"1,5\",\"a,c\"\n", "id,y\n\"1,5\",\"a,d\"\n").is_err());
+        // Ids that occur several times are answered in order.
+        assert!(by_id("id,y\n1,0.5\n1,0.7\n", "id,y\n1,0.5\n1,0.7\n").is_ok());
+        assert!(by_id("id,y\n1,0.5\n1,0.7\n", "id,y\n1,0.7\n1,0.5\n").is_err());
+    }
+
+    #[test]
+    fn without_an_id_the_line_counts() {
+        let by_line = |delivered, got| compared(delivered, got, false, true);
+        assert!(by_line("y\n0.5\n0.25\n", "y\n0.5\n0.25\n").is_ok());
+        assert!(by_line("y\n0.5\n0.25\n", "y\n0.25\n0.5\n").is_err());
+        assert!(by_line("y\na\n", "y\nb\n").is_err());
+        assert!(by_line("y\na\nb\n", "y\na\n").is_err(), "a line is missing");
+        assert!(compared("y\na\nb\n", "y\na\n", false, false).is_ok(), "it is of another part of the file");
+    }
+
+    #[test]
+    fn nothing_compared_is_no_proof() {
+        for (delivered, got) in [("y\n", "y\n"), ("y\n", "y\n0.5\n"), ("", "")] {
+            assert!(compared(delivered, got, false, true).unwrap_err().contains("could be compared"));
+        }
+        assert!(compared("id,y\n1,0.5\n", "id,y\n2,0.5\n", true, false).is_err());
+    }
+
+    #[test]
+    fn without_a_test_file_a_metric_of_probabilities_gets_them_beside_the_label() {
+        let two = task(Problem::Binary, "roc_auc", &["no", "yes"]);
+        let told = json!({
+            "id": "key", "columns": ["y"], "kind": "label", "probabilities": ["probability_yes"]
+        });
+        assert_eq!(output(&two), told);
+        let raw = Matrix::column(vec![0.25, 0.75]);
+        let rows = cells(&two, &raw, &Decision::AsIs, None);
+        assert_eq!(rows, [["no", "0.25"], ["yes", "0.75"]]);
+        let sharper = cells(&two, &raw, &Decision::Temperature { value: 0.5 }, None);
+        assert_eq!(sharper[1], ["yes", "0.9"]);
+
+        let three = task(Problem::Multiclass, "log_loss", &["a", "b", "c"]);
+        let columns = json!(["probability_a", "probability_b", "probability_c"]);
+        assert_eq!(output(&three)["probabilities"], columns);
+        let raw = Matrix::new(1, 3, vec![0.25, 0.5, 0.25]).unwrap();
+        assert_eq!(cells(&three, &raw, &Decision::AsIs, None), [["b", "0.25", "0.5", "0.25"]]);
+    }
+
+    #[test]
+    fn labels_values_and_submissions_stay_what_they_are() {
+        let labels = task(Problem::Multiclass, "accuracy", &["a", "b", "c"]);
+        assert_eq!(output(&labels)["probabilities"], json!([]));
+        let raw = Matrix::new(1, 3, vec![0.25, 0.5, 0.25]).unwrap();
+        let weighted = Decision::Argmax { weights: vec![4.0, 1.0, 1.0] };
+        assert_eq!(cells(&labels, &raw, &weighted, None), [["a"]]);
+
+        let values = task(Problem::Regression, "rmse", &[]);
+        assert_eq!(
+            (&output(&values)["kind"], &output(&values)["probabilities"]),
+            (&json!("value"), &json!([]))
+        );
+        let raw = Matrix::column(vec![-1.5, 2.0]);
+        assert_eq!(cells(&values, &raw, &Decision::AsIs, Some(0.0)), [["0"], ["2"]]);
+        assert_eq!(cells(&values, &raw, &Decision::AsIs, None), [["-1.5"], ["2"]]);
+
+        let submission = SubmissionFormat {
+            id: Some("key".into()),
+            columns: vec!["p".into()],
+            kind: SubmissionKind::Probability,
+        };
+        let asked = Task { submission: Some(submission), ..task(Problem::Binary, "roc_auc", &["0", "1"]) };
+        assert_eq!(output(&asked), json!({"id": "key", "columns": ["p"], "kind": "probability"}));
     }
 
     #[test]

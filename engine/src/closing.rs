@@ -1,6 +1,7 @@
 //! The end of a run: choose, judge once behind the seal, train for delivery, package and prove.
 
 use crate::bundle;
+use crate::control::Control;
 use crate::environment::Environment;
 use crate::error::RunError;
 use crate::finalise::{Choice, Delivery, Finalise};
@@ -8,11 +9,13 @@ use crate::folder::Folder;
 use crate::judge::{self, Outcome, Seal};
 use crate::limits::{self, Site};
 use crate::options::Options;
+use crate::record::Record;
 use crate::remember;
 use crate::setup::Prepared;
 use crate::submission;
 use ansatz_core::event::Event;
 use ansatz_core::ids::StepId;
+use ansatz_core::steer::Steer;
 use ansatz_core::verdict::Stage;
 use ansatz_planner::{Plan, StepKind};
 use ansatz_sandbox::Launcher;
@@ -51,6 +54,7 @@ pub async fn finish(
         |kind: StepKind| plan.steps().iter().find(|step| step.kind == kind).map(|step| step.id.clone());
     let hash = &prepared.setup.profile.data_hash;
 
+    refuse_steering(finalise.record, finalise.stop, "the search is over")?;
     let ensemble = step_of(StepKind::Ensemble);
     if let Some(step) = &ensemble {
         finalise.record.write(Event::StepStarted { step: step.clone() })?;
@@ -85,8 +89,7 @@ pub async fn finish(
             plan: &prepared.setup.holdout,
             looks_before,
             test_rows: prepared.table.test_rows,
-            times: prepared.times.as_ref().map(|(train, _)| train.as_slice()),
-            groups: prepared.groups.as_ref().map(|(train, _)| train.as_slice()),
+            split: prepared.split_input(),
         };
         match judge::judge(finalise, &choice, &seal).await {
             Ok(judged) => {
@@ -118,12 +121,28 @@ pub async fn finish(
     Ok(finished)
 }
 
+/// Says of what was wished too late that nothing will come of it.
+///
+/// # Errors
+/// The journal cannot be written.
+pub fn refuse_steering(record: &mut Record, stop: &Control, why: &str) -> Result<(), RunError> {
+    for steer in stop.take_steering() {
+        let outcome = if steer == Steer::Submit {
+            "what there is is being delivered already".to_owned()
+        } else {
+            format!("too late: {why}; begin another run with this wish")
+        };
+        record.write(Event::Steered { steer, accepted: false, outcome })?;
+    }
+    Ok(())
+}
+
 async fn package(
     finalise: &mut Finalise<'_>,
     site: &Site<'_>,
     choice: &Choice,
 ) -> Result<(Delivery, Vec<(StepId, String)>), RunError> {
-    let Site { launcher, environment, folder, prepared } = *site;
+    let Site { folder, prepared, .. } = *site;
     let delivery = finalise.train(choice).await?;
     let composed = submission::compose(finalise.task, &prepared.ids, &delivery.test, &choice.decision)?;
     let mut complaints = Vec::new();
@@ -135,7 +154,7 @@ async fn package(
     }
     let place = folder.path(bundle::FOLDER);
     bundle::write(&place, folder, finalise.record, prepared, &delivery, &choice.decision)?;
-    bundle::write_solution(folder, finalise.board, choice)?;
+    bundle::write_solution(folder, finalise.board, choice, &delivery)?;
     let left = finalise.pace.wall_s.map_or(600.0, |wall| wall - finalise.record.elapsed_s());
     if left < 0.2 {
         finalise.record.check(
@@ -148,7 +167,7 @@ async fn package(
     }
     // The proof may use the grace that the budget's contract allows on top.
     let limit = Duration::from_secs_f64(left + 1.0);
-    match bundle::prove(folder, launcher, environment, prepared, limit) {
+    match bundle::prove(site, &delivery, &choice.decision, limit) {
         Ok(evidence) => finalise.record.check(Stage::Package, "bundle", true, evidence)?,
         Err(error) => {
             finalise.record.check(Stage::Package, "bundle", false, error.to_string())?;

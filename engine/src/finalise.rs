@@ -4,6 +4,7 @@
 //! models are trained for delivery. Nothing that is chosen here may depend on a sealed row.
 
 use crate::board::{Board, Entry};
+use crate::bundle::PROOF_ROWS;
 use crate::control::Control;
 use crate::error::RunError;
 use crate::functions::Check;
@@ -15,7 +16,8 @@ use crate::record::Record;
 use crate::scoring::{Decision, Scoring};
 use crate::search::Job;
 use crate::worker::TrialOutput;
-use ansatz_core::candidate::{Candidate, Origin};
+use ansatz_agents::playbook;
+use ansatz_core::candidate::{Candidate, Origin, Solution};
 use ansatz_core::event::{Event, Fold};
 use ansatz_core::ids::{ArtifactId, CandidateId, TrialId};
 use ansatz_core::matrix::Matrix;
@@ -37,6 +39,19 @@ const STAGE_GROWTH_POWER: f64 = 0.5;
 pub const INCUMBENT_GATE: f64 = 0.6;
 /// Longest time for one order when trials are counted rather than seconds.
 const ORDER_SECONDS_MAX: f64 = 3600.0;
+/// An order that begins late has this long all the same.
+const ORDER_SECONDS_MIN: f64 = 0.5;
+/// Trainings of a member on all rows, each with a seed of its own, that are averaged at most.
+const REFITS_MAX: usize = 5;
+/// Solutions that learn the same, or nearly, whatever their seed: a second training would add nothing.
+const SEEDLESS: [&str; 2] = [playbook::READABLE, playbook::BASELINE];
+/// Bytes of a model above which it is delivered once: what further seeds add is small beside so much more to carry.
+const REFIT_BYTES_MAX: usize = 64 << 20;
+/// Seconds for loading one more model and predicting with it when the delivered model is proved, beside the share of its
+/// training time.
+const PROOF_SECONDS: f64 = 0.1;
+/// See [`PROOF_SECONDS`].
+const PROOF_SHARE: f64 = 0.15;
 
 /// One part of the delivered model.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,12 +88,14 @@ impl Choice {
     }
 }
 
-/// A model file for delivery.
+/// A model file for delivery. A member has one, or several whose predictions are averaged: of each fold, or of each seed.
 #[derive(Debug, Clone)]
 pub struct Part {
+    /// Whose model it is.
+    pub member: CandidateId,
     /// The model's bytes, as a blob.
     pub model: ArtifactId,
-    /// Its weight.
+    /// Its weight; those of a member's parts add up to the member's.
     pub weight: f64,
     /// The stage to predict at, when the model has more than one.
     pub stage: Option<f64>,
@@ -89,10 +106,20 @@ pub struct Part {
 pub struct Delivery {
     /// Model files with weights.
     pub parts: Vec<Part>,
-    /// Predictions of the test rows.
+    /// Predictions of the test rows; without a test file of the first rows of the training file, by which the delivered
+    /// model is proved. Raw: as the models give them, before the decision.
     pub test: Matrix,
     /// `fold_bagged` or `refit_all_rows`.
     pub trained: &'static str,
+}
+
+/// What the first training of a member on all rows came to.
+struct Trained {
+    member: CandidateId,
+    /// Seconds that one processor would have taken.
+    work_s: f64,
+    /// Bytes of the model.
+    bytes: usize,
 }
 
 /// What finalising works on.
@@ -209,7 +236,7 @@ impl Finalise<'_> {
     /// One fold's model of a candidate, as it would be delivered; `None` where none was kept.
     pub fn fold_part(&self, id: CandidateId) -> Option<Part> {
         let model = self.board.entries.get(&id)?.held.values().find_map(|held| held.model.clone())?;
-        Some(Part { model, weight: 1.0, stage: self.member(id, 1.0).stage })
+        Some(Part { member: id, model, weight: 1.0, stage: self.member(id, 1.0).stage })
     }
 
     /// Scored candidates that may become members, best first: a bounded number of each solution.
@@ -307,6 +334,7 @@ impl Finalise<'_> {
             let folds: Vec<_> = entry.held.iter().filter(|(fold, _)| fold.repeat == 0).collect();
             for (_, held) in &folds {
                 parts.push(Part {
+                    member: member.id,
                     model: held.model.clone()?,
                     weight: member.weight / folds.len() as f64,
                     stage: member.stage,
@@ -336,15 +364,28 @@ impl Finalise<'_> {
         let parts = self
             .bagged_parts(choice)
             .ok_or_else(|| RunError::failed("the models of the folds were not kept, and a refit failed"))?;
-        let rows = self.test_rows.clone();
-        let test = if rows.is_empty() {
-            Matrix::filled(0, self.task.outputs(), 0.0)
-        } else {
-            let by_member = self.by_folds(&choice.members, &rows).await?;
-            mix(&choice.members, &by_member)
-                .ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
+        let rows = self.delivered_rows();
+        let by_member = self.by_folds(&choice.members, &rows).await;
+        let mixed = by_member.and_then(|predictions| {
+            mix(&choice.members, &predictions)
+                .ok_or_else(|| RunError::failed("predictions of test rows are missing"))
+        });
+        let test = match mixed {
+            Ok(test) => test,
+            // Nobody waits for predictions of training rows; that nothing could be proved is said.
+            Err(_) if self.test_rows.is_empty() => Matrix::filled(0, self.task.outputs(), 0.0),
+            Err(error) => return Err(error),
         };
         Ok(Delivery { parts, test, trained: "fold_bagged" })
+    }
+
+    /// The rows whose predictions are delivered, or that prove the model where there is no test file.
+    fn delivered_rows(&self) -> Vec<usize> {
+        if self.test_rows.is_empty() {
+            (0..self.board.truth.len().min(PROOF_ROWS)).collect()
+        } else {
+            self.test_rows.clone()
+        }
     }
 
     fn time_for_refit(&self, choice: &Choice) -> bool {
@@ -373,63 +414,126 @@ impl Finalise<'_> {
         all as f64 / trained.max(1) as f64
     }
 
+    /// Trains every member on all rows, and again with further seeds as often as fits into the time that is left. The seal
+    /// was opened before, on the models of the folds: how often is trained here cannot change what was judged.
     async fn refit(&mut self, choice: &Choice) -> Result<Delivery, RunError> {
+        let threads = self.threads_each(choice.members.len());
+        let mut orders = Vec::new();
+        for member in &choice.members {
+            orders.push(self.refit_order(member, 0)?);
+        }
+        let outputs = self.carry_out(orders).await?;
+        let mut trained: Vec<(&Member, TrialOutput)> = choice.members.iter().zip(outputs).collect();
+        let one = |(member, output): &(&Member, TrialOutput)| Trained {
+            member: member.id,
+            work_s: self.work_s(member.id, output.wall_s, threads),
+            bytes: output.model.as_ref().map_or(0, Vec::len),
+        };
+        let first: Vec<Trained> = trained.iter().map(one).collect();
+        trained.extend(self.refit_further(choice, &first).await?);
+        let owners: Vec<CandidateId> = trained.iter().map(|(member, _)| member.id).collect();
+        let (mut parts, mut predictions) = (Vec::new(), Vec::new());
+        for (member, output) in &trained {
+            let weight = shared_weight(member, &owners);
+            let model =
+                output.model.as_deref().ok_or_else(|| RunError::failed("a model is too large to keep"))?;
+            parts.push(Part { member: member.id, model: self.record.blob(model)?, weight, stage: None });
+            predictions.extend(output.stages.first().map(|stage| (stage, weight)));
+        }
+        let test = blend(&predictions).filter(|_| predictions.len() == parts.len());
+        let test = test.ok_or_else(|| RunError::failed("predictions of test rows are missing"))?;
+        Ok(Delivery { parts, test, trained: "refit_all_rows" })
+    }
+
+    /// Seconds that one processor takes for a training of so many seconds on several. They seldom make it as many times faster
+    /// as they are, hence no more than the folds, each on one processor, let expect.
+    fn work_s(&self, id: CandidateId, wall_s: f64, threads: u32) -> f64 {
+        let by_folds = self.board.entries.get(&id).and_then(Entry::trial_wall_s);
+        let expected = by_folds.map_or(f64::INFINITY, |seconds| seconds * self.growth());
+        (wall_s * f64::from(threads)).min(expected).max(wall_s)
+    }
+
+    /// Trains with further seeds; what fails or is not done in time is left out.
+    async fn refit_further<'c>(
+        &mut self,
+        choice: &'c Choice,
+        first: &[Trained],
+    ) -> Result<Vec<(&'c Member, TrialOutput)>, RunError> {
+        let Some(wall) = self.pace.wall_s else { return Ok(Vec::new()) };
+        if limits::bind(&self.task.constraints) || self.stop.asked() {
+            return Ok(Vec::new());
+        }
+        let until_s = wall - self.pace.base_s(&Measured { predict_s: 0.0, judging_s: 0.0, ..self.measured });
+        let worth = first.iter().filter(|one| one.bytes <= REFIT_BYTES_MAX && self.has_seed(one.member));
+        let (ids, again_s): (Vec<CandidateId>, Vec<f64>) = worth.map(|one| (one.member, one.work_s)).unzip();
+        let again: Vec<&Member> = choice.members.iter().filter(|member| ids.contains(&member.id)).collect();
+        let all_s: Vec<f64> = first.iter().map(|one| one.work_s).collect();
+        let times = further_times(&self.pace, &all_s, &again_s, until_s - self.record.elapsed_s());
+        let (mut owners, mut orders) = (Vec::new(), Vec::new());
+        for time in 1..=times {
+            for member in &again {
+                owners.push(*member);
+                orders.push(self.refit_order(member, time)?);
+            }
+        }
+        let (outputs, failure) = self.run_all(orders, Some(until_s), true).await;
+        if let Some(failure) = failure {
+            self.record.warn(format!("not all models were trained with further seeds: {failure}"))?;
+        }
+        let done = owners.into_iter().zip(outputs).filter_map(|(member, output)| Some((member, output?)));
+        Ok(done.filter(|(_, output)| output.model.is_some() && !output.stages.is_empty()).collect())
+    }
+
+    /// Whether another seed makes another model of a candidate.
+    fn has_seed(&self, id: CandidateId) -> bool {
+        let entry = self.board.entries.get(&id);
+        entry.is_some_and(|entry| match &entry.candidate.solution {
+            Solution::Builtin(name) => !SEEDLESS.contains(&name.as_str()),
+            Solution::Source { .. } => true,
+        })
+    }
+
+    /// The order that trains a member on all rows; `time` counts its trainings from 0.
+    fn refit_order(&mut self, member: &Member, time: usize) -> Result<(Order, Vec<Vec<u8>>), RunError> {
+        let entry = self.board.entries.get(&member.id);
+        let candidate = entry.map(|entry| entry.candidate.clone());
+        let candidate = candidate.ok_or_else(|| RunError::failed("a chosen candidate is gone"))?;
         let mut rows: Vec<usize> =
             self.board.rows.open.iter().chain(&self.board.rows.sealed).copied().collect();
         rows.sort_unstable();
         let truth = self.board.truth_of(&rows);
         let stretch = self.growth().powf(STAGE_GROWTH_POWER);
-        let mut orders = Vec::new();
-        for member in &choice.members {
-            let Some(entry) = self.board.entries.get(&member.id) else { continue };
-            let candidate = entry.candidate.clone();
-            // Stages that count something, such as rounds, grow with the rows; strengths of regularisation do not.
-            let stage =
-                member.stage.map(|stage| if member.counted { (stage * stretch).round() } else { stage });
-            let mut order = self.order(OrderKind::Fit, &candidate, stage);
-            order.seed = self.seed.derive(&format!("refit {}", member.id.0)).for_python();
-            order.keep_model = true;
-            let sealed = vec![
-                npy::write_indices(&rows),
-                npy::write_values(&truth),
-                npy::write_indices(&self.test_rows_or(&rows)),
-            ];
-            orders.push((order, sealed));
-        }
-        let outputs = self.carry_out(orders).await?;
-        let mut parts = Vec::new();
-        let mut by_member = BTreeMap::new();
-        for (member, output) in choice.members.iter().zip(outputs) {
-            let model =
-                output.model.as_deref().ok_or_else(|| RunError::failed("a model is too large to keep"))?;
-            parts.push(Part { model: self.record.blob(model)?, weight: member.weight, stage: None });
-            if let Some(stage) = output.stages.into_iter().next() {
-                by_member.insert(member.id, stage);
-            }
-        }
-        let test = if self.test_rows.is_empty() {
-            Matrix::filled(0, self.task.outputs(), 0.0)
-        } else {
-            mix(&choice.members, &by_member)
-                .ok_or_else(|| RunError::failed("predictions of test rows are missing"))?
-        };
-        Ok(Delivery { parts, test, trained: "refit_all_rows" })
+        // Stages that count something, such as rounds, grow with the rows; strengths of regularisation do not.
+        let stage = member.stage.map(|stage| if member.counted { (stage * stretch).round() } else { stage });
+        let mut order = self.order(OrderKind::Fit, &candidate, stage);
+        let again = if time == 0 { String::new() } else { format!(" {time}") };
+        order.seed = self.seed.derive(&format!("refit {}{again}", member.id.0)).for_python();
+        order.keep_model = true;
+        let sealed = vec![
+            npy::write_indices(&rows),
+            npy::write_values(&truth),
+            npy::write_indices(&self.delivered_rows()),
+        ];
+        Ok((order, sealed))
     }
 
-    /// A child wants at least one row to predict.
-    fn test_rows_or(&self, rows: &[usize]) -> Vec<usize> {
-        if self.test_rows.is_empty() {
-            rows.iter().copied().take(1).collect()
-        } else {
-            self.test_rows.clone()
+    /// Threads for each of so many orders: places that would stay empty are shared among them. In a run that counts trials each
+    /// has one, so that no number depends on how many processors there are.
+    fn threads_each(&self, orders: usize) -> u32 {
+        if self.pace.wall_s.is_none() {
+            return 1;
         }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        shared_threads(self.pace.jobs.min(processors), orders)
     }
 
     fn order(&mut self, kind: OrderKind, candidate: &Candidate, stage: Option<f64>) -> Order {
         self.orders += 1;
         let number = ORDERS_FROM + self.orders;
-        let left =
-            self.pace.wall_s.map_or(ORDER_SECONDS_MAX, |wall| (wall - self.record.elapsed_s()).max(0.5));
+        let left = self
+            .pace
+            .wall_s
+            .map_or(ORDER_SECONDS_MAX, |wall| (wall - self.record.elapsed_s()).max(ORDER_SECONDS_MIN));
         Order {
             order: kind,
             trial: number,
@@ -441,6 +545,7 @@ impl Finalise<'_> {
             drop: self.drop.clone(),
             sealed: ["train_rows", "y", "predict_rows"].map(String::from).to_vec(),
             deadline_s: left,
+            timed: self.pace.wall_s.is_some(),
             keep_model: false,
             stage,
             model: None,
@@ -488,13 +593,39 @@ impl Finalise<'_> {
 
     /// Runs orders in the pool; all must succeed. Outputs come in the order of the orders.
     async fn carry_out(&mut self, orders: Vec<(Order, Vec<Vec<u8>>)>) -> Result<Vec<TrialOutput>, RunError> {
-        let count = orders.len();
+        let (outputs, failure) = self.run_all(orders, self.pace.wall_s, false).await;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        outputs
+            .into_iter()
+            .map(|output| output.ok_or_else(|| RunError::failed("an order was lost")))
+            .collect()
+    }
+
+    /// Runs orders in the pool until one fails; gives what they brought, in their order, and the failure. An order that begins
+    /// has what is left until `until_s`. Orders that are a bonus are not begun after that, and end with the user's patience.
+    async fn run_all(
+        &mut self,
+        orders: Vec<(Order, Vec<Vec<u8>>)>,
+        until_s: Option<f64>,
+        is_bonus: bool,
+    ) -> (Vec<Option<TrialOutput>>, Option<RunError>) {
+        let threads = self.threads_each(orders.len());
+        let mut outputs: Vec<Option<TrialOutput>> = orders.iter().map(|_| None).collect();
         let mut waiting = orders.into_iter().enumerate();
-        let mut outputs: Vec<Option<TrialOutput>> = (0..count).map(|_| None).collect();
-        let mut failure = None;
+        let (mut failure, stop) = (None, self.stop);
         loop {
             while failure.is_none() && self.pool.has_room() {
-                let Some((index, (order, sealed))) = waiting.next() else { break };
+                let left_s = until_s.map(|until| until - self.record.elapsed_s());
+                if is_bonus && left_s.is_some_and(|left| left <= 0.0) {
+                    break;
+                }
+                let Some((index, (mut order, sealed))) = waiting.next() else { break };
+                order.threads = threads;
+                if let Some(left) = left_s {
+                    order.deadline_s = order.deadline_s.min(left.max(ORDER_SECONDS_MIN));
+                }
                 let key = Job::Trial(
                     TrialId(index as u32),
                     CandidateId(0),
@@ -505,11 +636,19 @@ impl Finalise<'_> {
             if self.pool.running() == 0 {
                 break;
             }
-            let ended = self.pool.ended().await;
+            let ended = tokio::select! {
+                ended = self.pool.ended() => ended,
+                () = stop.wished(), if is_bonus && failure.is_none() => {
+                    self.pool.stop();
+                    failure = Some(RunError::failed("the run was stopped"));
+                    continue;
+                }
+            };
             let Job::Trial(TrialId(index), _, _) = ended.key else { continue };
             match ended.result {
-                Ok(output) => {
+                Ok(mut output) => {
                     self.record.count_cpu(output.cpu_s);
+                    output.stages.iter_mut().for_each(|stage| self.scoring.admit(stage));
                     outputs[index as usize] = Some(output);
                 }
                 Err(error) => {
@@ -519,14 +658,10 @@ impl Finalise<'_> {
                 }
             }
         }
-        if let Some(failure) = failure {
+        if failure.is_some() {
             self.pool.resume();
-            return Err(failure);
         }
-        outputs
-            .into_iter()
-            .map(|output| output.ok_or_else(|| RunError::failed("an order was lost")))
-            .collect()
+        (outputs, failure)
     }
 
     /// Members of the baseline alone, for the lift.
@@ -535,6 +670,35 @@ impl Finalise<'_> {
         entry.score()?;
         Some(self.member(entry.candidate.id, 1.0))
     }
+}
+
+/// How often members are trained with further seeds, given the processor seconds of one training of each member, and of each
+/// that is to be trained again: as often as that fits into the seconds left, with the proof of all models.
+fn further_times(pace: &Pace, all_s: &[f64], again_s: &[f64], left_s: f64) -> usize {
+    if again_s.is_empty() {
+        return 0;
+    }
+    let sum = |seconds: &[f64]| seconds.iter().sum::<f64>();
+    let proof = |seconds: &[f64]| seconds.len() as f64 * PROOF_SECONDS + PROOF_SHARE * sum(seconds);
+    let longest = again_s.iter().copied().fold(0.0, f64::max);
+    let fits = |times: &usize| {
+        let times = *times as f64;
+        let measured =
+            Measured { refit_s: times * sum(again_s), refit_longest_s: longest, ..Measured::default() };
+        pace.refit_s(&measured) + proof(all_s) + times * proof(again_s) <= left_s
+    };
+    (1..REFITS_MAX).rev().find(fits).unwrap_or(0)
+}
+
+/// What one of a member's models weighs, given whose all models are.
+fn shared_weight(member: &Member, owners: &[CandidateId]) -> f64 {
+    let own = owners.iter().filter(|owner| **owner == member.id).count();
+    member.weight / own.max(1) as f64
+}
+
+/// Threads for each of so many orders that share so many processors.
+fn shared_threads(processors: usize, orders: usize) -> u32 {
+    (processors / orders.max(1)).max(1) as u32
 }
 
 /// Of entries, best first, those that keep all limits alone; where none does, the one that breaks them least.
@@ -576,5 +740,40 @@ mod tests {
         let (a, b) = (Matrix::column(vec![1.0, 3.0]), Matrix::column(vec![5.0, 7.0]));
         assert_eq!(blend(&[(&a, 0.75), (&b, 0.25)]).unwrap().data(), [2.0, 4.0]);
         assert!(blend(&[(&a, 0.5), (&Matrix::column(vec![1.0]), 0.5)]).is_none());
+    }
+
+    #[test]
+    fn members_are_trained_again_as_often_as_fits() {
+        let pace = Pace { wall_s: Some(60.0), jobs: 2 };
+        let times =
+            |all_s: &[f64], again_s: &[f64], left_s: f64| further_times(&pace, all_s, again_s, left_s);
+        // Two trainings at once take a second and a fifth for caution; each model adds a quarter to the proof.
+        assert_eq!(times(&[1.0], &[1.0], 100.0), REFITS_MAX - 1);
+        assert_eq!(times(&[1.0], &[1.0], 1.2 + 0.25 + 2.0 * 0.25 + 0.01), 2);
+        assert_eq!(times(&[1.0], &[1.0], 1.2 + 0.25 + 0.25 + 0.01), 1);
+        assert_eq!(times(&[1.0], &[1.0], 1.2), 0);
+        assert_eq!(times(&[1.0], &[1.0], -3.0), 0);
+        // The longest decides where there is room for all at once.
+        assert_eq!(times(&[10.0, 0.1], &[10.0, 0.1], 12.0), 0);
+        // A member without a seed is proved, but not trained again.
+        assert_eq!(times(&[10.0, 0.1], &[0.1], 4.0), REFITS_MAX - 1);
+        assert_eq!(times(&[1.0], &[], 100.0), 0);
+    }
+
+    #[test]
+    fn empty_places_are_shared_among_orders() {
+        assert_eq!(shared_threads(16, 1), 16);
+        assert_eq!(shared_threads(16, 5), 3);
+        assert_eq!(shared_threads(2, 5), 1);
+        assert_eq!(shared_threads(4, 0), 4);
+    }
+
+    #[test]
+    fn models_of_several_seeds_weigh_as_much_together_as_their_member() {
+        let member = |id, weight| Member { id: CandidateId(id), weight, stage: None, counted: false };
+        let (often, once) = (member(7, 0.75), member(9, 0.25));
+        let owners = [7, 9, 7, 7].map(CandidateId);
+        assert_eq!(shared_weight(&often, &owners), 0.25);
+        assert_eq!(shared_weight(&once, &owners), 0.25);
     }
 }

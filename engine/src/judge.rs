@@ -3,17 +3,24 @@
 use crate::error::RunError;
 use crate::finalise::{Choice, Finalise, mix};
 use crate::limits;
-use crate::scoring::Scoring;
+use crate::scoring::Decision;
 use ansatz_core::event::Event;
 use ansatz_core::ids::CandidateId;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::outcome::{Baseline, Expected, Holdout};
 use ansatz_core::seed::Seed;
 use ansatz_core::verdict::Stage;
-use ansatz_referee::constraints;
-use ansatz_referee::interval::{self, Judged};
+use ansatz_referee::ensemble::{self, Chosen, Contender};
+use ansatz_referee::interval::{self, Interval, Judged};
 use ansatz_referee::resample::Resampling;
-use ansatz_referee::split::HoldoutPlan;
+use ansatz_referee::split::{HoldoutPlan, SplitInput};
+use ansatz_referee::{constraints, metrics};
+use std::collections::BTreeMap;
+
+/// Candidates that count as what could have been chosen; what stands further down never would have been.
+const CONTENDERS_MAX: usize = 60;
+/// The same for a metric that is dear to ask.
+const DEAR_CONTENDERS_MAX: usize = 8;
 
 /// What the look showed.
 #[derive(Debug, Clone, Default)]
@@ -34,10 +41,8 @@ pub struct Seal<'a> {
     pub looks_before: u32,
     /// Rows of the test file; 0 without one.
     pub test_rows: usize,
-    /// Moments of the training rows, where the split respects time.
-    pub times: Option<&'a [f64]>,
-    /// Groups of the training rows, where the split keeps groups together.
-    pub groups: Option<&'a [i64]>,
+    /// What the split depended on: what it kept together is drawn as one.
+    pub split: SplitInput<'a>,
 }
 
 /// Opens the seal and judges the choice.
@@ -51,29 +56,16 @@ pub async fn judge(
 ) -> Result<Outcome, RunError> {
     let sealed = finalise.board.rows.sealed.clone();
     finalise.record.write(Event::SealOpened { subject: name_of(finalise, choice) })?;
-    let baseline = finalise.baseline_member();
-    let (rows, ours, theirs) = if sealed.is_empty() {
-        let theirs = baseline.and_then(|member| finalise.board.entries.get(&member.id)?.oof.clone());
-        (finalise.board.rows.open.clone(), nested(finalise, choice), theirs)
+    let (judged, subject) = if sealed.is_empty() {
+        (by_bootstrap(finalise, choice, seal), "cross-validated rows")
     } else {
-        let mut members = choice.members.clone();
-        if let Some(member) = &baseline
-            && !members.iter().any(|other| other.id == member.id)
-        {
-            members.push(member.clone());
-        }
-        let predictions = finalise.by_folds(&members, &sealed).await?;
-        let ours = mix(&choice.members, &predictions)
-            .ok_or_else(|| RunError::failed("predictions of sealed rows are missing"))?;
-        (sealed, ours, baseline.and_then(|member| predictions.get(&member.id).cloned()))
+        (on_sealed(finalise, choice, seal, &sealed).await?, "sealed rows")
     };
-    let truth = finalise.board.truth_of(&rows);
-    let judged = measure(finalise, choice, seal, &rows, &truth, &ours, theirs.as_ref());
     if let Some(holdout) = &judged.holdout {
         let evidence = format!("{:.6} [{:.6}, {:.6}]", holdout.score, holdout.low, holdout.high);
-        finalise.record.check(Stage::Score, "sealed rows", true, evidence)?;
+        finalise.record.check(Stage::Score, subject, true, evidence)?;
     } else {
-        finalise.record.check(Stage::Score, "sealed rows", false, "the metric is undefined on them")?;
+        finalise.record.check(Stage::Score, subject, false, "the metric is undefined on them")?;
     }
     let score = judged.holdout.as_ref().map(|holdout| holdout.score);
     let wished = constraints::judge_score(&finalise.task.constraints, score, finalise.scoring.direction());
@@ -97,108 +89,143 @@ fn name_of(finalise: &Finalise<'_>, choice: &Choice) -> String {
     names.join(" + ")
 }
 
-/// Without sealed rows: for each fold, members and weights are chosen on the other folds alone, and what was chosen
-/// predicts the fold. Selection is thereby judged on rows that it did not see.
-fn nested(finalise: &Finalise<'_>, choice: &Choice) -> Matrix {
-    let board = &*finalise.board;
-    // Limits were looked at by what models cost, which tells nothing about rows: all folds choose from the same candidates.
-    let is_choice =
-        |id: &CandidateId| !limits::bind(&finalise.task.constraints) || choice.considered.contains(id);
-    let entries: Vec<_> = board
-        .ranking(finalise.scoring.direction())
-        .into_iter()
-        .filter(|entry| is_choice(&entry.candidate.id))
-        .filter_map(|entry| entry.oof.as_ref())
-        .collect();
-    let truth = board.open_truth();
-    let mut judged = choice.oof.clone();
-    for fold in board.rows.folds.first().into_iter().flatten() {
-        let inside: Vec<usize> = fold.iter().map(|&row| board.rows.position(row)).collect();
-        let outside: Vec<usize> = (0..truth.len()).filter(|at| !inside.contains(at)).collect();
-        let outside_truth: Vec<f64> = outside.iter().map(|&at| truth[at]).collect();
-        let matrices: Vec<Matrix> = entries.iter().map(|oof| oof.take(&outside)).collect();
-        let seed = finalise.seed.derive("nested");
-        let weights = if choice.is_ensemble() {
-            finalise.scoring.ensemble(&outside_truth, &matrices, seed)
-        } else {
-            best_alone(finalise.scoring, &outside_truth, &matrices)
-        };
-        for &at in &inside {
-            for column in 0..judged.columns() {
-                judged.row_mut(at)[column] =
-                    weights.iter().zip(&entries).map(|(weight, oof)| weight * oof.row(at)[column]).sum();
-            }
-        }
-    }
-    judged
-}
-
-fn best_alone(scoring: &Scoring, truth: &[f64], matrices: &[Matrix]) -> Vec<f64> {
-    let gains: Vec<f64> = matrices
-        .iter()
-        .map(|oof| scoring.plain_score(truth, oof).map_or(f64::NEG_INFINITY, |score| scoring.gain(score)))
-        .collect();
-    let best = (0..gains.len()).max_by(|a, b| gains[*a].total_cmp(&gains[*b])).unwrap_or(0);
-    (0..gains.len()).map(|index| f64::from(u8::from(index == best))).collect()
-}
-
-fn measure(
-    finalise: &Finalise<'_>,
+/// Predicts the sealed rows by the models of the folds, and scores them.
+async fn on_sealed(
+    finalise: &mut Finalise<'_>,
     choice: &Choice,
     seal: &Seal<'_>,
     rows: &[usize],
-    truth: &[f64],
-    ours: &Matrix,
-    theirs: Option<&Matrix>,
-) -> Outcome {
-    let scoring = finalise.scoring;
-    let decided = choice.decision.apply(ours);
-    let Some(score) = scoring.score(truth, ours, &choice.decision) else { return Outcome::default() };
-    let times: Option<Vec<f64>> = seal.times.map(|times| rows.iter().map(|&row| times[row]).collect());
-    let groups: Option<Vec<i64>> = seal.groups.map(|groups| rows.iter().map(|&row| groups[row]).collect());
-    let resampling = Resampling::suited(finalise.task.problem, truth, groups.as_deref(), times.as_deref());
-    let looks = seal.looks_before + 1;
-    let metric = scoring.metric();
+) -> Result<Outcome, RunError> {
+    let baseline = finalise.baseline_member();
+    let mut members = choice.members.clone();
+    if let Some(member) = &baseline
+        && !members.iter().any(|other| other.id == member.id)
+    {
+        members.push(member.clone());
+    }
+    let predictions = finalise.by_folds(&members, rows).await?;
+    let ours = mix(&choice.members, &predictions)
+        .ok_or_else(|| RunError::failed("predictions of sealed rows are missing"))?;
+    let truth = finalise.board.truth_of(rows);
+    let decided = choice.decision.apply(&ours);
+    let resampling = resampling(finalise, seal, rows, &truth);
     let judged = Judged {
-        metric,
-        truth,
+        metric: finalise.scoring.metric(),
+        truth: &truth,
         predictions: &decided,
         resampling: &resampling,
-        looks,
+        looks: seal.looks_before + 1,
         seed: Seed(0).derive("judge"),
     };
-    let holdout = interval::interval(&judged).ok().map(|range| Holdout {
-        score,
-        low: range.low,
-        high: range.high,
-        level: range.level,
-        rows: rows.len() as u64,
-        method: seal.plan.method() + &scoring.interval_note(),
-        looks,
+    let Ok(score) = interval::interval(&judged) else { return Ok(Outcome::default()) };
+    let test_rows = test_rows(seal, rows);
+    let expected = interval::expected(&judged, test_rows).ok();
+    let theirs = baseline.and_then(|member| {
+        let theirs = predictions.get(&member.id)?;
+        let decided = reference(finalise)?.1.apply(theirs);
+        let lift = interval::lift(&judged, &decided).ok()?;
+        over_reference(finalise, &truth, &decided, lift)
     });
-    let test_rows = if seal.test_rows > 0 { seal.test_rows } else { rows.len() } as u64;
-    let expected = interval::expected(&judged, test_rows).ok().map(|(low, high)| Expected {
-        low,
-        high,
-        rows: test_rows,
-    });
-    let baseline = theirs.and_then(|theirs| {
-        let reference = finalise.baseline_member()?;
-        let oof = finalise.board.entries.get(&reference.id)?.oof.as_ref()?;
-        let decision = scoring.decision(finalise.board.open_truth(), oof);
-        let reference_score = scoring.score(truth, theirs, &decision)?;
-        let range = interval::lift(&judged, &decision.apply(theirs)).ok()?;
-        let open = finalise.board.open_truth();
-        let guessing = scoring
-            .prior(open, finalise.task.outputs())
-            .and_then(|prior| scoring.score(truth, &prior.predict(rows.len()), &prior.decision));
-        Some(Baseline {
-            score: reference_score,
-            lift: scoring.gain(score) - scoring.gain(reference_score),
-            low: range.low,
-            high: range.high,
-            guessing,
+    Ok(Outcome {
+        holdout: Some(holdout(finalise, seal, rows, score)),
+        expected: expected.map(|(low, high)| Expected { low, high, rows: test_rows }),
+        baseline: theirs,
+    })
+}
+
+/// Without sealed rows the choice is scored on the rows that it was made on, less what choosing gained by luck.
+fn by_bootstrap(finalise: &Finalise<'_>, choice: &Choice, seal: &Seal<'_>) -> Outcome {
+    let (board, scoring) = (&*finalise.board, finalise.scoring);
+    let (rows, truth) = (&board.rows.open, board.open_truth());
+    let is_dear = !metrics::is_native(scoring.metric().spec());
+    // Limits were looked at by what models cost, which tells nothing about rows: all draws choose from the same candidates.
+    let is_choice =
+        |id: &CandidateId| !limits::bind(&finalise.task.constraints) || choice.considered.contains(id);
+    let mut solutions: BTreeMap<&str, usize> = BTreeMap::new();
+    let contenders: Vec<Contender<'_>> = board
+        .ranking(scoring.direction())
+        .into_iter()
+        .filter(|entry| is_choice(&entry.candidate.id))
+        .filter_map(|entry| {
+            let next = solutions.len();
+            let solution = *solutions.entry(entry.candidate.solution.name()).or_insert(next);
+            Some(Contender { raw: entry.oof.as_ref()?, solution })
         })
-    });
-    Outcome { holdout, expected, baseline }
+        .take(if is_dear { DEAR_CONTENDERS_MAX } else { CONTENDERS_MAX })
+        .collect();
+    let theirs = reference(finalise).map(|(raw, decision)| decision.apply(raw));
+    let resampling = resampling(finalise, seal, rows, truth);
+    let chosen = Chosen {
+        metric: scoring.metric(),
+        truth,
+        raw: &choice.oof,
+        decision: &choice.decision,
+        contenders: &contenders,
+        is_ensemble: choice.is_ensemble(),
+        reference: theirs.as_ref(),
+        resampling: &resampling,
+        looks: seal.looks_before + 1,
+        seed: Seed(0).derive("judge"),
+    };
+    let Ok(found) = ensemble::correct(&chosen) else { return Outcome::default() };
+    let test_rows = test_rows(seal, rows);
+    let (low, high) = found.expected(scoring.metric(), rows.len(), test_rows);
+    let baseline = theirs
+        .as_ref()
+        .zip(found.lift)
+        .and_then(|(theirs, lift)| over_reference(finalise, truth, theirs, lift));
+    let mut holdout = holdout(finalise, seal, rows, found.score);
+    if is_dear && choice.is_ensemble() {
+        holdout.method += "; weights are kept as they were chosen";
+    }
+    Outcome { holdout: Some(holdout), expected: Some(Expected { low, high, rows: test_rows }), baseline }
+}
+
+/// What is drawn as one when the rows are drawn again: what the split kept together.
+fn resampling(finalise: &Finalise<'_>, seal: &Seal<'_>, rows: &[usize], truth: &[f64]) -> Resampling {
+    let scheme = seal.plan.scheme();
+    let times = seal.split.moments(scheme);
+    let times: Option<Vec<f64>> = times.map(|times| rows.iter().map(|&row| times[row]).collect());
+    let groups = seal.split.together(scheme);
+    let groups: Option<Vec<i64>> = groups.map(|groups| rows.iter().map(|&row| groups[row]).collect());
+    Resampling::suited(finalise.task.problem, truth, groups.as_deref(), times.as_deref())
+}
+
+fn holdout(finalise: &Finalise<'_>, seal: &Seal<'_>, rows: &[usize], score: Interval) -> Holdout {
+    Holdout {
+        score: score.score,
+        low: score.low,
+        high: score.high,
+        level: score.level,
+        rows: rows.len() as u64,
+        method: seal.plan.method() + &finalise.scoring.interval_note(),
+        looks: seal.looks_before + 1,
+    }
+}
+
+/// Rows of the test that a score is expected on: as many as were judged where there is no test file.
+fn test_rows(seal: &Seal<'_>, rows: &[usize]) -> u64 {
+    if seal.test_rows > 0 { seal.test_rows as u64 } else { rows.len() as u64 }
+}
+
+/// Out-of-fold predictions of the reference, and the decision that suits them.
+fn reference<'a>(finalise: &'a Finalise<'_>) -> Option<(&'a Matrix, Decision)> {
+    let member = finalise.baseline_member()?;
+    let oof = finalise.board.entries.get(&member.id)?.oof.as_ref()?;
+    Some((oof, finalise.scoring.decision(finalise.board.open_truth(), oof)))
+}
+
+/// What the reference comes to; `theirs` are its predictions as the metric reads them.
+fn over_reference(
+    finalise: &Finalise<'_>,
+    truth: &[f64],
+    theirs: &Matrix,
+    lift: Interval,
+) -> Option<Baseline> {
+    let scoring = finalise.scoring;
+    let score = scoring.metric().score(truth, theirs, None).ok().filter(|score| score.is_finite())?;
+    let guessing = scoring
+        .prior(finalise.board.open_truth(), finalise.task.outputs())
+        .and_then(|prior| scoring.score(truth, &prior.predict(truth.len()), &prior.decision));
+    Some(Baseline { score, lift: lift.score, low: lift.low, high: lift.high, guessing })
 }

@@ -10,6 +10,9 @@ const RESERVE_MIN_S: f64 = 0.8;
 const RESERVE_SHARE_MAX: f64 = 0.4;
 /// Estimates of fitting times are multiplied by this before anything is promised on their strength.
 const CAUTION: f64 = 1.2;
+/// Further trainings of each member with other seeds, and the share of the budget that is kept back for them at most.
+const SEEDS_MORE: f64 = 4.0;
+const SEEDS_SHARE_MAX: f64 = 0.05;
 
 /// What the reserve is computed from; seconds throughout.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -68,7 +71,9 @@ impl Pace {
     /// Seconds kept back for finalising.
     pub fn reserve_s(&self, measured: &Measured) -> f64 {
         let refit = if self.refit_fits(measured) { self.refit_s(measured) } else { 0.0 };
-        let reserve = self.base_s(measured) + refit;
+        // Further seeds make what is delivered steadier; they are worth a little time.
+        let seeds = self.wall_s.map_or(0.0, |wall| (SEEDS_MORE * refit).min(wall * SEEDS_SHARE_MAX));
+        let reserve = self.base_s(measured) + refit + seeds;
         self.wall_s.map_or(reserve, |wall| reserve.min(wall * RESERVE_SHARE_MAX + RESERVE_MIN_S))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::board::{Board, Rows};
 use crate::cells;
-use crate::closing::{finish, with_complaints};
+use crate::closing::{finish, refuse_steering, with_complaints};
 use crate::control::Control;
 use crate::environment::{self, Environment};
 use crate::error::{RunError, RunErrorKind};
@@ -49,6 +49,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Seconds that correcting a cross-validated score by bootstrap takes, where no rows were sealed.
+const CORRECTING_S: f64 = 1.5;
 /// Folds of the cross-validation.
 const FOLDS: usize = 5;
 /// Folds when there are many rows: each is then large enough.
@@ -233,7 +235,7 @@ impl Life {
             .max_blocking_threads(self.options.jobs + batches + 4)
             .build()
             .map_err(|error| RunError::failed(format!("starting the runtime: {error}")))?;
-        runtime.block_on(self.carry_out(
+        let result = runtime.block_on(self.carry_out(
             &launcher,
             &environment,
             &functions,
@@ -241,7 +243,10 @@ impl Life {
             acquired.as_ref(),
             setup_s,
             Arc::new(gpus),
-        ))
+        ));
+        // Threads that look up a name may hang for minutes; nothing is waited for that nobody needs any more.
+        runtime.shutdown_background();
+        result
     }
 
     /// Takes up the use of a cluster, if one is wanted.
@@ -301,7 +306,7 @@ impl Life {
         for warning in memory.warnings() {
             self.record.warn(warning.clone())?;
         }
-        self.set_budget(&prepared);
+        self.set_budget(&prepared, past.is_some())?;
         if past.is_none() {
             self.look_at_wishes(&prepared)?;
         }
@@ -336,7 +341,7 @@ impl Life {
             search::restore_steering(steer, &mut board, &mut progress.steered);
         }
         if let Some(past) = past.as_deref() {
-            restore(past, &mut board, &self.record, &mut progress);
+            restore(past, &mut board, &self.record, &scoring, &mut progress);
         }
         prepared.take_away(&progress.steered.columns);
 
@@ -346,7 +351,9 @@ impl Life {
         let worker_versions = worker.versions.clone();
         let cell_start_s = (worker.import_s + CELL_OVERHEAD_S).min(CELL_START_MAX_S);
         let timing_s = if limits::is_timed(&task.constraints) { TIMING_S } else { 0.0 };
-        let measured = Measured { cell_start_s, judging_s: judging_s + timing_s, ..Measured::default() };
+        let correcting_s = if prepared.setup.holdout.sealed().is_empty() { CORRECTING_S } else { 0.0 };
+        let judging_s = judging_s + timing_s + correcting_s;
+        let measured = Measured { cell_start_s, judging_s, ..Measured::default() };
         let pace = Pace::new(self.options.budget.wall, jobs);
         let mut pool = Pool::new(worker, Arc::clone(&gpus), jobs);
         if let Some(ray) = &self.ray {
@@ -423,6 +430,11 @@ impl Life {
         for warning in gpus.take_warnings() {
             self.record.warn(warning)?;
         }
+        refuse_steering(
+            &mut self.record,
+            &self.stop,
+            "the seal was opened, and nothing that chooses may follow",
+        )?;
         let mut result = result::compose(&self.options, &self.folder, &self.record, &ending);
         result.llm = minds::summary(&ending, &plan, &quote, self.record.elapsed_s());
         for call in searched.ideas.iter().flat_map(|ideas| ideas.council.unplayed()) {
@@ -484,8 +496,13 @@ impl Life {
     }
 
     /// What the flags did not say, the words or the default say.
-    fn set_budget(&mut self, prepared: &Prepared) {
-        self.options.budget = hearing::with_time(&self.options.budget, &prepared.setup.understood.said);
+    fn set_budget(&mut self, prepared: &Prepared, is_resumed: bool) -> Result<(), RunError> {
+        let budget = hearing::with_time(&self.options.budget, &prepared.setup.understood.said);
+        if budget != self.options.budget && !is_resumed {
+            self.record.write(Event::Budgeted { budget: budget.clone() })?;
+        }
+        self.options.budget = budget;
+        Ok(())
     }
 
     fn rows(&self, prepared: &Prepared) -> Rows {
@@ -493,8 +510,8 @@ impl Life {
         let open = holdout.train().to_vec();
         let input = prepared.split_input();
         let count = if open.len() > MANY_ROWS { FOLDS_MANY_ROWS } else { FOLDS };
-        let scheme = ansatz_referee::split::scheme(&input);
-        let plan = FoldPlan { folds: count, scheme, seed: self.options.seed.derive("folds") };
+        let (scheme, seed) = (holdout.scheme(), holdout.folds_seed(self.options.seed));
+        let plan = FoldPlan { folds: count, scheme, seed };
         let folds = (0..REPEATS).map(|repeat| folds(&plan, &input, &open, repeat)).collect();
         Rows::new(prepared.truth.len(), holdout.sealed().to_vec(), open, folds)
     }
@@ -545,7 +562,8 @@ impl Life {
             self.folder.write("plan.json", plan.to_json().as_bytes())?;
             return Ok(plan);
         }
-        let plans = playbook::plans(prepared.setup.task(), &prepared.setup.profile, self.options.jobs)
+        let (task, profile) = (prepared.setup.task(), &prepared.setup.profile);
+        let plans = playbook::plans(task, profile, self.options.jobs, self.options.budget.seconds())
             .map_err(|error| refused(&error))?;
         let plan = ansatz_planner::merge(&plans).map_err(|error| refused(&error))?;
         self.record.check(
@@ -618,6 +636,7 @@ impl Life {
             scoring,
             pace: Pace { wall_s: pace.wall_s.map(|wall| (wall + progress.steered.seconds).max(1.0)), ..pace },
             trials_max: self.options.budget.trials,
+            seconds: self.options.budget.seconds(),
             seed: self.options.seed,
             drop: prepared.setup.leaks.clone(),
             columns: prepared.table.columns.iter().map(|column| column.name.clone()).collect(),

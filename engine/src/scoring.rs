@@ -1,6 +1,8 @@
 //! The metric of a task and the statistics around it, in the form in which the engine asks.
 //!
-//! Solutions give probabilities or values; the decision turns them into what the metric reads.
+//! Solutions give probabilities or values; the decision turns them into what the metric reads. Where that is labels, a cut at
+//! one half says little about rare classes: the search compares candidates by the probabilities behind them, and scores each
+//! after a decision of its own.
 
 use crate::error::RunError;
 use crate::functions::CustomMetric;
@@ -27,8 +29,18 @@ pub struct Scoring {
     metric: Arc<dyn Metric>,
     custom: Option<Arc<CustomMetric>>,
     smooth: Option<Box<dyn Metric>>,
-    plain: Decision,
+    outputs: usize,
+    gives_probabilities: bool,
     seed: Seed,
+}
+
+/// What the predictions of one fold come to, at the stage that does best.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FoldScore {
+    /// By the metric itself, for people to read; `None` where it is undefined.
+    pub score: Option<f64>,
+    /// By what the search compares; larger is better.
+    pub gain: Option<f64>,
 }
 
 impl Scoring {
@@ -45,9 +57,16 @@ impl Scoring {
     }
 
     fn by(task: &Task, metric: Arc<dyn Metric>, custom: Option<Arc<CustomMetric>>, seed: Seed) -> Self {
-        let plain = Decision::plain(metric.spec(), task.outputs());
         let smooth = ensemble::smooth_metric(&*metric);
-        Self { metric, custom, smooth, plain, seed: seed.derive("scoring") }
+        let (outputs, gives_probabilities) = (task.outputs(), task.problem.is_classification());
+        Self { metric, custom, smooth, outputs, gives_probabilities, seed: seed.derive("scoring") }
+    }
+
+    /// Takes predictions in from a cell: a probability that rounding carried beyond 0 or 1 is brought back.
+    pub fn admit(&self, predictions: &mut Matrix) {
+        if self.gives_probabilities {
+            predictions.data_mut().iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+        }
     }
 
     /// Tries a metric that the user brought along before anything is trained; the catalogue's need no trial. Gives the
@@ -110,26 +129,49 @@ impl Scoring {
         decision.score(&*self.metric, truth, raw).ok().filter(|score| score.is_finite())
     }
 
+    /// The decision that needs no fitting.
+    fn plain(&self, truth: &[f64]) -> Decision {
+        Decision::suited(self.metric.spec(), self.outputs, truth)
+    }
+
     /// The score of raw predictions after the plain decision.
     pub fn plain_score(&self, truth: &[f64], raw: &Matrix) -> Option<f64> {
-        self.score(truth, raw, &self.plain)
+        self.score(truth, raw, &self.plain(truth))
     }
 
-    /// The best score over stages, each after the plain decision.
-    pub fn best_over_stages(&self, truth: &[f64], stages: &[Matrix]) -> Option<f64> {
-        let (truth, stages) = self.thinned(truth, stages, CUSTOM_FOLD_ROWS_MAX);
-        let direction = self.direction();
-        stages
-            .iter()
-            .filter_map(|stage| self.plain_score(&truth, stage))
-            .reduce(|best, score| if direction.better(score, best) { score } else { best })
+    /// The decision that suits these very rows, found with little work.
+    fn own_decision(&self, truth: &[f64], raw: &Matrix) -> Decision {
+        Decision::fit_quickly(&*self.metric, truth, raw, self.seed).unwrap_or_else(|_| self.plain(truth))
     }
 
-    /// The stage to use, and its score.
+    /// The score of raw predictions after the decision that suits these very rows. All candidates are favoured alike by
+    /// that, and those that say rare classes with less than one half are not all equally useless.
+    pub fn own_score(&self, truth: &[f64], raw: &Matrix) -> Option<f64> {
+        self.score(truth, raw, &self.own_decision(truth, raw))
+    }
+
+    /// Scores the predictions of a fold. By a metric of labels a fold is not compared, only shown.
+    pub fn fold(&self, truth: &[f64], stages: &[Matrix]) -> FoldScore {
+        if self.smooth.is_none() {
+            let (truth, stages) = self.thinned(truth, stages, CUSTOM_FOLD_ROWS_MAX);
+            let gains = stages.iter().filter_map(|stage| self.search_gain(&truth, stage));
+            let gain = gains.reduce(f64::max);
+            // Turning a gain is turning a score.
+            return FoldScore { score: gain.map(|gain| self.gain(gain)), gain };
+        }
+        let of_stage = |stage| Some((stage, self.search_gain(truth, stage)?));
+        let best = stages.iter().filter_map(of_stage).max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((stage, gain)) = best else { return FoldScore { score: None, gain: None } };
+        let (truth, stage) = self.thinned(truth, std::slice::from_ref(stage), CUSTOM_FOLD_ROWS_MAX);
+        let score = stage.first().and_then(|stage| self.own_score(&truth, stage));
+        FoldScore { score, gain: Some(gain) }
+    }
+
+    /// The stage to use, and its score after the decision that suits it.
     pub fn best_stage(&self, truth: &[f64], stages: &[Matrix]) -> Option<(usize, f64)> {
         let (few_truth, few) = self.thinned(truth, stages, CUSTOM_STAGE_ROWS_MAX);
         let stage = ensemble::best_stage(&*self.metric, &few_truth, &few, self.seed).ok()?;
-        Some((stage, self.plain_score(truth, stages.get(stage)?)?))
+        Some((stage, self.own_score(truth, stages.get(stage)?)?))
     }
 
     /// How good predictions are for the purpose of searching; larger is better. Metrics of labels move in steps of a
@@ -145,12 +187,12 @@ impl Scoring {
 
     /// The decision that suits out-of-fold predictions.
     pub fn decision(&self, truth: &[f64], oof: &Matrix) -> Decision {
-        Decision::fit(&*self.metric, truth, oof, self.seed).unwrap_or_else(|_| self.plain.clone())
+        Decision::fit(&*self.metric, truth, oof, self.seed).unwrap_or_else(|_| self.plain(truth))
     }
 
-    /// The probability that `a` is better than `b`, by paired bootstrap.
+    /// The probability that `a` is better than `b`, each after the decision that suits it, by paired bootstrap.
     pub fn p_better(&self, truth: &[f64], a: &Matrix, b: &Matrix) -> f64 {
-        let (a, b) = (self.plain.apply(a), self.plain.apply(b));
+        let [a, b] = [a, b].map(|raw| self.own_decision(truth, raw).apply(raw));
         gates::compare(&*self.metric, truth, &a, &b, None, self.seed).map_or(0.5, |found| found.p_better)
     }
 
@@ -173,5 +215,95 @@ impl Scoring {
     /// The best constant answer for the rows of a test.
     pub fn prior(&self, truth: &[f64], outputs: usize) -> Option<Prior> {
         prior::prior(&*self.metric, truth, outputs).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_core::task::{Constraints, Problem};
+
+    fn scoring(problem: Problem, metric: &str, classes: usize) -> Scoring {
+        let task = Task {
+            name: "t".into(),
+            request: String::new(),
+            problem,
+            target: "y".into(),
+            id: None,
+            metric: metrics::lookup(metric).unwrap().spec().clone(),
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            constraints: Constraints::default(),
+            submission: None,
+            inferred: Vec::new(),
+        };
+        Scoring::of(&task, Seed(1)).unwrap()
+    }
+
+    /// One row in twenty is positive; no probability comes near one half, those of positive rows are `lift` times as high.
+    fn rare(lift: f64) -> (Vec<f64>, Matrix) {
+        let truth: Vec<f64> = (0..1000).map(|row| f64::from(u8::from(row % 20 == 0))).collect();
+        let wobble = |row: usize| 0.02 + 0.03 * ((row * 7919 % 1000) as f64 / 1000.0);
+        let probability = |(row, class): (usize, &f64)| wobble(row) * (1.0 + class * (lift - 1.0));
+        let probabilities = truth.iter().enumerate().map(probability).collect();
+        (truth, Matrix::column(probabilities))
+    }
+
+    #[test]
+    fn metrics_of_labels_tell_candidates_apart_that_never_reach_one_half() {
+        for metric in ["f1", "matthews_corrcoef", "balanced_accuracy"] {
+            let scoring = scoring(Problem::Binary, metric, 2);
+            let ((truth, good), (_, bad)) = (rare(4.0), rare(1.3));
+            let plain = |raw| scoring.plain_score(&truth, raw).unwrap();
+            assert_eq!(plain(&good), plain(&bad), "{metric}: at one half all are equal");
+            let own = |raw| scoring.own_score(&truth, raw).unwrap();
+            assert!(own(&good) > own(&bad) + 0.1, "{metric}: {} {}", own(&good), own(&bad));
+            assert!(scoring.p_better(&truth, &good, &bad) > 0.95, "{metric}");
+            let stages = [bad.clone(), good.clone()];
+            assert_eq!(scoring.best_stage(&truth, &stages), Some((1, own(&good))));
+        }
+    }
+
+    #[test]
+    fn folds_are_compared_by_probabilities_and_shown_by_the_metric() {
+        let scoring = scoring(Problem::Binary, "f1", 2);
+        let ((truth, good), (_, bad)) = (rare(4.0), rare(1.3));
+        let both = scoring.fold(&truth, &[bad.clone(), good.clone()]);
+        assert_eq!(both, scoring.fold(&truth, std::slice::from_ref(&good)));
+        assert_eq!(both.score, scoring.own_score(&truth, &good));
+        let log_loss = metrics::lookup("log_loss").unwrap().score(&truth, &good, None).unwrap();
+        assert_eq!(both.gain, Some(-log_loss));
+        assert!(scoring.fold(&truth, &[bad]).gain < both.gain);
+        assert_eq!(scoring.fold(&truth, &[]), FoldScore { score: None, gain: None });
+    }
+
+    #[test]
+    fn other_metrics_compare_folds_by_themselves() {
+        let scoring = scoring(Problem::Regression, "rmse", 0);
+        let stages = [Matrix::column(vec![0.0, 4.0]), Matrix::column(vec![1.0, 2.0])];
+        let fold = scoring.fold(&[1.0, 3.0], &stages);
+        assert_eq!(fold, FoldScore { score: Some(0.5_f64.sqrt()), gain: Some(-(0.5_f64.sqrt())) });
+    }
+
+    #[test]
+    fn probabilities_are_brought_back_and_values_left_alone() {
+        let beyond = || Matrix::column(vec![1.0 + 1e-9, -1e-9, 0.3]);
+        let (truth, mut predictions) = ([1.0, 0.0, 0.0], beyond());
+        let of_classes = scoring(Problem::Binary, "log_loss", 2);
+        assert_eq!(of_classes.plain_score(&truth, &predictions), None);
+        of_classes.admit(&mut predictions);
+        assert_eq!(predictions.data(), [1.0, 0.0, 0.3]);
+        assert!(of_classes.plain_score(&truth, &predictions).is_some());
+        let mut values = beyond();
+        scoring(Problem::Regression, "rmse", 0).admit(&mut values);
+        assert_eq!(values, beyond());
+    }
+
+    #[test]
+    fn counts_are_bounded_by_a_share_of_their_mean_wherever_they_are_scored() {
+        let scoring = scoring(Problem::Regression, "mean_poisson_deviance", 0);
+        let (truth, raw) = ([2.0, 0.0, 4.0], Matrix::column(vec![2.0, -1.0, 0.0]));
+        let decision = scoring.decision(&truth, &raw);
+        assert_eq!(decision, Decision::AtLeast { low: 2e-3 });
+        assert_eq!(scoring.plain_score(&truth, &raw), scoring.score(&truth, &raw, &decision));
     }
 }

@@ -24,12 +24,14 @@ use ansatz_core::profile::Profile;
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Stage;
 use ansatz_referee::leaks::{self, Action};
-use ansatz_referee::split::{HoldoutPlan, SplitInput, seal};
+use ansatz_referee::split::{Copies, HoldoutPlan, Marks, Scheme, SplitInput, groups_of, seal};
 use ansatz_sandbox::Launcher;
 use serde::{Deserialize, Serialize};
 
 /// Most rows that a training file may have.
 const ROWS_MAX: usize = 1 << 31;
+/// Most cells of a table that is searched for rows that stand in it twice: more take seconds to read.
+const COPIES_CELLS_MAX: usize = 100_000_000;
 
 /// How a column of the arrays is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +99,8 @@ pub struct Prepared {
     pub times: Option<(Vec<f64>, Vec<f64>)>,
     /// Groups of training and test rows, where rows of one group must not be on both sides of a split.
     pub groups: Option<(Vec<i64>, Vec<i64>)>,
+    /// For each training row a number that its copies share, where there are copies to be kept together.
+    pub copies: Option<Vec<i64>>,
 }
 
 impl Prepared {
@@ -114,7 +118,8 @@ impl Prepared {
 
     /// What splits may depend on.
     pub fn split_input(&self) -> SplitInput<'_> {
-        split_input(self.setup.task(), &self.truth, self.times.as_ref(), self.groups.as_ref())
+        let copies = self.copies.as_deref();
+        split_input(self.setup.task(), &self.truth, self.times.as_ref(), self.groups.as_ref(), copies)
     }
 }
 
@@ -179,9 +184,15 @@ pub async fn prepare(
     check_target(&understood.task, &truth)?;
     let times = time_columns(folder, &table, understood.time_column.as_deref());
     let groups = group_columns(folder, &table, understood.group_column.as_deref());
+    let copies = copies_of_rows(folder, &table, &truth);
 
-    let input = split_input(&understood.task, &truth, times.as_ref(), groups.as_ref());
+    let numbers = copies.as_ref().map(|copies| copies.numbers.as_slice());
+    let input = split_input(&understood.task, &truth, times.as_ref(), groups.as_ref(), numbers);
     let holdout = seal(&input, &profile.data_hash);
+    let copies = copies.filter(|_| holdout.scheme() == Scheme::Copies);
+    if let Some(copies) = &copies {
+        record.warn(copies.warning())?;
+    }
     record.write(Event::Sealed {
         rows: holdout.sealed().len() as u64,
         method: holdout.method(),
@@ -190,8 +201,13 @@ pub async fn prepare(
     })?;
 
     let evidence = reader.evidence(holdout.train())?;
-    let (leaked, mut dropped) = find_leaks(&evidence, record, &profile, &understood.task, &table)?;
+    let (mut leaked, mut dropped) = find_leaks(&evidence, record, &profile, &understood.task, &table)?;
     reader.stop();
+    let group = understood.group_column.as_deref();
+    if let Some(group) = group_feature(holdout.scheme(), group, &table, &leaked) {
+        leaked.push(group.column.clone());
+        dropped.push(group);
+    }
     dropped.extend(understood.excluded.iter().cloned());
     for column in &dropped {
         record.write(Event::ColumnDropped { dropped: column.clone() })?;
@@ -206,7 +222,8 @@ pub async fn prepare(
     }
     let setup = Setup { understood, profile, holdout, dropped, leaks: leaked, evidence: Some(evidence) };
     folder.write("setup.json", &json(&setup)?)?;
-    Ok(Prepared { setup, truth, table, ids, times, groups })
+    let copies = copies.map(|copies| copies.numbers);
+    Ok(Prepared { setup, truth, table, ids, times, groups, copies })
 }
 
 /// Takes up what an earlier life of the run has prepared.
@@ -218,7 +235,10 @@ pub fn reload(folder: &Folder) -> Result<Prepared, RunError> {
     let (truth, table, ids) = load_arrays(folder)?;
     let times = time_columns(folder, &table, setup.understood.time_column.as_deref());
     let groups = group_columns(folder, &table, setup.understood.group_column.as_deref());
-    Ok(Prepared { setup, truth, table, ids, times, groups })
+    let has_copies = setup.holdout.scheme() == Scheme::Copies;
+    let copies = if has_copies { copies_of_rows(folder, &table, &truth) } else { None };
+    let copies = copies.map(|copies| copies.numbers);
+    Ok(Prepared { setup, truth, table, ids, times, groups, copies })
 }
 
 /// What was measured about the columns of a run; `None` before that, or where there is no run.
@@ -231,6 +251,7 @@ fn split_input<'a>(
     truth: &'a [f64],
     times: Option<&'a (Vec<f64>, Vec<f64>)>,
     groups: Option<&'a (Vec<i64>, Vec<i64>)>,
+    copies: Option<&'a [i64]>,
 ) -> SplitInput<'a> {
     let mut input = SplitInput::new(task.problem, truth);
     if let Some((train, test)) = times {
@@ -238,6 +259,9 @@ fn split_input<'a>(
     }
     if let Some((train, test)) = groups {
         input = input.with_groups(train, (!test.is_empty()).then_some(test.as_slice()));
+    }
+    if let Some(copies) = copies {
+        input = input.with_copies(copies);
     }
     input
 }
@@ -295,10 +319,40 @@ fn find_leaks(
             Action::Warn => record.warn(format!("column {}: {}", decision.column, decision.evidence))?,
         }
     }
-    if let Some(warning) = leaks::warn_of_duplicates(evidence) {
-        record.warn(warning)?;
+    for warning in [leaks::warn_of_duplicates(evidence), leaks::warn_of_sum(evidence, profile, task)] {
+        warning.map_or(Ok(()), |warning| record.warn(warning))?;
     }
     Ok((leaked, dropped))
+}
+
+/// The column of the groups, where whole groups are set apart: what is learnt about one group says nothing about another, and
+/// training rows would get means of their own group that no later row has. It stays when no other column is left.
+fn group_feature(
+    scheme: Scheme,
+    column: Option<&str>,
+    table: &Table,
+    leaked: &[String],
+) -> Option<DroppedColumn> {
+    let column = column.filter(|_| scheme == Scheme::Groups)?.to_owned();
+    if leaked.contains(&column) || table.columns.len() <= leaked.len() + 1 {
+        return None;
+    }
+    let evidence =
+        "it names the group of a row, and the rows to be predicted belong to other groups".to_owned();
+    Some(DroppedColumn { column, reason: "identifier".into(), evidence })
+}
+
+/// Rows of the training file that stand in it more than once, where they have to be kept together.
+fn copies_of_rows(folder: &Folder, table: &Table, truth: &[f64]) -> Option<Copies> {
+    let rows = table.train_rows + table.test_rows;
+    if rows.saturating_mul(table.columns.len()) > COPIES_CELLS_MAX {
+        return None;
+    }
+    let mut marks = Marks::new(table.train_rows, table.test_rows);
+    for column in &table.columns {
+        marks.add(&column_of(folder, table, column)?);
+    }
+    marks.copies(truth)
 }
 
 /// The values of the time column for training and test rows.
@@ -309,11 +363,15 @@ fn time_columns(folder: &Folder, table: &Table, name: Option<&str>) -> Option<(V
     Some((train.to_vec(), test.to_vec()))
 }
 
-/// The groups of training and test rows: equal values are one group.
+/// The groups of training and test rows: equal values are one group, a row without a value is one by itself.
 fn group_columns(folder: &Folder, table: &Table, name: Option<&str>) -> Option<(Vec<i64>, Vec<i64>)> {
     let column = table.columns.iter().find(|column| Some(column.name.as_str()) == name)?;
-    let groups: Vec<i64> =
-        column_of(folder, table, column)?.iter().map(|value| value.to_bits() as i64).collect();
+    let mut values = column_of(folder, table, column)?;
+    if column.store != "numeric" {
+        // The code of a missing cell is below 0.
+        values.iter_mut().filter(|code| **code < 0.0).for_each(|code| *code = f64::NAN);
+    }
+    let groups = groups_of(&values);
     let (train, test) = groups.split_at(table.train_rows);
     Some((train.to_vec(), test.to_vec()))
 }
@@ -346,4 +404,66 @@ pub fn column_of(folder: &Folder, table: &Table, column: &StoredColumn) -> Optio
         _ => f64::NAN,
     };
     Some(bytes.chunks_exact(size).map(number).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ansatz_core::profile::ColumnKind;
+
+    /// A run folder whose arrays hold two columns of codes, rows of the test last.
+    fn coded(train_rows: usize, columns: [&[i32]; 2]) -> (tempfile::TempDir, Folder, Table) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder { root: place.path().to_path_buf() };
+        let rows = columns[0].len();
+        let header =
+            format!("{{'descr': '<i4', 'fortran_order': True, 'shape': ({rows}, 2), }}                \n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.into_bytes());
+        bytes.extend(columns.concat().into_iter().flat_map(i32::to_le_bytes));
+        std::fs::create_dir(folder.data()).unwrap();
+        std::fs::write(folder.data().join("codes.npy"), bytes).unwrap();
+        let stored = |index: usize| StoredColumn {
+            name: ["house", "colour"][index].into(),
+            kind: ColumnKind::Categorical,
+            store: "codes".into(),
+            index,
+            joined: false,
+        };
+        let columns = (0..2).map(stored).collect();
+        (place, folder, Table { train_rows, test_rows: rows - train_rows, columns })
+    }
+
+    #[test]
+    fn rows_without_a_group_are_groups_of_their_own() {
+        let (_place, folder, table) = coded(4, [&[1, -1, 1, -1, 1, -1], &[0; 6]]);
+        let (train, test) = group_columns(&folder, &table, Some("house")).unwrap();
+        assert_eq!((train, test), (vec![0, -2, 0, -4], vec![0, -6]));
+        assert_eq!(group_columns(&folder, &table, Some("street")), None);
+    }
+
+    #[test]
+    fn copies_are_rows_of_equal_columns_and_targets() {
+        let house: Vec<i32> = (0..200).map(|row| row % 190).collect();
+        let colour: Vec<i32> = house.iter().map(|house| house * 7919 % 61).collect();
+        let (_place, folder, table) = coded(200, [&house, &colour]);
+        let mut truth: Vec<f64> = house.iter().map(|house| f64::from(*house)).collect();
+        let copies = copies_of_rows(&folder, &table, &truth).unwrap();
+        assert_eq!(copies.numbers[190..], copies.numbers[..10]);
+        truth[190..].fill(-1.0);
+        assert_eq!(copies_of_rows(&folder, &table, &truth), None);
+    }
+
+    #[test]
+    fn the_group_is_no_feature_where_groups_are_new() {
+        let (_place, _, table) = coded(2, [&[0, 1], &[0, 1]]);
+        let dropped = |scheme, leaked: &[String]| {
+            group_feature(scheme, Some("house"), &table, leaked).map(|dropped| dropped.column)
+        };
+        assert_eq!(dropped(Scheme::Groups, &[]).as_deref(), Some("house"));
+        assert_eq!(dropped(Scheme::Rows, &[]), None);
+        assert_eq!(dropped(Scheme::Groups, &["colour".to_owned()]), None, "nothing else is left");
+        assert_eq!(group_feature(Scheme::Groups, None, &table, &[]), None);
+    }
 }

@@ -53,13 +53,14 @@ pub fn compose(
         format,
         problem: task.problem,
         classes: &task.classes,
-        ids: ids.sample.as_ref().unwrap_or(&ids.test),
+        // Without an id the first column of a sample holds placeholders.
+        ids: ids.sample.as_ref().filter(|_| format.id.is_some()).unwrap_or(&ids.test),
         // Targets that are never negative, such as counts and prices, are not predicted as negative.
         value_min: ids.target_min.filter(|low| *low >= 0.0).map(|_| 0.0),
     };
-    let labels = (format.kind == SubmissionKind::Label).then(|| label_indices(task, decision, predictions));
+    let labels = (format.kind == SubmissionKind::Label).then(|| decision.labels(predictions).data().to_vec());
     let bounded = if task.problem.is_classification() {
-        predictions.clone()
+        decision.probabilities(predictions)
     } else {
         bound(&decision.apply(predictions), wanted.value_min)
     };
@@ -69,15 +70,6 @@ pub fn compose(
     })?;
     let verdict = submission::verdict(&built, &wanted);
     Ok(Some((built.to_csv(), verdict)))
-}
-
-/// Class indices: by the fitted decision where it makes labels, else the plain rule.
-pub fn label_indices(task: &Task, decision: &Decision, predictions: &Matrix) -> Vec<f64> {
-    match decision {
-        Decision::Threshold { .. } | Decision::Argmax { .. } => decision.apply(predictions).data().to_vec(),
-        _ if task.outputs() == 1 => Decision::Threshold { at: 0.5 }.apply(predictions).data().to_vec(),
-        _ => Decision::Argmax { weights: vec![1.0; task.outputs()] }.apply(predictions).data().to_vec(),
-    }
 }
 
 fn bound(values: &Matrix, low: Option<f64>) -> Matrix {

@@ -108,7 +108,7 @@ pub fn lift(judged: &Judged<'_>, over: &Matrix) -> Result<Interval, MetricError>
 }
 
 /// How much wider an interval must be after so many looks at the same rows, the error divided among them.
-fn stretch(looks: u32) -> f64 {
+pub(crate) fn stretch(looks: u32) -> f64 {
     let error = (1.0 - LEVEL) / 2.0;
     normal_quantile(1.0 - error / f64::from(looks.max(1))) / normal_quantile(1.0 - error)
 }

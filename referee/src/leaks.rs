@@ -2,9 +2,10 @@
 //!
 //! A false alarm costs a good feature, so a column that is merely strong stays: it must be strong *and* odd. Odd means
 //! that it is the target again, that it is filled where the answer is known and empty where it is not, that it is an
-//! identifier, or that nothing else comes near. Nothing here looks at data.
+//! identifier, or that nothing else comes near. Several columns may be the target together: its parts. Nothing here looks
+//! at data.
 
-use ansatz_core::evidence::{ColumnEvidence, LeakEvidence};
+use ansatz_core::evidence::{ColumnEvidence, LeakEvidence, SumEvidence};
 use ansatz_core::outcome::DroppedColumn;
 use ansatz_core::profile::{ColumnKind, Profile};
 use ansatz_core::task::{Problem, Task};
@@ -47,6 +48,9 @@ const ROW_ORDER_STRONG: f64 = 0.9;
 /// A share of test rows that stand in the training file too which is worth a warning.
 const DUPLICATES_WARNED: f64 = 0.05;
 
+/// Columns that a sentence names.
+const NAMES_SHOWN: usize = 5;
+
 /// What is done with a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,12 +89,18 @@ impl LeakDecision {
 /// target are kept with a warning.
 pub fn decide(evidence: &LeakEvidence, profile: &Profile, task: &Task) -> Vec<LeakDecision> {
     let judge = Judge { problem: task.problem, profile };
-    let mut decisions: Vec<LeakDecision> = evidence
-        .columns
-        .iter()
-        .filter(|column| column.column != task.target)
-        .filter_map(|column| judge.column(column))
-        .collect();
+    let parts = evidence.sum.as_ref().filter(|sum| judge.are_parts(sum, evidence));
+    let decisions =
+        evidence.columns.iter().filter(|column| column.column != task.target).filter_map(|column| {
+            let own = judge.column(column);
+            let is_part = parts.is_some_and(|sum| sum.columns.contains(&column.column));
+            match (own, parts) {
+                (Some(own), _) if own.action == Action::Drop => Some(own),
+                (_, Some(sum)) if is_part => Some(decision(column, Action::Drop, "leak", Judge::parts(sum))),
+                (own, _) => own,
+            }
+        });
+    let mut decisions: Vec<LeakDecision> = decisions.collect();
     let dropped = decisions.iter().filter(|decision| decision.action == Action::Drop).count();
     if dropped == evidence.columns.len() {
         for decision in &mut decisions {
@@ -105,6 +115,26 @@ pub fn decide(evidence: &LeakEvidence, profile: &Profile, task: &Task) -> Vec<Le
 pub fn warn_of_duplicates(evidence: &LeakEvidence) -> Option<String> {
     let share = evidence.duplicate_test_rows.filter(|share| *share >= DUPLICATES_WARNED)?;
     Some(format!("{} of the test rows stand in the training file too, features compared", percent(share)))
+}
+
+/// A warning about columns that are not dropped though the target can be computed from them, if there are such.
+pub fn warn_of_sum(evidence: &LeakEvidence, profile: &Profile, task: &Task) -> Option<String> {
+    let judge = Judge { problem: task.problem, profile };
+    let sum = evidence.sum.as_ref().filter(|sum| !judge.are_parts(sum, evidence))?;
+    let columns = quoted(&sum.columns);
+    let formula = if sum.plain { "a plain sum or difference" } else { "a linear formula" };
+    Some(format!(
+        "the target is {formula} of {columns} (R² {}, cross-validated); check that their values are known at the time of prediction",
+        digits(sum.strength)
+    ))
+}
+
+/// Names in backticks, the first few of many.
+fn quoted(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMES_SHOWN).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    shown.join(", ") + &rest
 }
 
 struct Judge<'a> {
@@ -192,6 +222,25 @@ impl Judge<'_> {
         }
         text.push_str("; check that its value is known at the time of prediction");
         Some(decision(column, Action::Warn, "leak", text))
+    }
+
+    /// Whether columns are the target's parts: it is their plain sum or difference, nothing else comes near, and no test file
+    /// has them, so that they are not known to be there at the time of prediction. Any other formula may be the task itself.
+    fn are_parts(&self, sum: &SumEvidence, evidence: &LeakEvidence) -> bool {
+        let has_test = evidence.columns.iter().any(|column| column.filled_test.is_some());
+        let is_unmatched = sum.others.is_some_and(|others| others <= self.limits().others);
+        sum.plain && is_unmatched && !has_test
+    }
+
+    fn parts(sum: &SumEvidence) -> String {
+        let others = sum
+            .others
+            .map_or_else(String::new, |others| format!(", all other columns together reach {others:.3}"));
+        format!(
+            "the target is the plain sum or difference of {} (R² {}, cross-validated){others}",
+            quoted(&sum.columns),
+            digits(sum.strength)
+        )
     }
 
     /// "ranks the target with AUC 0.98" or "explains 99.9 % of the target's variance".
@@ -301,6 +350,7 @@ mod tests {
             columns: vec![suspect, column("honest", 0.6)],
             rows: 1000,
             duplicate_test_rows: None,
+            sum: None,
         };
         let mut decisions = decide(&evidence, &profile, &task(problem));
         assert!(decisions.len() <= 1 && decisions.iter().all(|decision| decision.column != "honest"));
@@ -415,12 +465,46 @@ mod tests {
         );
     }
 
+    /// Decisions and the warning where `casual` and `registered` give the target together.
+    fn summed(plain: bool, others: Option<f64>, filled_test: Option<f64>) -> (Vec<String>, Option<String>) {
+        let known = |name: &str, alone: f64| ColumnEvidence { filled_test, ..column(name, alone) };
+        let evidence = LeakEvidence {
+            columns: vec![known("casual", 0.5), known("registered", 0.95), known("hour", 0.5)],
+            rows: 1000,
+            duplicate_test_rows: None,
+            sum: Some(SumEvidence {
+                columns: vec!["registered".to_owned(), "casual".to_owned()],
+                strength: 1.0,
+                plain,
+                others,
+            }),
+        };
+        let (profile, task) = (profile_of("hour", ColumnKind::Numeric), task(Problem::Regression));
+        let decisions = decide(&evidence, &profile, &task);
+        let told = decisions.iter().map(|decision| format!("{:?} {}", decision.action, decision.column));
+        (told.collect(), warn_of_sum(&evidence, &profile, &task))
+    }
+
+    #[test]
+    fn parts_of_the_target_go_together() {
+        let (dropped, warning) = summed(true, Some(0.7), None);
+        assert_eq!((dropped, warning), (vec!["Drop casual".to_owned(), "Drop registered".to_owned()], None));
+        let text = "the target is a plain sum or difference of `registered`, `casual` (R² 1.000, cross-validated); \
+                    check that their values are known at the time of prediction";
+        for (others, filled_test) in [(Some(0.9), None), (None, None), (Some(0.7), Some(1.0))] {
+            assert_eq!(summed(true, others, filled_test), (Vec::new(), Some(text.to_owned())));
+        }
+        let (kept, warning) = summed(false, Some(0.1), None);
+        assert!(kept.is_empty() && warning.unwrap().starts_with("the target is a linear formula of"));
+    }
+
     #[test]
     fn the_last_column_is_never_dropped() {
         let evidence = LeakEvidence {
             columns: vec![ColumnEvidence { copies_target: true, ..column("only", 1.0) }],
             rows: 100,
             duplicate_test_rows: Some(0.2),
+            sum: None,
         };
         let decisions = decide(&evidence, &profile_of("only", ColumnKind::Numeric), &task(Problem::Binary));
         assert_eq!(decisions[0].action, Action::Warn);

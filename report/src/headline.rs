@@ -138,7 +138,12 @@ fn score_sentence(result: &RunResult, digits: usize) -> Option<String> {
 fn judged(holdout: &Holdout, digits: usize) -> String {
     let value = fixed(holdout.score, digits);
     let interval = format!("[{}, {}]", fixed(holdout.low, digits), fixed(holdout.high, digits));
-    let sealed = counted(holdout.rows, "sealed row", "sealed rows");
+    let (one, many) = if holdout.method.starts_with("cross-validation") {
+        ("cross-validated row", "cross-validated rows")
+    } else {
+        ("sealed row", "sealed rows")
+    };
+    let sealed = counted(holdout.rows, one, many);
     let level = (holdout.level != 0.95).then(|| format!("{} % interval", fixed(holdout.level * 100.0, 0)));
     let looks =
         (holdout.looks > 1).then(|| format!("looked at {} times by now", count(holdout.looks.into())));

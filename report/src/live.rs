@@ -7,9 +7,11 @@ use ansatz_core::event::Event;
 use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::outcome::{DroppedColumn, RunResult};
 use ansatz_core::source::Provenance;
+use ansatz_core::steer::Steer;
 use ansatz_core::task::Task;
 use ansatz_core::verdict::Verdict;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Warnings and verdicts kept for showing; a run that has more of them is not read to the end anyway.
 const KEPT_MAX: usize = 500;
@@ -171,6 +173,8 @@ impl Live {
                 self.started_at = *at;
                 self.phase = Phase::Understanding;
             }
+            Event::Budgeted { budget } => self.budget = budget.clone(),
+            Event::Steered { steer: Steer::Time { seconds }, accepted: true, .. } => self.allow(*seconds),
             Event::Resumed { .. } => self.forget_running(),
             Event::Fetched { provenance } => {
                 // A resumed run looks again.
@@ -248,6 +252,13 @@ impl Live {
             }
             _ => {}
         }
+    }
+
+    /// Time was granted, or taken away.
+    fn allow(&mut self, seconds: f64) {
+        let wall = self.budget.wall.map(|wall| (wall.as_secs_f64() + seconds).max(0.0));
+        let wall = wall.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        self.budget.wall = wall.or(self.budget.wall);
     }
 
     fn lead(&mut self, candidate: CandidateId, score: f64) {

@@ -11,6 +11,7 @@ use ansatz_core::outcome::{
     SandboxSummary, TaskSummary, Validation,
 };
 use ansatz_core::seed::Seed;
+use ansatz_core::steer::Steer;
 use ansatz_core::task::{Constraints, Inference, Problem, Task};
 use ansatz_core::verdict::{Stage, Verdict};
 use ansatz_planner::{Plan, Step, StepKind};
@@ -370,6 +371,25 @@ fn live_counts_what_happened() {
     assert_eq!(live.history, [(4.0, 0.8522), (20.0, 0.8601)]);
     assert_eq!(live.ranking()[0].name, "c4 catboost");
     assert_eq!(live.leaks().count(), 1);
+}
+
+#[test]
+fn the_time_that_a_run_may_take_is_known_when_words_or_the_user_set_it() {
+    let wall = |more: &[Event]| {
+        let all: Vec<Event> = events().into_iter().chain(more.iter().cloned()).collect();
+        Live::after(&all).budget.wall
+    };
+    let seconds = |seconds| Budget { wall: Some(Duration::from_secs(seconds)), ..Budget::default() };
+    let steered = |seconds: f64, accepted: bool| Event::Steered {
+        steer: Steer::Time { seconds },
+        accepted,
+        outcome: String::new(),
+    };
+    let said = Event::Budgeted { budget: seconds(120) };
+    assert_eq!(wall(std::slice::from_ref(&said)), Some(Duration::from_mins(2)));
+    let more = [said.clone(), steered(60.0, true), steered(600.0, false)];
+    assert_eq!(wall(&more), Some(Duration::from_mins(3)));
+    assert_eq!(wall(&[said, steered(-500.0, true)]), Some(Duration::ZERO));
 }
 
 #[test]

@@ -105,6 +105,7 @@ impl Folding {
             | Event::ModelAsked { .. }
             | Event::Retrieved { .. }
             | Event::ModelAnswered { .. }
+            | Event::Budgeted { .. }
             | Event::Warned { .. }
             | Event::Ticked { .. }
             | Event::Steered { .. }

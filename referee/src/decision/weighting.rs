@@ -3,8 +3,8 @@
 //! For good probabilities the balanced accuracy is highest when each is divided by its class share; accuracy wants no
 //! division. Other metrics lie in between, so the power of the share is what is searched.
 
-use super::Decision;
-use crate::gates::compare;
+use super::{Decision, Effort, is_better};
+use crate::metrics;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Metric, MetricError};
 use ansatz_core::seed::Seed;
@@ -12,27 +12,25 @@ use ansatz_core::seed::Seed;
 /// Powers of the class share that are tried, the plain rule first.
 const POWERS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
-/// How sure a power must be better than the one before it is left.
-const P_BETTER: f64 = 0.95;
-
-/// Fits the power on out-of-fold predictions.
+/// Fits the power on out-of-fold predictions. A metric that is not of the catalogue is too dear to ask so often for every
+/// candidate: a quick fit leaves it the plain rule.
 pub(super) fn fit(
     metric: &dyn Metric,
     truth: &[f64],
     raw: &Matrix,
+    effort: Effort,
     seed: Seed,
 ) -> Result<Decision, MetricError> {
     let shares = shares(truth, raw.columns());
     let mut best = Decision::Argmax { weights: vec![1.0; raw.columns()] };
-    best.score(metric, truth, raw)?;
-    if matches!(metric.spec().name.as_str(), "accuracy" | "f1_micro") {
+    let is_dear = effort == Effort::Quick && !metrics::is_native(metric.spec());
+    if is_dear || matches!(metric.spec().name.as_str(), "accuracy" | "f1_micro") {
         return Ok(best);
     }
     for power in &POWERS[1..] {
         let weights = shares.iter().map(|share| share.powf(-power)).collect();
         let rival = Decision::Argmax { weights };
-        let comparison = compare(metric, truth, &rival.apply(raw), &best.apply(raw), None, seed)?;
-        if comparison.p_better > P_BETTER {
+        if is_better(metric, truth, raw, [&rival, &best], effort, seed)? {
             best = rival;
         }
     }
@@ -80,17 +78,19 @@ mod tests {
     #[test]
     fn balanced_accuracy_gives_rare_classes_their_weight() {
         let (metric, (truth, raw)) = (lookup("balanced_accuracy").unwrap(), rows(4000, 1));
-        let decision = fit(&*metric, &truth, &raw, Seed(1)).unwrap();
         let (fresh_truth, fresh) = rows(4000, 2);
         let plain = Decision::plain(metric.spec(), 3).score(&*metric, &fresh_truth, &fresh).unwrap();
-        let fitted = decision.score(&*metric, &fresh_truth, &fresh).unwrap();
-        assert!(fitted > plain + 0.05, "{fitted} against {plain}");
+        for effort in [Effort::Thorough, Effort::Quick] {
+            let decision = fit(&*metric, &truth, &raw, effort, Seed(1)).unwrap();
+            let fitted = decision.score(&*metric, &fresh_truth, &fresh).unwrap();
+            assert!(fitted > plain + 0.05, "{effort:?}: {fitted} against {plain}");
+        }
     }
 
     #[test]
     fn accuracy_keeps_the_likeliest() {
         let (metric, (truth, raw)) = (lookup("accuracy").unwrap(), rows(500, 1));
-        let decision = fit(&*metric, &truth, &raw, Seed(1)).unwrap();
+        let decision = fit(&*metric, &truth, &raw, Effort::Thorough, Seed(1)).unwrap();
         assert_eq!(decision, Decision::Argmax { weights: vec![1.0; 3] });
     }
 }

@@ -1,9 +1,13 @@
 //! A growing blend of candidates and a quick score of what one more pick would make of it.
 
-use crate::gates::FOREIGN_ROWS_MAX;
-use crate::metrics::{self, Formula, RankStatistic, RowLoss};
+use crate::gates::{FOREIGN_ROWS_MAX, spread_rows};
+use crate::metrics::{self, Formula, RankStatistic, Ranking, RowLoss};
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Metric, MetricError};
+use std::borrow::Cow;
+
+/// Fewer rows are quicker sorted than counted by level.
+const LEVELLED_ROWS_MIN: usize = 2_000;
 
 /// Scores of a blend are ranked by this many levels, finest near 0 and 1.
 const LEVELS: usize = 1 << 15;
@@ -17,7 +21,8 @@ const DROPPED_BITS: u32 = 14;
 /// The blend so far and the way it is scored.
 pub(super) struct Blend<'a> {
     metric: &'a dyn Metric,
-    truth: &'a [f64],
+    /// Truth of the rows that are scored.
+    truth: Cow<'a, [f64]>,
     form: Form,
     /// What each candidate contributes, one value per row or per row and column.
     parts: Vec<Vec<f64>>,
@@ -25,8 +30,6 @@ pub(super) struct Blend<'a> {
     sum: Vec<f64>,
     counts: Vec<u32>,
     gain: f64,
-    /// Rows that are scored.
-    rows: usize,
 }
 
 enum Form {
@@ -39,7 +42,7 @@ enum Form {
 }
 
 impl<'a> Blend<'a> {
-    /// An empty blend.
+    /// An empty blend. A metric that is dear to ask is asked about a part of the rows, evenly spread.
     pub(super) fn new(
         metric: &'a dyn Metric,
         truth: &'a [f64],
@@ -67,31 +70,28 @@ impl<'a> Blend<'a> {
             Some(Formula::Rank(statistic) | Formula::OneVsRest(statistic)) => Form::Rank { statistic },
             _ => Form::Whole,
         };
-        let rows =
-            if metrics::is_native(metric.spec()) { truth.len() } else { truth.len().min(FOREIGN_ROWS_MAX) };
-        let parts = match form {
-            Form::LogLoss => candidates.iter().map(|candidate| of_truth(truth, candidate)).collect(),
-            Form::Rank { .. } => within_unit(candidates),
+        let is_dear = !metrics::is_native(metric.spec()) && truth.len() > FOREIGN_ROWS_MAX;
+        let (truth, candidates): (Cow<'a, [f64]>, Cow<'_, [Matrix]>) = if is_dear {
+            let rows = spread_rows(truth.len(), FOREIGN_ROWS_MAX);
+            let part: Vec<Matrix> = candidates.iter().map(|candidate| candidate.take(&rows)).collect();
+            (Cow::Owned(rows.iter().map(|&row| truth[row]).collect()), Cow::Owned(part))
+        } else {
+            (Cow::Borrowed(truth), Cow::Borrowed(candidates))
+        };
+        let parts: Vec<Vec<f64>> = match form {
+            Form::LogLoss => candidates.iter().map(|candidate| of_truth(&truth, candidate)).collect(),
+            Form::Rank { .. } => within_unit(&candidates),
             Form::Whole => candidates.iter().map(|candidate| candidate.data().to_vec()).collect(),
         };
-        let sum = vec![
-            0.0;
-            candidates.first().map_or(0, |_| if matches!(form, Form::LogLoss) {
-                truth.len()
-            } else {
-                truth.len() * columns
-            })
-        ];
         Ok(Self {
             metric,
             truth,
             form,
+            sum: vec![0.0; parts.first().map_or(0, Vec::len)],
+            counts: vec![0; parts.len()],
             parts,
             columns,
-            sum,
-            counts: vec![0; candidates.len()],
             gain: f64::NEG_INFINITY,
-            rows,
         })
     }
 
@@ -162,24 +162,47 @@ impl<'a> Blend<'a> {
             Form::Rank { statistic } => {
                 let first = usize::from(self.columns == 1);
                 let values = (0..self.columns).filter_map(|column| {
-                    let mut levels = Levels::new();
-                    let class_of_column = (column + first) as f64;
-                    for (row, class) in self.truth.iter().enumerate() {
-                        let at = row * self.columns + column;
-                        levels.count((self.sum[at] + part[at]) * share, *class == class_of_column);
+                    let class = (column + first) as f64;
+                    if self.truth.len() < LEVELLED_ROWS_MIN {
+                        self.by_order(part, column, class, *statistic)
+                    } else {
+                        self.by_levels(part, share, column, class, *statistic)
                     }
-                    levels.value(*statistic)
                 });
                 metrics::mean(&values.collect::<Vec<_>>())
             }
             Form::Whole => {
-                let cells = self.rows * self.columns;
-                let data = self.sum[..cells].iter().zip(part).map(|(sum, own)| (sum + own) * share).collect();
-                let blended = Matrix::new(self.rows, self.columns, data)?;
-                let score = self.metric.score(&self.truth[..self.rows], &blended, None).ok()?;
+                let data = self.sum.iter().zip(part).map(|(sum, own)| (sum + own) * share).collect();
+                let blended = Matrix::new(self.truth.len(), self.columns, data)?;
+                let score = self.metric.score(&self.truth, &blended, None).ok()?;
                 Some(direction.gain(score)).filter(|gain| !gain.is_nan())
             }
         }
+    }
+
+    /// The statistic of one column for one class, from sorted scores.
+    fn by_order(&self, part: &[f64], column: usize, class: f64, statistic: RankStatistic) -> Option<f64> {
+        let places = (column..part.len()).step_by(self.columns);
+        let scores: Vec<f64> = places.map(|at| self.sum[at] + part[at]).collect();
+        let ranking = Ranking::new(&scores, |row| self.truth[row] == class);
+        ranking.value(statistic, &vec![1_u32; scores.len()])
+    }
+
+    /// The same from scores counted by level.
+    fn by_levels(
+        &self,
+        part: &[f64],
+        share: f64,
+        column: usize,
+        class: f64,
+        statistic: RankStatistic,
+    ) -> Option<f64> {
+        let mut levels = Levels::new();
+        for (row, actual) in self.truth.iter().enumerate() {
+            let at = row * self.columns + column;
+            levels.count((self.sum[at] + part[at]) * share, *actual == class);
+        }
+        levels.value(statistic)
     }
 }
 
@@ -291,6 +314,7 @@ fn level(score: f64) -> usize {
 mod tests {
     use super::*;
     use crate::metrics::lookup;
+    use ansatz_core::metric::MetricSpec;
     use proptest::prelude::*;
 
     #[test]
@@ -302,6 +326,38 @@ mod tests {
             last = now;
         }
         assert!(level(1e-6) > level(0.0) && level(1.0 - 1e-6) < level(1.0));
+    }
+
+    /// A metric that is not of the catalogue.
+    struct Own(MetricSpec);
+
+    impl Metric for Own {
+        fn spec(&self) -> &MetricSpec {
+            &self.0
+        }
+
+        fn score(
+            &self,
+            truth: &[f64],
+            predictions: &Matrix,
+            weights: Option<&[f64]>,
+        ) -> Result<f64, MetricError> {
+            lookup("mae").unwrap().score(truth, predictions, weights)
+        }
+    }
+
+    #[test]
+    fn a_dear_metric_is_asked_about_rows_of_the_whole_file() {
+        let spec = MetricSpec { name: "my own".into(), ..lookup("mae").unwrap().spec().clone() };
+        let (own, rows) = (Own(spec), 3 * FOREIGN_ROWS_MAX);
+        let truth = vec![0.0; rows];
+        // Right where the file begins, and far off in the rest of it.
+        let early: Vec<f64> = (0..rows).map(|row| if row < FOREIGN_ROWS_MAX { 0.0 } else { 9.0 }).collect();
+        let candidates = [Matrix::column(early), Matrix::filled(rows, 1, 2.0)];
+        let blend = Blend::new(&own, &truth, &candidates).unwrap();
+        let (best, gain) = blend.best(|_| true).unwrap();
+        assert_eq!((best, gain), (1, -2.0));
+        assert!((blend.with(0).unwrap() + 6.0).abs() < 0.01, "{:?}", blend.with(0));
     }
 
     proptest! {
@@ -321,6 +377,10 @@ mod tests {
             let (first, gain) = blend.best(|candidate| candidate == 0).unwrap();
             blend.add(first, gain);
             let quick = blend.with(1).unwrap();
+            if let Form::Rank { statistic } = blend.form {
+                let levelled = blend.by_levels(&blend.parts[1], 0.5, 0, 1.0, statistic).unwrap();
+                prop_assert!((quick - levelled).abs() < 2e-2 * quick.max(0.1), "{} {}", quick, levelled);
+            }
             let mean: Vec<f64> = rows.iter().map(|row| f64::midpoint(row.1, row.2)).collect();
             let slow = metric.spec().direction.gain(metric.score(&truth, &Matrix::column(mean), None).unwrap());
             prop_assert!((quick - slow).abs() < 2e-2 * slow.abs().max(0.1), "{} {}", quick, slow);

@@ -2,6 +2,9 @@
 //! predictions, both in favour of the simpler answer when noise cannot tell.
 
 mod blend;
+mod correct;
+
+pub use correct::{Chosen, Contender, Corrected, correct};
 
 use crate::decision::Decision;
 use crate::gates;
@@ -92,48 +95,30 @@ pub fn select(
     candidates: &[Matrix],
     seed: Seed,
 ) -> Result<Ensemble, MetricError> {
-    let smooth = smooth_metric(metric);
-    let metric = smooth.as_deref().unwrap_or(metric);
-    let columns = candidates.first().map_or(1, Matrix::columns);
-    let rows_max = (CELLS_MAX / columns.max(1)).clamp(ROWS_MIN, ROWS_MAX);
-    if truth.len() <= rows_max {
-        return greedy(metric, truth, candidates, seed);
-    }
-    let rows = gates::spread_rows(truth.len(), rows_max);
-    let truth: Vec<f64> = rows.iter().map(|&row| truth[row]).collect();
-    let candidates: Vec<Matrix> = candidates.iter().map(|candidate| candidate.take(&rows)).collect();
-    greedy(metric, &truth, &candidates, seed)
+    select_within(VISITS_MAX, metric, truth, candidates, seed)
 }
 
-fn greedy(
+/// As [`select`], with comparisons that visit so many rows at most.
+fn select_within(
+    visits_max: usize,
     metric: &dyn Metric,
     truth: &[f64],
     candidates: &[Matrix],
     seed: Seed,
 ) -> Result<Ensemble, MetricError> {
-    let bounded = bounded(metric, candidates);
-    let mut blend = Blend::new(metric, truth, &bounded)?;
-    let first =
-        blend.best(|_| true).ok_or_else(|| MetricError::Undefined("no candidate has a score".to_owned()))?;
-    blend.add(first.0, first.1);
-    let picks_max = if metrics::is_native(metric.spec()) { PICKS_MAX } else { FOREIGN_PICKS_MAX };
-    while blend.picks() < picks_max {
-        let Some((next, gain)) = blend.best(|_| true) else { break };
-        if gain <= blend.gain() {
-            break;
-        }
-        if blend.holds(next) || is_worth_it(metric, truth, &bounded, &blend, next, seed)? {
-            blend.add(next, gain);
-            continue;
-        }
-        // The new one is not sure enough; members may still change their shares.
-        match blend.best(|candidate| blend.holds(candidate)) {
-            Some((member, gain)) if gain > blend.gain() => blend.add(member, gain),
-            _ => break,
-        }
+    let smooth = smooth_metric(metric);
+    let metric = smooth.as_deref().unwrap_or(metric);
+    let columns = candidates.first().map_or(1, Matrix::columns);
+    let rows_max = (CELLS_MAX / columns.max(1)).clamp(ROWS_MIN, ROWS_MAX);
+    if truth.len() <= rows_max {
+        return Selection { visits_max, metric, truth, candidates: &bounded(metric, candidates), seed }
+            .greedy();
     }
-    let fitted = Ensemble { weights: blend.weights() };
-    drawn_to_equal(metric, truth, &bounded, fitted, seed)
+    let rows = gates::spread_rows(truth.len(), rows_max);
+    let truth: Vec<f64> = rows.iter().map(|&row| truth[row]).collect();
+    let candidates: Vec<Matrix> = candidates.iter().map(|candidate| candidate.take(&rows)).collect();
+    let candidates = bounded(metric, &candidates);
+    Selection { visits_max, metric, truth: &truth, candidates: &candidates, seed }.greedy()
 }
 
 /// Candidates as the metric may read them, e.g. not below 0 under a metric of logarithms.
@@ -144,55 +129,74 @@ fn bounded(metric: &dyn Metric, candidates: &[Matrix]) -> Vec<Matrix> {
         .collect()
 }
 
-fn is_worth_it(
-    metric: &dyn Metric,
-    truth: &[f64],
-    candidates: &[Matrix],
-    blend: &Blend<'_>,
-    next: usize,
+/// What a selection works on.
+struct Selection<'a> {
+    visits_max: usize,
+    metric: &'a dyn Metric,
+    truth: &'a [f64],
+    candidates: &'a [Matrix],
     seed: Seed,
-) -> Result<bool, MetricError> {
-    let now = Ensemble { weights: blend.weights() };
-    let mut picks = blend.counts().to_vec();
-    picks[next] += 1;
-    let then = Ensemble {
-        weights: picks.iter().map(|&count| f64::from(count) / (blend.picks() + 1) as f64).collect(),
-    };
-    Ok(p_better(metric, truth, candidates, [&then, &now], seed)? > P_NEW_MEMBER)
 }
 
-fn p_better(
-    metric: &dyn Metric,
-    truth: &[f64],
-    candidates: &[Matrix],
-    rivals: [&Ensemble; 2],
-    seed: Seed,
-) -> Result<f64, MetricError> {
-    let [Some(first), Some(second)] = rivals.map(|rival| rival.combine(candidates)) else {
-        return Err(MetricError::Undefined("candidates differ in shape".to_owned()));
-    };
-    let gains = gates::paired(metric, truth, [&first, &second], &Resampling::Rows, VISITS_MAX, seed)?;
-    Ok(normal_share(gains.observed, gains.error()))
-}
-
-/// Few rows cannot tell good weights from lucky ones.
-fn drawn_to_equal(
-    metric: &dyn Metric,
-    truth: &[f64],
-    candidates: &[Matrix],
-    fitted: Ensemble,
-    seed: Seed,
-) -> Result<Ensemble, MetricError> {
-    let members = fitted.members();
-    if truth.len() >= SMALL_ROWS || members.len() < 2 {
-        return Ok(fitted);
+impl Selection<'_> {
+    fn greedy(&self) -> Result<Ensemble, MetricError> {
+        let mut blend = Blend::new(self.metric, self.truth, self.candidates)?;
+        let first = blend
+            .best(|_| true)
+            .ok_or_else(|| MetricError::Undefined("no candidate has a score".to_owned()))?;
+        blend.add(first.0, first.1);
+        let picks_max = if metrics::is_native(self.metric.spec()) { PICKS_MAX } else { FOREIGN_PICKS_MAX };
+        while blend.picks() < picks_max {
+            let Some((next, gain)) = blend.best(|_| true) else { break };
+            if gain <= blend.gain() {
+                break;
+            }
+            if blend.holds(next) || self.is_worth_it(&blend, next)? {
+                blend.add(next, gain);
+                continue;
+            }
+            // The new one is not sure enough; members may still change their shares.
+            match blend.best(|candidate| blend.holds(candidate)) {
+                Some((member, gain)) if gain > blend.gain() => blend.add(member, gain),
+                _ => break,
+            }
+        }
+        self.drawn_to_equal(Ensemble { weights: blend.weights() })
     }
-    let pull = 1.0 - truth.len() as f64 / SMALL_ROWS as f64;
-    let equal = 1.0 / members.len() as f64;
-    let draw = |weight: &f64| if *weight > 0.0 { (1.0 - pull) * weight + pull * equal } else { 0.0 };
-    let drawn = Ensemble { weights: fitted.weights.iter().map(draw).collect() };
-    let surely_worse = p_better(metric, truth, candidates, [&fitted, &drawn], seed)? > P_FITTED;
-    Ok(if surely_worse { fitted } else { drawn })
+
+    fn is_worth_it(&self, blend: &Blend<'_>, next: usize) -> Result<bool, MetricError> {
+        let now = Ensemble { weights: blend.weights() };
+        let mut picks = blend.counts().to_vec();
+        picks[next] += 1;
+        let then = Ensemble {
+            weights: picks.iter().map(|&count| f64::from(count) / (blend.picks() + 1) as f64).collect(),
+        };
+        Ok(self.p_better([&then, &now])? > P_NEW_MEMBER)
+    }
+
+    fn p_better(&self, rivals: [&Ensemble; 2]) -> Result<f64, MetricError> {
+        let [Some(first), Some(second)] = rivals.map(|rival| rival.combine(self.candidates)) else {
+            return Err(MetricError::Undefined("candidates differ in shape".to_owned()));
+        };
+        let pair = [&first, &second];
+        let gains =
+            gates::paired(self.metric, self.truth, pair, &Resampling::Rows, self.visits_max, self.seed)?;
+        Ok(normal_share(gains.observed, gains.error()))
+    }
+
+    /// Few rows cannot tell good weights from lucky ones.
+    fn drawn_to_equal(&self, fitted: Ensemble) -> Result<Ensemble, MetricError> {
+        let members = fitted.members();
+        if self.truth.len() >= SMALL_ROWS || members.len() < 2 {
+            return Ok(fitted);
+        }
+        let pull = 1.0 - self.truth.len() as f64 / SMALL_ROWS as f64;
+        let equal = 1.0 / members.len() as f64;
+        let draw = |weight: &f64| if *weight > 0.0 { (1.0 - pull) * weight + pull * equal } else { 0.0 };
+        let drawn = Ensemble { weights: fitted.weights.iter().map(draw).collect() };
+        let surely_worse = self.p_better([&fitted, &drawn])? > P_FITTED;
+        Ok(if surely_worse { fitted } else { drawn })
+    }
 }
 
 /// The stage (row of a trial's predictions by boosting rounds, strength of regularisation, …) that scores best, scores

@@ -26,12 +26,38 @@ pub(crate) enum CountFormula {
     Precision,
     /// Share of true positives that are found.
     Recall,
+    /// Rows of class 1 in both truth and predictions, as a share of those in either.
+    Jaccard,
+    /// Precision, recall or Jaccard index of all classes.
+    OfClasses(Share, Average),
     /// Correlation of truth and prediction.
     Matthews,
     /// Agreement beyond chance.
     Kappa,
     /// Agreement beyond chance, errors counted by the square of the distance between class indices.
     QuadraticKappa,
+}
+
+/// What share of which rows of a class is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Of those that are predicted.
+    Precision,
+    /// Of those that are true.
+    Recall,
+    /// Of those that are either.
+    Jaccard,
+}
+
+/// How shares of classes become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Average {
+    /// Mean over the classes that occur in truth or predictions.
+    Macro,
+    /// Over all classes at once.
+    Micro,
+    /// Mean weighted by how often a class is true.
+    Weighted,
 }
 
 /// Weights of rows by (true class, predicted class).
@@ -115,10 +141,11 @@ pub(crate) fn cells(
 impl CountFormula {
     /// Whether the formula knows classes 0 and 1 only.
     pub(crate) fn binary_only(self) -> bool {
-        matches!(self, Self::F1 | Self::Precision | Self::Recall)
+        matches!(self, Self::F1 | Self::Precision | Self::Recall | Self::Jaccard)
     }
 
-    /// The number. Divisions by zero inside F1, precision, recall and Matthews' coefficient give 0, as in scikit-learn.
+    /// The number. Divisions by zero inside F1, precision, recall, the Jaccard index and Matthews' coefficient give 0, as in
+    /// scikit-learn.
     pub(crate) fn value(self, table: &Confusion) -> Result<f64, MetricError> {
         let total = table.total();
         if total <= 0.0 {
@@ -132,6 +159,11 @@ impl CountFormula {
             Self::F1Weighted => weighted_mean(&f1_by_class(table), &table.truths()),
             Self::Precision => ratio(table.at(1, 1), table.guesses()[1]),
             Self::Recall => ratio(table.at(1, 1), table.truths()[1]),
+            Self::Jaccard => {
+                let right = table.at(1, 1);
+                ratio(right, table.truths()[1] + table.guesses()[1] - right)
+            }
+            Self::OfClasses(share, average) => of_classes(table, share, average),
             Self::Matthews => matthews(table),
             Self::Kappa => return kappa(table, |distance| f64::from(u8::from(distance != 0.0))),
             Self::QuadraticKappa => return kappa(table, |distance| distance * distance),
@@ -169,6 +201,26 @@ fn f1_macro(table: &Confusion) -> f64 {
     let scores: Vec<f64> =
         f1_by_class(table).into_iter().zip(occurs).filter(|(_, occurs)| *occurs).map(|(f1, _)| f1).collect();
     scores.iter().sum::<f64>() / scores.len() as f64
+}
+
+fn of_classes(table: &Confusion, share: Share, average: Average) -> f64 {
+    let (truths, guesses) = (table.truths(), table.guesses());
+    let right: Vec<f64> = (0..table.classes).map(|class| table.at(class, class)).collect();
+    let whole = |class: usize| match share {
+        Share::Precision => guesses[class],
+        Share::Recall => truths[class],
+        Share::Jaccard => truths[class] + guesses[class] - right[class],
+    };
+    let shares: Vec<f64> = (0..table.classes).map(|class| ratio(right[class], whole(class))).collect();
+    match average {
+        Average::Macro => {
+            let occurs = |class: &usize| truths[*class] + guesses[*class] > 0.0;
+            let occurring: Vec<f64> = (0..table.classes).filter(occurs).map(|class| shares[class]).collect();
+            occurring.iter().sum::<f64>() / occurring.len() as f64
+        }
+        Average::Micro => ratio(right.iter().sum(), (0..table.classes).map(whole).sum()),
+        Average::Weighted => weighted_mean(&shares, &truths),
+    }
 }
 
 /// Matthews' correlation for any number of classes (the `R_K` statistic of Gorodkin, 2004).

@@ -16,7 +16,8 @@ pub use replicate::Prepared;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Direction, Metric, MetricError, MetricSpec, PredictionKind};
 use confusion::{Confusion, CountFormula};
-pub(crate) use ranking::{RankStatistic, mean};
+use ranking::ManyClasses;
+pub(crate) use ranking::{RankStatistic, Ranking, mean};
 use rowwise::Reduction;
 pub(crate) use rowwise::{PROBABILITY_FLOOR, RowLoss};
 
@@ -29,6 +30,8 @@ pub(crate) enum Formula {
     Rank(RankStatistic),
     /// The mean over classes of a ranking of each class against the rest.
     OneVsRest(RankStatistic),
+    /// Another mean of rankings of classes.
+    ManyClasses(ManyClasses),
     /// From one loss per row.
     Rows(RowLoss, Reduction),
 }
@@ -71,6 +74,7 @@ impl Metric for Native {
             }
             Formula::Rank(statistic) => ranking::binary(statistic, truth, predictions, weights),
             Formula::OneVsRest(statistic) => ranking::one_vs_rest(statistic, truth, predictions, weights),
+            Formula::ManyClasses(many) => many.score(truth, predictions, weights),
             Formula::Rows(loss, reduction) => rowwise::score(loss, reduction, truth, predictions, weights),
         }
     }

@@ -27,10 +27,14 @@ const FLAGS: u32 = 2;
 impl Ranking {
     /// Orders rows by falling score. Scores must be finite, rows fewer than 2³⁰.
     pub(crate) fn new(scores: &[f64], positive: impl Fn(usize) -> bool) -> Self {
-        let mut rows: Vec<u32> = (0..scores.len() as u32).collect();
-        rows.sort_unstable_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
+        Self::of_rows((0..scores.len() as u32).collect(), |row| scores[row], positive)
+    }
+
+    /// Orders some rows by falling score.
+    fn of_rows(mut rows: Vec<u32>, score: impl Fn(usize) -> f64, positive: impl Fn(usize) -> bool) -> Self {
+        rows.sort_unstable_by(|&a, &b| score(b as usize).total_cmp(&score(a as usize)));
         let end =
-            |at: usize| at + 1 == rows.len() || scores[rows[at] as usize] != scores[rows[at + 1] as usize];
+            |at: usize| at + 1 == rows.len() || score(rows[at] as usize) != score(rows[at + 1] as usize);
         let entry = |at: usize| {
             let flags = if positive(rows[at] as usize) { POSITIVE } else { 0 };
             (rows[at] << FLAGS) | flags | if end(at) { GROUP_END } else { 0 }
@@ -131,6 +135,121 @@ pub(crate) fn one_vs_rest(
     let of_class = |class| ranking(predictions, truth, class, class as f64).value(statistic, weights);
     let values: Vec<f64> = (0..classes).filter_map(of_class).collect();
     mean(&values).ok_or_else(|| one_class(statistic))
+}
+
+/// Whom a class is ranked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rivals {
+    /// All other rows at once.
+    Rest,
+    /// Each other class by itself (Hand and Till, 2001).
+    Each,
+}
+
+/// ROC AUC of several classes in another form than the plain mean over classes against the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ManyClasses {
+    /// Whom each class is ranked against.
+    pub(crate) rivals: Rivals,
+    /// Whether frequent classes count for more.
+    pub(crate) by_prevalence: bool,
+}
+
+/// The rankings behind [`ManyClasses`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Contests {
+    by_prevalence: bool,
+    classes: usize,
+    all: Vec<Contest>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Contest {
+    class: usize,
+    /// The class that it is ranked against; `None` for the rest.
+    rival: Option<usize>,
+    ranking: Ranking,
+}
+
+impl ManyClasses {
+    /// The score of checked shapes.
+    pub(crate) fn score(
+        self,
+        truth: &[f64],
+        predictions: &Matrix,
+        weights: Option<&[f64]>,
+    ) -> Result<f64, MetricError> {
+        let contests = self.contests(truth, predictions, weights)?;
+        let value = match weights {
+            Some(weights) => contests.value(truth, weights),
+            None => contests.value(truth, &vec![1_u32; truth.len()]),
+        };
+        value.ok_or_else(|| one_class(RankStatistic::RocAuc))
+    }
+
+    /// The rankings, to be read with any weights.
+    pub(crate) fn contests(
+        self,
+        truth: &[f64],
+        predictions: &Matrix,
+        weights: Option<&[f64]>,
+    ) -> Result<Contests, MetricError> {
+        let classes = predictions.columns();
+        check(truth, predictions, weights, classes, classes)?;
+        let contests = match self.rivals {
+            Rivals::Rest => (0..classes)
+                .map(|class| {
+                    let ranking = ranking(predictions, truth, class, class as f64);
+                    Contest { class, rival: None, ranking }
+                })
+                .collect(),
+            Rivals::Each => {
+                let rows_of = |class: usize| {
+                    (0..truth.len() as u32).filter(move |&row| truth[row as usize] == class as f64)
+                };
+                let rows: Vec<Vec<u32>> = (0..classes).map(|class| rows_of(class).collect()).collect();
+                let pairs = (0..classes).flat_map(|class| (0..classes).map(move |rival| (class, rival)));
+                let contest = |(class, rival): (usize, usize)| {
+                    let both = [rows[class].as_slice(), &rows[rival]].concat();
+                    let score = |row: usize| predictions.row(row)[class];
+                    let ranking = Ranking::of_rows(both, score, |row| truth[row] == class as f64);
+                    Contest { class, rival: Some(rival), ranking }
+                };
+                let meet = |pair: &(usize, usize)| {
+                    pair.0 != pair.1 && !rows[pair.0].is_empty() && !rows[pair.1].is_empty()
+                };
+                pairs.filter(meet).map(contest).collect()
+            }
+        };
+        Ok(Contests { by_prevalence: self.by_prevalence, classes, all: contests })
+    }
+}
+
+impl Contests {
+    /// The mean with one weight per row; `None` where no contest has two sides.
+    pub(crate) fn value<W: Weight>(&self, truth: &[f64], weights: &[W]) -> Option<f64> {
+        let mut prevalence = vec![0.0; self.classes];
+        for (class, weight) in truth.iter().zip(weights) {
+            // A row of weight 0 may hold anything.
+            if let Some(rows) = prevalence.get_mut(*class as usize) {
+                *rows += weight.value();
+            }
+        }
+        let (mut sum, mut total) = (0.0, 0.0);
+        for contest in &self.all {
+            let Some(value) = contest.ranking.roc_auc(weights) else { continue };
+            let rows = prevalence[contest.class] + contest.rival.map_or(0.0, |rival| prevalence[rival]);
+            let weight = if self.by_prevalence { rows } else { 1.0 };
+            sum += weight * value;
+            total += weight;
+        }
+        (total > 0.0).then(|| sum / total)
+    }
+
+    /// How many rows one reading visits.
+    pub(crate) fn visits(&self) -> usize {
+        self.all.iter().map(|contest| contest.ranking.0.len()).sum()
+    }
 }
 
 /// The ranking by one column of predictions for one class.

@@ -1,7 +1,7 @@
 //! A metric made ready for many weightings of the same predictions: what does not depend on the weights is done once.
 
 use super::confusion::{self, Confusion, CountFormula};
-use super::ranking::{self, RankStatistic, Ranking};
+use super::ranking::{self, Contests, RankStatistic, Ranking};
 use super::rowwise::{self, Reduction};
 use super::{Formula, catalogue, input};
 use ansatz_core::matrix::Matrix;
@@ -9,6 +9,9 @@ use ansatz_core::metric::{Metric, MetricError};
 
 /// Visits that a row of a metric that is not of the catalogue counts as: it is asked in another world, in plain code.
 const FOREIGN_COST: usize = 20;
+
+/// More classes have too many pairs to keep a ranking of each.
+const PAIRED_CLASSES_MAX: usize = 30;
 
 /// Predictions and truth under one metric, to be scored again and again with counts of rows.
 pub struct Prepared<'a> {
@@ -26,6 +29,7 @@ enum Form<'a> {
         statistic: RankStatistic,
         rankings: Vec<Ranking>,
     },
+    Contests(Contests),
     Rows {
         losses: Vec<f64>,
         reduction: Reduction,
@@ -71,6 +75,10 @@ impl<'a> Prepared<'a> {
                 let of_class = |class| ranking::ranking(predictions, truth, class, class as f64);
                 Form::Rank { statistic, rankings: (0..classes).map(of_class).collect() }
             }
+            Formula::ManyClasses(_) if predictions.columns() > PAIRED_CLASSES_MAX => {
+                Form::Other { metric, predictions }
+            }
+            Formula::ManyClasses(many) => Form::Contests(many.contests(truth, predictions, None)?),
             Formula::Rows(loss, Reduction::Median) => {
                 let losses = rowwise::losses(loss, truth, predictions, None)?;
                 let mut rows: Vec<u32> = (0..losses.len() as u32).collect();
@@ -114,6 +122,7 @@ impl<'a> Prepared<'a> {
                     rankings.iter().filter_map(|ranking| ranking.value(*statistic, counts)).collect();
                 ranking::mean(&values)
             }
+            Form::Contests(contests) => contests.value(self.truth, counts),
             Form::Rows { losses, reduction } => reduction.value(losses, self.truth, weight).ok(),
             Form::Median { losses, rows } => rowwise::median_of_rising(
                 losses.iter().zip(rows).map(|(&loss, &row)| (loss, weight(row as usize))),
@@ -139,7 +148,9 @@ impl<'a> Prepared<'a> {
         match &self.form {
             Form::Counts { classes, .. } => rows + classes * classes * 4,
             Form::Rank { rankings, .. } => rows * rankings.len().max(1),
-            Form::Rows { .. } | Form::Median { .. } => rows,
+            Form::Contests(contests) => rows + contests.visits(),
+            Form::Rows { reduction, .. } => rows * reduction.passes(),
+            Form::Median { .. } => rows,
             Form::Other { .. } => rows * FOREIGN_COST,
         }
     }

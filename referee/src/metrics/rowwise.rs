@@ -3,6 +3,13 @@
 use super::input;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::MetricError;
+use std::collections::BTreeMap;
+
+/// Passes over the rows that sorting them is worth.
+const SORTING_PASSES: usize = 12;
+
+/// Passes that counting classes is worth.
+const CLASSES_PASSES: usize = 4;
 
 /// Probabilities are kept this far from 0 and 1 by the log loss.
 pub(crate) const PROBABILITY_FLOOR: f64 = 1e-15;
@@ -14,20 +21,32 @@ pub(crate) enum RowLoss {
     Log,
     /// Squared distance of the probabilities from the truth: of class 1 for two classes, summed over classes otherwise.
     Brier,
+    /// Twice that for two classes: the sum over both, as [`Reduction::OfImpurity`] compares it.
+    BrierSum,
     /// One over the rank of the true class if it is among the first so many, else 0.
     PrecisionAt(usize),
+    /// 1 if the true class is among the first so many, else 0.
+    Among(usize),
     /// Squared error.
     Squared,
+    /// Truth less prediction.
+    Signed,
     /// Absolute error.
     Absolute,
     /// Absolute error as a share of the truth.
     AbsoluteShare,
+    /// Squared error as a share of the squared truth.
+    SquaredShare,
+    /// Error that counts so many hundredths where the prediction is too low, and the other hundredths where it is too high.
+    Pinball(u8),
     /// Squared error of the logarithms of one more than the values.
     SquaredLog,
     /// Absolute error in percent of the mean size of truth and prediction; 0 where both are 0.
     SymmetricPercent,
     /// Poisson deviance.
     Poisson,
+    /// Gamma deviance.
+    Gamma,
 }
 
 /// How the row losses become one number.
@@ -43,6 +62,16 @@ pub(crate) enum Reduction {
     Largest,
     /// One minus the ratio to the variance of the truth.
     Explained,
+    /// One minus the ratio of variances, of losses to the truth: a constant error costs nothing.
+    OfVariance,
+    /// One minus the ratio to the mean distance of the truth from its median.
+    OfDeviation,
+    /// One minus the ratio to the entropy of the classes.
+    OfEntropy,
+    /// One minus the ratio to the Gini impurity of the classes.
+    OfImpurity,
+    /// Sum over the sum of the sizes of the truth.
+    PerSize,
 }
 
 /// The score of checked shapes.
@@ -65,8 +94,8 @@ pub(crate) fn losses(
     weights: Option<&[f64]>,
 ) -> Result<Vec<f64>, MetricError> {
     match loss {
-        RowLoss::Log | RowLoss::Brier if predictions.columns() >= 1 => {}
-        RowLoss::PrecisionAt(_) if predictions.columns() >= 2 => {}
+        RowLoss::Log | RowLoss::Brier | RowLoss::BrierSum if predictions.columns() >= 1 => {}
+        RowLoss::PrecisionAt(_) | RowLoss::Among(_) if predictions.columns() >= 2 => {}
         _ => input::width(predictions, 1)?,
     }
     let mut losses = Vec::with_capacity(truth.len());
@@ -82,7 +111,11 @@ impl RowLoss {
         match self {
             Self::Log => log_loss(row, actual, predicted),
             Self::Brier => brier(row, actual, predicted),
+            Self::BrierSum => {
+                Ok(brier(row, actual, predicted)? * if predicted.len() == 1 { 2.0 } else { 1.0 })
+            }
             Self::PrecisionAt(k) => precision_at(k, row, actual, predicted),
+            Self::Among(k) => among(k, row, actual, predicted),
             _ => self.of_value(
                 row,
                 input::finite(row, actual, "truth")?,
@@ -94,8 +127,14 @@ impl RowLoss {
     fn of_value(self, row: usize, actual: f64, predicted: f64) -> Result<f64, MetricError> {
         let error = (actual - predicted).abs();
         Ok(match self {
+            Self::Signed => actual - predicted,
             Self::Squared => error * error,
             Self::AbsoluteShare => error / actual.abs().max(f64::EPSILON),
+            Self::SquaredShare => (error / actual.abs().max(f64::EPSILON)).powi(2),
+            Self::Pinball(percent) => {
+                let share = f64::from(percent) / 100.0;
+                if actual >= predicted { share * error } else { (1.0 - share) * error }
+            }
             Self::SquaredLog => {
                 above(row, actual, -1.0, "truth")?;
                 above(row, predicted, -1.0, "prediction")?;
@@ -110,6 +149,11 @@ impl RowLoss {
                 }
                 let logarithm = if actual > 0.0 { actual * (actual / predicted).ln() } else { 0.0 };
                 2.0 * (logarithm - actual + predicted)
+            }
+            Self::Gamma => {
+                above(row, actual, 0.0, "truth")?;
+                above(row, predicted, 0.0, "prediction")?;
+                2.0 * ((predicted / actual).ln() + actual / predicted - 1.0)
             }
             _ => error,
         })
@@ -167,14 +211,31 @@ fn brier(row: usize, actual: f64, predicted: &[f64]) -> Result<f64, MetricError>
 
 /// Among equal scores the lower class index stands first.
 fn precision_at(k: usize, row: usize, actual: f64, predicted: &[f64]) -> Result<f64, MetricError> {
+    let rank = rank(row, actual, predicted, |class, rival| rival < class)?;
+    Ok(if rank <= k { 1.0 / rank as f64 } else { 0.0 })
+}
+
+/// Among equal scores the higher class index stands first, as in scikit-learn.
+fn among(k: usize, row: usize, actual: f64, predicted: &[f64]) -> Result<f64, MetricError> {
+    let rank = rank(row, actual, predicted, |class, rival| rival > class)?;
+    Ok(f64::from(u8::from(rank <= k)))
+}
+
+/// The place of the true class by falling score; `before` says whether a rival of equal score stands before it.
+fn rank(
+    row: usize,
+    actual: f64,
+    predicted: &[f64],
+    before: impl Fn(usize, usize) -> bool,
+) -> Result<usize, MetricError> {
     let class = input::class(row, actual, predicted.len(), "truth")?;
     let own = predicted[class];
     let mut rank = 1;
-    for (column, &value) in predicted.iter().enumerate() {
+    for (rival, &value) in predicted.iter().enumerate() {
         input::finite(row, value, "prediction")?;
-        rank += usize::from(value > own || (value == own && column < class));
+        rank += usize::from(value > own || (value == own && before(class, rival)));
     }
-    Ok(if rank <= k { 1.0 / rank as f64 } else { 0.0 })
+    Ok(rank)
 }
 
 impl Reduction {
@@ -194,7 +255,87 @@ impl Reduction {
                 .filter(|(row, _)| weight(*row) > 0.0)
                 .fold(0.0, |largest, (_, &loss)| largest.max(loss))),
             Self::Explained => explained(losses, truth, weight),
+            Self::OfVariance => {
+                let scatters = scatter(losses, &weight).zip(scatter(truth, &weight));
+                scatters.map(|(error, spread)| share_explained(error, spread)).ok_or_else(no_rows)
+            }
+            Self::OfDeviation => {
+                let median = weighted_median(truth, &weight).ok_or_else(no_rows)?;
+                let distances: Vec<f64> = truth.iter().map(|value| (value - median).abs()).collect();
+                Ok(share_explained(total(losses, &weight), total(&distances, &weight)))
+            }
+            Self::OfEntropy => of_classes(losses, truth, weight, |share| -share * share.ln()),
+            Self::OfImpurity => of_classes(losses, truth, weight, |share| share * (1.0 - share)),
+            Self::PerSize => {
+                let sizes: Vec<f64> = truth.iter().map(|value| value.abs()).collect();
+                let size = total(&sizes, &weight);
+                let undefined = || MetricError::Undefined("all true values are 0".to_owned());
+                (size > 0.0).then(|| total(losses, &weight) / size).ok_or_else(undefined)
+            }
         }
+    }
+
+    /// Passes over the rows that one value takes, roughly.
+    pub(crate) fn passes(self) -> usize {
+        match self {
+            Self::Median | Self::OfDeviation => SORTING_PASSES,
+            Self::OfEntropy | Self::OfImpurity => CLASSES_PASSES,
+            _ => 1,
+        }
+    }
+}
+
+/// Weighted sum over rows of weight above 0.
+fn total(values: &[f64], weight: impl Fn(usize) -> f64) -> f64 {
+    let weighted = values.iter().enumerate().map(|(row, value)| (weight(row), value));
+    weighted.filter(|(weight, _)| *weight > 0.0).map(|(weight, value)| weight * value).sum()
+}
+
+/// Weighted sum of the squared distances from the weighted mean; `None` without rows.
+fn scatter(values: &[f64], weight: impl Fn(usize) -> f64) -> Option<f64> {
+    let (mut rows, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
+    // Moments about one of the values lose no digits to a large mean, and need one pass.
+    let mut origin = None;
+    for (row, value) in values.iter().enumerate() {
+        let weight = weight(row);
+        if weight > 0.0 {
+            let distance = value - *origin.get_or_insert(*value);
+            rows += weight;
+            sum += weight * distance;
+            squares += weight * distance * distance;
+        }
+    }
+    (rows > 0.0).then(|| (squares - sum * sum / rows).max(0.0))
+}
+
+/// The mean loss against a mean over classes: that of the best constant probabilities.
+fn of_classes(
+    losses: &[f64],
+    truth: &[f64],
+    weight: impl Fn(usize) -> f64,
+    of_share: impl Fn(f64) -> f64,
+) -> Result<f64, MetricError> {
+    let mut classes: BTreeMap<u64, f64> = BTreeMap::new();
+    for (row, class) in truth.iter().enumerate() {
+        let weight = weight(row);
+        if weight > 0.0 {
+            *classes.entry(class.to_bits()).or_insert(0.0) += weight;
+        }
+    }
+    let rows: f64 = classes.values().sum();
+    if rows <= 0.0 {
+        return Err(MetricError::Undefined("there are no rows".to_owned()));
+    }
+    let constant: f64 = classes.values().map(|count| of_share(count / rows)).sum();
+    Ok(share_explained(total(losses, weight) / rows, constant))
+}
+
+/// One minus a ratio: 1 where there is no error, and 0 where there is one but nothing to explain, as in scikit-learn.
+fn share_explained(error: f64, spread: f64) -> f64 {
+    match (error == 0.0, spread <= 0.0) {
+        (true, _) => 1.0,
+        (false, true) => 0.0,
+        (false, false) => 1.0 - error / spread,
     }
 }
 
@@ -253,10 +394,5 @@ fn explained(squares: &[f64], truth: &[f64], weight: impl Fn(usize) -> f64) -> R
     if rows < 2 {
         return Err(MetricError::Undefined("R² needs two rows".to_owned()));
     }
-    let spread = sum_squares - sum * sum / total;
-    Ok(match (error == 0.0, spread <= 0.0) {
-        (true, _) => 1.0,
-        (false, true) => 0.0,
-        (false, false) => 1.0 - error / spread,
-    })
+    Ok(share_explained(error, sum_squares - sum * sum / total))
 }

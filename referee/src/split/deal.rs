@@ -82,6 +82,17 @@ pub(super) fn grouped(
     dealt
 }
 
+/// Rows by the first of their copies; `numbers` are shared by copies.
+pub(super) fn copies(rows: &[usize], numbers: &[i64]) -> BTreeMap<usize, Vec<usize>> {
+    let mut firsts: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut copies: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &row in rows {
+        let first = *firsts.entry(numbers[row]).or_insert(row);
+        copies.entry(first).or_default().push(row);
+    }
+    copies
+}
+
 /// Rows at most so many per class enter a stratum table; values use quartiles.
 fn stratum_of_rows(problem: Problem, truth: &[f64], rows: &[usize]) -> BTreeMap<usize, usize> {
     if problem.is_classification() {

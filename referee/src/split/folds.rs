@@ -20,20 +20,38 @@ pub struct FoldPlan {
 
 /// Validation rows of each fold of one repetition: row numbers of the training file, rising, each of `rows` in exactly
 /// one fold. A fold trains on the other folds. Under [`Scheme::Last`] a fold is a stretch of time, under
-/// [`Scheme::PeriodTails`] a stretch of each period: neighbours in time do not help each other across folds.
+/// [`Scheme::PeriodTails`] a stretch of each period: neighbours in time do not help each other across folds. Rows whose
+/// moment is missing are spread over the folds.
 pub fn folds(plan: &FoldPlan, input: &SplitInput<'_>, rows: &[usize], repeat: u32) -> Vec<Vec<usize>> {
     let mut rng = ChaCha8Rng::seed_from_u64(plan.seed.derive(&format!("folds:{repeat}")).0);
     let parts = plan.folds.max(2).min(rows.len().max(1));
-    let dealt = match (plan.scheme, input.groups, input.times) {
+    let stratified =
+        |rows: &[usize], rng: &mut ChaCha8Rng| deal::stratified(input.problem, input.truth, rows, parts, rng);
+    let (together, times) = (input.together(plan.scheme), input.moments(plan.scheme));
+    let dealt = match (plan.scheme, together, times) {
         (Scheme::Groups, Some(groups), _) => {
             deal::grouped(input.problem, input.truth, rows, groups, parts, &mut rng)
         }
-        (Scheme::Last, _, Some(times)) => stretches(&[in_time(rows, times)], times, parts, repeat, &mut rng),
-        (Scheme::PeriodTails, _, Some(times)) => {
-            let periods = scheme::periods(rows, times, input.test_times.unwrap_or_default());
-            stretches(&periods, times, parts, repeat, &mut rng)
+        (Scheme::Copies, Some(numbers), _) => {
+            let copies = deal::copies(rows, numbers);
+            let firsts: Vec<usize> = copies.keys().copied().collect();
+            let dealt = stratified(&firsts, &mut rng);
+            dealt
+                .iter()
+                .flat_map(|(first, part)| copies[first].iter().map(move |&row| (row, *part)))
+                .collect()
         }
-        _ => deal::stratified(input.problem, input.truth, rows, parts, &mut rng),
+        (_, _, Some(times)) => {
+            let periods = match plan.scheme {
+                Scheme::PeriodTails => scheme::periods(rows, times, input.test_times.unwrap_or_default()),
+                _ => vec![scheme::in_time(rows, times)],
+            };
+            let mut dealt = stretches(&periods, times, parts, repeat, &mut rng);
+            let undated: Vec<usize> = rows.iter().copied().filter(|&row| !times[row].is_finite()).collect();
+            dealt.extend(stratified(&undated, &mut rng));
+            dealt
+        }
+        _ => stratified(rows, &mut rng),
     };
     let mut folds = vec![Vec::new(); parts];
     for (row, part) in dealt {
@@ -44,12 +62,6 @@ pub fn folds(plan: &FoldPlan, input: &SplitInput<'_>, rows: &[usize], repeat: u3
         fold.sort_unstable();
     }
     folds
-}
-
-fn in_time(rows: &[usize], times: &[f64]) -> Vec<usize> {
-    let mut ordered = rows.to_vec();
-    ordered.sort_by(|&a, &b| times[a].total_cmp(&times[b]).then(a.cmp(&b)));
-    ordered
 }
 
 /// Cuts each period into stretches and hands them out in a random order. A later repetition moves the cuts by a part of
@@ -132,6 +144,35 @@ mod tests {
             assert_eq!(fold.len(), 100);
             let breaks = fold.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
             assert!(breaks <= 19, "{breaks} breaks: at most one between two periods");
+        }
+    }
+
+    #[test]
+    fn rows_without_a_moment_are_spread_over_the_stretches() {
+        let times: Vec<f64> =
+            (0..120).map(|row| if row % 6 == 5 { f64::NAN } else { f64::from(row) }).collect();
+        let truth: Vec<f64> = (0..120).map(f64::from).collect();
+        let input = SplitInput::new(Problem::Regression, &truth).with_times(&times, None);
+        let made = folds(&plan(5, Scheme::Last), &input, &input.usable(), 0);
+        check_partition(&made, &input.usable());
+        for fold in made {
+            let dated: Vec<usize> = fold.iter().copied().filter(|&row| times[row].is_finite()).collect();
+            assert_eq!((fold.len(), dated.len()), (24, 20));
+            assert!(dated[19] - dated[0] < 24, "{dated:?}");
+        }
+    }
+
+    #[test]
+    fn copies_are_in_one_fold() {
+        let truth: Vec<f64> = (0..100).map(|row| f64::from(row % 50 % 2)).collect();
+        let numbers: Vec<i64> = (0..100).map(|row| row % 50).collect();
+        let input = SplitInput::new(Problem::Binary, &truth).with_copies(&numbers);
+        let made = folds(&plan(5, Scheme::Copies), &input, &input.usable(), 0);
+        check_partition(&made, &input.usable());
+        for fold in &made {
+            assert_eq!(fold.len(), 20);
+            assert!(fold.iter().all(|row| fold.contains(&((row + 50) % 100))), "{fold:?}");
+            assert_eq!(fold.iter().filter(|&&row| truth[row] == 1.0).count(), 10);
         }
     }
 

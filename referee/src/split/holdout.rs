@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Share of the rows that is sealed.
 pub const SEALED_SHARE: f64 = 0.2;
@@ -14,17 +15,14 @@ pub const SEALED_SHARE: f64 = 0.2;
 /// Never more rows than this: their interval is narrow enough, and the rest is worth more as training rows.
 pub const SEALED_ROWS_MAX: usize = 20_000;
 
-/// With fewer rows a holdout is too small to judge by, and too dear; nested cross-validation takes its place.
-pub const NESTED_BELOW_ROWS: usize = 500;
-
-/// Parts of the outer cross-validation that stands in for a holdout.
-const NESTED_FOLDS: usize = 5;
-
-/// Its repetitions: each row is judged by three models, which evens out the luck of one division.
-const NESTED_REPEATS: u32 = 3;
+/// With fewer rows a holdout is too small to judge by, and too dear; corrected cross-validation takes its place.
+pub const CROSS_VALIDATED_BELOW_ROWS: usize = 500;
 
 /// Fewest groups from which some can be sealed and enough are left to learn from.
 const GROUPS_MIN: usize = 5;
+
+/// A row whose copies would be more than one in so many sealed rows stays in training.
+const COPIES_ONE_IN: usize = 10;
 
 /// What is sealed. Row numbers rise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +41,15 @@ pub struct Holdout {
 pub enum HoldoutPlan {
     /// On rows set apart.
     Sealed(Holdout),
-    /// By repeated nested cross-validation over all rows: in each outer fold everything that chooses (the winner, its
-    /// parameters, its ensemble) is done again without the fold.
-    NestedCv {
+    /// By cross-validation over all rows: what was chosen on out-of-fold predictions is scored on them, less what choosing
+    /// gained by luck, which a bootstrap over the rows tells (see [`crate::ensemble::correct()`]).
+    CrossValidated {
         /// Rows with a known target.
         train: Vec<usize>,
-        /// For each repetition, the validation rows of each outer fold.
-        outer: Vec<Vec<Vec<usize>>>,
-        /// By what the folds were chosen.
+        /// By what the folds are chosen.
         scheme: Scheme,
+        /// Where the chance of the folds comes from: they are what is judged on, so another seed makes no others.
+        seed: Seed,
     },
 }
 
@@ -60,15 +58,31 @@ impl HoldoutPlan {
     pub fn train(&self) -> &[usize] {
         match self {
             Self::Sealed(holdout) => &holdout.train,
-            Self::NestedCv { train, .. } => train,
+            Self::CrossValidated { train, .. } => train,
         }
     }
 
-    /// Rows that are sealed; none under nested cross-validation.
+    /// Rows that are sealed; none under cross-validation.
     pub fn sealed(&self) -> &[usize] {
         match self {
             Self::Sealed(holdout) => &holdout.sealed,
-            Self::NestedCv { .. } => &[],
+            Self::CrossValidated { .. } => &[],
+        }
+    }
+
+    /// By what rows are set apart: behind the seal, and in the folds.
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            Self::Sealed(holdout) => holdout.scheme,
+            Self::CrossValidated { scheme, .. } => *scheme,
+        }
+    }
+
+    /// Where the chance of the folds of a run comes from.
+    pub fn folds_seed(&self, run: Seed) -> Seed {
+        match self {
+            Self::Sealed(_) => run.derive("folds"),
+            Self::CrossValidated { seed, .. } => *seed,
         }
     }
 
@@ -76,28 +90,31 @@ impl HoldoutPlan {
     pub fn method(&self) -> String {
         match self {
             Self::Sealed(holdout) => format!("sealed holdout: {}", holdout.scheme.words()),
-            Self::NestedCv { outer, scheme, .. } => {
-                let folds = outer.first().map_or(0, Vec::len);
-                format!("nested cross-validation, {folds} folds × {}: {}", outer.len(), scheme.words())
+            Self::CrossValidated { scheme, .. } => {
+                format!("cross-validation, corrected for choosing by bootstrap: {}", scheme.words())
             }
         }
     }
 }
 
-/// Seals rows. `data_hash` (any text, the content hash of the training file) is the only source of chance.
+/// Seals rows. `data_hash` (any text, the content hash of the training file) is the only source of chance; where nothing is sealed,
+/// the targets are.
 pub fn seal(input: &SplitInput<'_>, data_hash: &str) -> HoldoutPlan {
     let seed = Seed(0).derive("seal").derive(data_hash);
     let usable = input.usable();
     let scheme = effective_scheme(input, &usable);
-    if usable.len() < NESTED_BELOW_ROWS {
-        let plan = super::FoldPlan { folds: NESTED_FOLDS, scheme, seed };
-        let outer = (0..NESTED_REPEATS).map(|repeat| super::folds(&plan, input, &usable, repeat)).collect();
-        return HoldoutPlan::NestedCv { train: usable, outer, scheme };
+    if usable.len() < CROSS_VALIDATED_BELOW_ROWS {
+        // From the targets alone: no other name of a column, or order of columns, buys other folds.
+        let targets: String =
+            usable.iter().map(|&row| format!("{:x} ", input.truth[row].to_bits())).collect();
+        let seed = Seed(0).derive("folds").derive(&targets);
+        return HoldoutPlan::CrossValidated { train: usable, scheme, seed };
     }
     let wanted = ((usable.len() as f64 * SEALED_SHARE).round() as usize).min(SEALED_ROWS_MAX);
     let mut rng = ChaCha8Rng::seed_from_u64(seed.0);
-    let mut sealed = match (scheme, input.groups, input.times) {
+    let mut sealed = match (scheme, input.together(scheme), input.moments(scheme)) {
         (Scheme::Groups, Some(groups), _) => whole_groups(&usable, groups, wanted, &mut rng),
+        (Scheme::Copies, Some(numbers), _) => with_copies(input, &usable, numbers, wanted, &mut rng),
         (Scheme::Last, _, Some(times)) => last(&usable, times, wanted),
         (Scheme::PeriodTails, _, Some(times)) => tails(&usable, times, input.test_times, wanted),
         _ => stratified(input.problem, input.truth, &usable, wanted, &mut rng),
@@ -107,15 +124,17 @@ pub fn seal(input: &SplitInput<'_>, data_hash: &str) -> HoldoutPlan {
     HoldoutPlan::Sealed(Holdout { train, sealed, scheme })
 }
 
-/// Groups are left apart only when there are enough of them.
+/// Groups are set apart only when there are enough of them.
 fn effective_scheme(input: &SplitInput<'_>, usable: &[usize]) -> Scheme {
-    match (scheme(input), input.groups) {
-        (Scheme::Groups, Some(groups)) => {
-            let distinct: std::collections::BTreeSet<i64> = usable.iter().map(|&row| groups[row]).collect();
-            if distinct.len() >= GROUPS_MIN { Scheme::Groups } else { Scheme::Rows }
-        }
-        (other, _) => other,
+    let are_few = |groups: &[i64]| {
+        let known = usable.iter().map(|&row| groups[row]).filter(|group| *group >= 0);
+        known.collect::<BTreeSet<i64>>().len() < GROUPS_MIN
+    };
+    let found = scheme(input);
+    if found == Scheme::Groups && input.groups.is_some_and(are_few) {
+        return scheme(&SplitInput { groups: None, ..*input });
     }
+    found
 }
 
 /// The same share of every class or of every stretch of values. A class of too few rows to share stays in training.
@@ -143,7 +162,7 @@ fn evenly(ordered: &[usize], take: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
 }
 
 fn whole_groups(rows: &[usize], groups: &[i64], wanted: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
-    let mut members: std::collections::BTreeMap<i64, Vec<usize>> = std::collections::BTreeMap::new();
+    let mut members: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for &row in rows {
         members.entry(groups[row]).or_default().push(row);
     }
@@ -159,10 +178,26 @@ fn whole_groups(rows: &[usize], groups: &[i64], wanted: usize, rng: &mut ChaCha8
     sealed
 }
 
-/// The latest rows; equal moments stay together.
+/// As [`stratified`], each row with all of its copies.
+fn with_copies(
+    input: &SplitInput<'_>,
+    rows: &[usize],
+    numbers: &[i64],
+    wanted: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<usize> {
+    let copies = deal::copies(rows, numbers);
+    let is_rare = |copies: &[usize]| copies.len() == 1 || copies.len() * COPIES_ONE_IN <= wanted;
+    let firsts: Vec<usize> =
+        copies.iter().filter(|(_, copies)| is_rare(copies)).map(|(first, _)| *first).collect();
+    let wanted = (firsts.len() as f64 * wanted as f64 / rows.len() as f64).round() as usize;
+    let sealed = stratified(input.problem, input.truth, &firsts, wanted, rng);
+    sealed.iter().flat_map(|first| copies[first].iter().copied()).collect()
+}
+
+/// The latest rows; equal moments stay together. A row without a moment stays in training.
 fn last(rows: &[usize], times: &[f64], wanted: usize) -> Vec<usize> {
-    let mut ordered = rows.to_vec();
-    ordered.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
+    let mut ordered = super::scheme::in_time(rows, times);
     ordered.split_off(tail_start(&ordered, times, wanted))
 }
 
@@ -246,11 +281,60 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_are_judged_by_nested_cross_validation() {
+    fn few_rows_are_judged_by_cross_validation_whose_folds_no_seed_changes() {
         let truth = binary(499, 200);
         let plan = seal(&SplitInput::new(Problem::Binary, &truth), "x");
         assert!(plan.sealed().is_empty());
-        assert!(plan.method().starts_with("nested cross-validation, 5 folds × 3"), "{}", plan.method());
+        let method = "cross-validation, corrected for choosing by bootstrap: rows at random";
+        assert!(plan.method().starts_with(method), "{}", plan.method());
+        assert_eq!(plan.folds_seed(Seed(1)), plan.folds_seed(Seed(2)));
+        // Neither does another name of a column; other targets do.
+        let seed =
+            |truth: &[f64], hash| seal(&SplitInput::new(Problem::Binary, truth), hash).folds_seed(Seed(1));
+        assert_eq!(plan.folds_seed(Seed(1)), seed(&truth, "y"));
+        assert_ne!(plan.folds_seed(Seed(1)), seed(&binary(499, 201), "x"));
+        let truth = binary(500, 200);
+        let plan = seal(&SplitInput::new(Problem::Binary, &truth), "x");
+        assert!(!plan.sealed().is_empty());
+        assert_ne!(plan.folds_seed(Seed(1)), plan.folds_seed(Seed(2)));
+    }
+
+    #[test]
+    fn a_row_without_a_moment_is_not_sealed_as_the_last() {
+        let truth = binary(1000, 500);
+        let times: Vec<f64> =
+            (0..1000).map(|row| if row % 10 == 0 { f64::NAN } else { f64::from(row) }).collect();
+        let input = SplitInput::new(Problem::Binary, &truth).with_times(&times, Some(&[2000.0]));
+        let plan = seal(&input, "x");
+        partition(&plan, &input);
+        assert_eq!((plan.scheme(), plan.sealed().len()), (Scheme::Last, 200));
+        assert!(plan.sealed().iter().all(|&row| times[row] > 700.0));
+    }
+
+    #[test]
+    fn too_few_groups_leave_rows_at_random() {
+        let truth = binary(600, 300);
+        let groups: Vec<i64> = (0..600).map(|row| if row < 100 { -1 - row } else { row % 4 }).collect();
+        let input = SplitInput::new(Problem::Binary, &truth).with_groups(&groups, None);
+        assert_eq!(seal(&input, "x").scheme(), Scheme::Rows);
+        let copies: Vec<i64> = (0..600).map(|row| row / 2).collect();
+        assert_eq!(seal(&input.with_copies(&copies), "x").scheme(), Scheme::Copies);
+    }
+
+    #[test]
+    fn copies_are_on_one_side_and_classes_keep_their_share() {
+        let truth: Vec<f64> = (0..1000).map(|row| f64::from(u8::from(row % 500 < 50))).collect();
+        let numbers: Vec<i64> = (0..1000).map(|row| if row % 500 < 400 { row % 500 } else { 7 }).collect();
+        let input = SplitInput::new(Problem::Binary, &truth).with_copies(&numbers);
+        let plan = seal(&input, "x");
+        partition(&plan, &input);
+        assert!(
+            plan.sealed().iter().all(|&row| plan.train().iter().all(|&other| numbers[other] != numbers[row]))
+        );
+        assert!(plan.sealed().len().abs_diff(160) <= 4, "{}", plan.sealed().len());
+        assert!(plan.sealed().iter().all(|&row| numbers[row] != 7), "a row that stands there 202 times");
+        let positives = plan.sealed().iter().filter(|&&row| truth[row] == 1.0).count();
+        assert!(positives.abs_diff(20) <= 2, "{positives}");
     }
 
     #[test]

@@ -2,9 +2,19 @@
 
 use super::SplitInput;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The test lies later when at most this share of the training rows comes after its first moment.
 const OVERLAP_SHARE_MAX: f64 = 0.01;
+
+/// The first moment of the test has this share of the test rows before it: a few dates that are wrong hide nothing.
+const EARLY_SHARE: f64 = 0.01;
+
+/// Times of a smaller share of the rows say nothing about all of them.
+const TIMED_SHARE_MIN: f64 = 0.5;
+
+/// Groups are new when at most this share of the test rows that have one has a group of the training file.
+const KNOWN_SHARE_MAX: f64 = 0.05;
 
 /// Fewer runs than this share of what a random mixture would show make the test a matter of periods.
 const RUNS_SHARE_MAX: f64 = 0.2;
@@ -18,9 +28,11 @@ const MOMENTS_MIN: usize = 10;
 pub enum Scheme {
     /// Row by row, at random.
     Rows,
-    /// Whole groups: the test holds groups that the training file has not.
+    /// At random, but copies of one row stay together.
+    Copies,
+    /// Whole groups: what is to be predicted belongs to groups that the training file has not.
     Groups,
-    /// The last part of time: the test lies later.
+    /// The last part of time: what is to be predicted lies later.
     Last,
     /// The last part of each period: training and test periods alternate.
     PeriodTails,
@@ -31,43 +43,55 @@ impl Scheme {
     pub fn words(self) -> &'static str {
         match self {
             Self::Rows => "rows at random, stratified by the target",
-            Self::Groups => "whole groups, because the test file holds unseen groups",
-            Self::Last => "the last rows in time, because the test file lies later",
+            Self::Copies => "rows at random, stratified by the target, copies of a row together",
+            Self::Groups => "whole groups, because what is to be predicted belongs to other groups",
+            Self::Last => "the last rows in time, because what is to be predicted lies later",
             Self::PeriodTails => "the end of each period, because training and test periods alternate",
         }
     }
 }
 
-/// The scheme that imitates the test file. Without a test, given groups stay whole, and time plays no part.
+/// The scheme that imitates the test file. Without a test, whoever gives groups or times has said that the rows to be
+/// predicted belong to other groups, or lie later.
 pub fn scheme(input: &SplitInput<'_>) -> Scheme {
-    if let (Some(train), Some(test)) = (input.times, input.test_times)
-        && let Some(scheme) = by_time(input, train, test)
-    {
-        return scheme;
+    let by_time = input.times.and_then(|times| by_time(input, times));
+    if by_time == Some(Scheme::Last) {
+        return Scheme::Last;
     }
-    let unseen = |train: &[i64], test: &[i64]| {
-        let known: std::collections::BTreeSet<i64> = train.iter().copied().collect();
-        !test.iter().any(|group| known.contains(group))
-    };
-    match (input.groups, input.test_groups) {
-        (Some(train), Some(test)) if !unseen(train, test) => Scheme::Rows,
-        (Some(_), _) => Scheme::Groups,
-        (None, _) => Scheme::Rows,
+    if input.groups.is_some_and(|groups| are_new(groups, input.test_groups)) {
+        return Scheme::Groups;
     }
+    by_time.unwrap_or(if input.copies.is_some() { Scheme::Copies } else { Scheme::Rows })
 }
 
-fn by_time(input: &SplitInput<'_>, train: &[f64], test: &[f64]) -> Option<Scheme> {
-    let known = |times: &[f64]| times.iter().all(|time| time.is_finite()) && !times.is_empty();
-    let train: Vec<f64> = input.usable().into_iter().map(|row| train[row]).collect();
-    if !known(&train) || !known(test) {
-        return None;
-    }
-    let first_test = test.iter().copied().fold(f64::INFINITY, f64::min);
-    let after = train.iter().filter(|&&time| time >= first_test).count();
-    if distinct(&train).len() >= 2 && after as f64 <= OVERLAP_SHARE_MAX * train.len() as f64 {
+/// Whether the test belongs to groups that the training file has not; rows without a group tell nothing.
+fn are_new(train: &[i64], test: Option<&[i64]>) -> bool {
+    let Some(test) = test else { return true };
+    let known: BTreeSet<i64> = train.iter().copied().filter(|group| *group >= 0).collect();
+    let told = test.iter().filter(|group| **group >= 0).count();
+    let seen = test.iter().filter(|group| known.contains(*group)).count();
+    told > 0 && seen as f64 <= KNOWN_SHARE_MAX * told as f64
+}
+
+fn by_time(input: &SplitInput<'_>, times: &[f64]) -> Option<Scheme> {
+    let train: Vec<f64> = input.usable().into_iter().map(|row| times[row]).collect();
+    let train = told(&train).filter(|train| distinct(train).len() >= 2)?;
+    let Some(test) = input.test_times else { return Some(Scheme::Last) };
+    let test = told(test)?;
+    let first_test = test[(EARLY_SHARE * test.len() as f64) as usize];
+    let after = train.len() - train.partition_point(|time| *time < first_test);
+    if after as f64 <= OVERLAP_SHARE_MAX * train.len() as f64 {
         return Some(Scheme::Last);
     }
-    alternates(&train, test).then_some(Scheme::PeriodTails)
+    alternates(&train, &test).then_some(Scheme::PeriodTails)
+}
+
+/// The times that are known, rising; `None` where they are too few to speak for all rows.
+fn told(times: &[f64]) -> Option<Vec<f64>> {
+    let mut known: Vec<f64> = times.iter().copied().filter(|time| time.is_finite()).collect();
+    known.sort_by(f64::total_cmp);
+    let speak = !known.is_empty() && known.len() as f64 >= TIMED_SHARE_MIN * times.len() as f64;
+    speak.then_some(known)
 }
 
 /// Whether training and test moments come in long runs, as by the Wald-Wolfowitz count of runs.
@@ -85,22 +109,30 @@ fn alternates(train: &[f64], test: &[f64]) -> bool {
     (runs as f64) < RUNS_SHARE_MAX * by_chance
 }
 
-/// Distinct values, rising.
-pub(super) fn distinct(values: &[f64]) -> Vec<f64> {
-    let mut values = values.to_vec();
+/// Distinct known values, rising.
+fn distinct(values: &[f64]) -> Vec<f64> {
+    let mut values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     values.dedup();
     values
 }
 
-/// Training rows by period: a period ends where a test moment stands between two training moments. Rows inside a
-/// period are in order of time.
-pub(super) fn periods(rows: &[usize], times: &[f64], test_times: &[f64]) -> Vec<Vec<usize>> {
-    let mut ordered = rows.to_vec();
+/// The rows whose moment is known, in order of time.
+pub(super) fn in_time(rows: &[usize], times: &[f64]) -> Vec<usize> {
+    let mut ordered: Vec<usize> = rows.iter().copied().filter(|&row| times[row].is_finite()).collect();
     ordered.sort_by(|&a, &b| times[a].total_cmp(&times[b]).then(a.cmp(&b)));
+    ordered
+}
+
+/// Training rows by period: a period ends where a test moment stands between two training moments. Rows inside a
+/// period are in order of time; those without a moment are in none.
+pub(super) fn periods(rows: &[usize], times: &[f64], test_times: &[f64]) -> Vec<Vec<usize>> {
     let tests = distinct(test_times);
     let tests_before = |row: usize| tests.partition_point(|&time| time < times[row]);
-    ordered.chunk_by(|&a, &b| tests_before(a) == tests_before(b)).map(<[usize]>::to_vec).collect()
+    in_time(rows, times)
+        .chunk_by(|&a, &b| tests_before(a) == tests_before(b))
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 #[cfg(test)]
@@ -132,6 +164,77 @@ mod tests {
     fn a_test_from_the_same_moments_is_random() {
         check(&moments(0..300, |m| m % 3 > 0), &moments(0..300, |m| m % 3 == 0), Scheme::Rows);
         check(&moments(0..300, |_| true), &moments(0..300, |_| true), Scheme::Rows);
+    }
+
+    #[test]
+    fn a_panel_whose_dates_repeat_is_split_by_time() {
+        let panel = |range: std::ops::Range<u32>| -> Vec<f64> {
+            range.flat_map(|day| [f64::from(day); 20]).collect()
+        };
+        check(&panel(0..30), &panel(30..40), Scheme::Last);
+    }
+
+    #[test]
+    fn missing_and_wrong_dates_do_not_hide_that_the_test_lies_later() {
+        let (mut train, mut test) = (moments(0..1000, |_| true), moments(1000..1200, |_| true));
+        (train[17], test[3]) = (f64::NAN, f64::NAN);
+        test[5] = -50_000.0;
+        check(&train, &test, Scheme::Last);
+        test[..150].fill(f64::NAN);
+        check(&train, &test, Scheme::Rows);
+    }
+
+    #[test]
+    fn times_without_a_test_mean_that_later_rows_are_to_be_predicted() {
+        let (truth, times) = ([0.0; 40], moments(0..40, |_| true));
+        let input = SplitInput::new(Problem::Regression, &truth);
+        assert_eq!(scheme(&input.with_times(&times, None)), Scheme::Last);
+        assert_eq!(scheme(&input.with_times(&[7.0; 40], None)), Scheme::Rows);
+    }
+
+    #[test]
+    fn new_groups_go_before_periods_and_after_a_later_test() {
+        let (train, test) = (moments(0..300, |m| m % 30 < 20), moments(0..300, |m| m % 30 >= 20));
+        let truth = vec![0.0; train.len()];
+        let groups: Vec<i64> = (0..200).map(|row| row / 20).collect();
+        let input = SplitInput::new(Problem::Regression, &truth).with_groups(&groups, Some(&[10, 11]));
+        assert_eq!(scheme(&input.with_times(&train, Some(&test))), Scheme::Groups);
+        assert_eq!(scheme(&input.with_times(&train, Some(&[500.0, 501.0]))), Scheme::Last);
+    }
+
+    #[test]
+    fn a_shared_or_missing_group_does_not_hide_that_the_others_are_new() {
+        let truth = [0.0; 40];
+        let train: Vec<i64> = (0..40).map(|row| if row < 4 { -1 - row } else { row / 4 }).collect();
+        let test = |known: usize| -> Vec<i64> {
+            (0..100)
+                .map(|row| {
+                    if row < known {
+                        3
+                    } else if row < 50 {
+                        -100 - row as i64
+                    } else {
+                        1000
+                    }
+                })
+                .collect()
+        };
+        let found = |known: usize| {
+            let test = test(known);
+            scheme(&SplitInput::new(Problem::Regression, &truth).with_groups(&train, Some(&test)))
+        };
+        assert_eq!((found(0), found(2), found(10)), (Scheme::Groups, Scheme::Groups, Scheme::Rows));
+        let missing = [-41_i64, -42];
+        let input = SplitInput::new(Problem::Regression, &truth).with_groups(&train, Some(&missing));
+        assert_eq!(scheme(&input), Scheme::Rows, "a test without any group tells nothing");
+    }
+
+    #[test]
+    fn copies_stay_together_where_nothing_else_decides() {
+        let truth = [0.0; 4];
+        let input = SplitInput::new(Problem::Regression, &truth).with_copies(&[0, 1, 0, 2]);
+        assert_eq!(scheme(&input), Scheme::Copies);
+        assert_eq!(scheme(&input.with_groups(&[1, 1, 2, 2], None)), Scheme::Groups);
     }
 
     #[test]
