@@ -232,6 +232,7 @@ mod tests {
             drop: Vec::new(),
             sealed: Vec::new(),
             deadline_s: 1.0,
+            timed: false,
             keep_model: false,
             stage: None,
             model: None,

@@ -213,7 +213,7 @@ fn delivered_time(site: &Site<'_>, place: &Path, delivery: &Delivery) -> Result<
         let differs = |(a, b): (&f64, &f64)| (a - b).abs() > bundle::TOLERANCE * a.abs().max(1.0);
         if wanted.len() != answer.len() || wanted.iter().zip(answer).any(differs) {
             return Err(RunError::failed(format!(
-                "alone, test row {} is predicted otherwise than in the file",
+                "alone, row {} is predicted otherwise than in the file",
                 row + 1
             )));
         }

@@ -23,6 +23,10 @@ pub struct Prediction {
 
 /// Predicts the rows of a table with a run's delivered model.
 ///
+/// What is written: of a run with a test file, what its submission holds. Else the id column if there is one, then the target's
+/// column with value or class, and under a metric of probabilities `probability_<class>` of every class (of two: the positive
+/// one alone).
+///
 /// # Errors
 /// When the run has no model, or the table lacks a column that the model uses.
 pub fn predict(

@@ -80,6 +80,10 @@ pub struct Order {
     pub sealed: Vec<String>,
     /// Seconds until it is ended.
     pub deadline_s: f64,
+    /// Whether the run's time decides: only then may a trial be ended for its pace, before its deadline. A run that counts
+    /// trials must give the same again on a slower machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed: bool,
     /// Whether the fitted model is written.
     pub keep_model: bool,
     /// Train exactly to this stage.
@@ -96,13 +100,19 @@ pub struct Order {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ChildEvent {
-    /// An intermediate value.
+    /// How far a training is.
     Progress {
         /// Rounds or epochs so far.
         step: f64,
         /// The solution's own number; for display only.
         #[serde(default)]
         value: Option<f64>,
+        /// How many rounds or epochs there will be.
+        #[serde(default)]
+        of: Option<f64>,
+        /// Whether the solution's loss was not a finite number.
+        #[serde(default)]
+        diverged: bool,
     },
     /// Success.
     Done {

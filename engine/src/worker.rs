@@ -2,6 +2,8 @@
 //!
 //! Invariant: a score never comes from here; predictions do.
 
+mod course;
+
 use crate::cells::{self, ARRAYS_BYTES_MAX};
 use crate::environment::Environment;
 use crate::error::RunError;
@@ -10,7 +12,8 @@ use ansatz_core::candidate::Space;
 use ansatz_core::event::FailureKind;
 use ansatz_core::matrix::Matrix;
 use ansatz_core::npy;
-use ansatz_sandbox::{Cell, GpuBinding, Launcher, LeafLimits, Verdict};
+use ansatz_sandbox::{Cell, GpuBinding, Launcher, Leaf, LeafLimits, Verdict};
+use course::Course;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,7 +150,7 @@ impl Worker {
         Ok(Starting { cell, kind: Kind::Spawner })
     }
 
-    /// Runs one order to its end. `stop` ends it early.
+    /// Runs one order to its end. `stop` ends it early, and so do its own reports when they leave no hope.
     ///
     /// # Errors
     /// [`TrialFailure`] saying how the child ended when it gave nothing acceptable.
@@ -179,34 +182,23 @@ impl Worker {
             .fork(order.trial, request.as_bytes(), self.leaf_limits)
             .map_err(|error| gone(format!("the worker could not start a trial: {error}")))?;
         let text = self.kind.order(order).map_err(|error| gone(format!("order: {error}")))?;
-        let deadline = started + Duration::from_secs_f64(order.deadline_s.clamp(0.0, 1e7));
-        let mut ending = Ending::Closed;
-        if leaf.send_sealed(text.as_bytes(), sealed).is_ok() {
-            ending = loop {
-                if stop.load(Ordering::Relaxed) {
-                    break Ending::Cancelled;
-                }
-                if Instant::now() >= deadline {
-                    break Ending::Late;
-                }
-                match leaf.recv(GLANCE) {
-                    Ok(Some(line)) => match serde_json::from_slice(&line) {
-                        Ok(ChildEvent::Progress { .. }) => {}
-                        Ok(event) => break Ending::Said(Box::new(event)),
-                        Err(error) => break Ending::Garbled(error.to_string()),
-                    },
-                    Err(error) if error.is_timeout() => {}
-                    Ok(None) | Err(_) => break Ending::Closed,
-                }
-            };
-        }
+        let ending = if leaf.send_sealed(text.as_bytes(), sealed).is_ok() {
+            attend(&leaf, order, started, stop)
+        } else {
+            Ending::Closed
+        };
         let closed = matches!(ending, Ending::Closed);
         let obituary = closed.then(|| self.obituary(order.trial)).flatten();
+        if !matches!(ending, Ending::Said(_) | Ending::Closed) {
+            // It has no last words that anybody waits for.
+            leaf.kill();
+        }
         let report = leaf.finish();
         let result = match ending {
             Ending::Said(event) => self.take(*event, &folder, order),
             Ending::Cancelled => Err((FailureKind::Cancelled, "the run was stopped".to_owned())),
             Ending::Late => Err((FailureKind::Timeout, format!("not done after {:.1} s", order.deadline_s))),
+            Ending::Hopeless(kind, why) => Err((kind, why)),
             Ending::Garbled(error) => Err((FailureKind::Error, format!("a line that is not ours: {error}"))),
             Ending::Closed => Err(cause_of_death(report.verdict, obituary)),
         };
@@ -320,8 +312,51 @@ enum Ending {
     Said(Box<ChildEvent>),
     Cancelled,
     Late,
+    /// Its own reports say that nothing will come of it.
+    Hopeless(FailureKind, String),
     Garbled(String),
     Closed,
+}
+
+/// Listens to a trial until it has said its last word or has to be ended.
+fn attend(leaf: &Leaf, order: &Order, started: Instant, stop: &AtomicBool) -> Ending {
+    let deadline = started + Duration::from_secs_f64(order.deadline_s.clamp(0.0, 1e7));
+    let mut course = Course::of(order);
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Ending::Cancelled;
+        }
+        if Instant::now() >= deadline {
+            return Ending::Late;
+        }
+        match leaf.recv(GLANCE) {
+            Ok(Some(line)) => {
+                let at_s = started.elapsed().as_secs_f64();
+                if let Some(ending) = hear(&line, at_s, course.as_mut()) {
+                    return ending;
+                }
+            }
+            Err(error) if error.is_timeout() => {}
+            Ok(None) | Err(_) => return Ending::Closed,
+        }
+    }
+}
+
+/// What a trial's line, `at_s` seconds after its order, means for it; `None` when it goes on.
+fn hear(line: &[u8], at_s: f64, course: Option<&mut Course>) -> Option<Ending> {
+    match serde_json::from_slice(line) {
+        // The worker passes this on whenever it happens, so that it does not depend on the clock.
+        Ok(ChildEvent::Progress { step, diverged: true, .. }) => {
+            let why = format!("stopped at step {step}: its loss is not a finite number any more");
+            Some(Ending::Hopeless(FailureKind::Error, why))
+        }
+        Ok(ChildEvent::Progress { step, of, .. }) => {
+            let why = course?.hear(at_s, step, of?)?;
+            Some(Ending::Hopeless(FailureKind::Timeout, why))
+        }
+        Ok(event) => Some(Ending::Said(Box::new(event))),
+        Err(error) => Some(Ending::Garbled(error.to_string())),
+    }
 }
 
 fn cause_of_death(verdict: Verdict, obituary: Option<Obituary>) -> (FailureKind, String) {
@@ -408,4 +443,64 @@ fn listen(cell: Arc<Cell>, obituaries: Arc<Obituaries>) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An order with a deadline of 40 s.
+    fn order(timed: bool) -> Order {
+        let golden = include_str!("../../worker/testdata/child.jsonl");
+        let line = golden.lines().find(|line| line.starts_with("{\"order\":\"fit\"")).expect("an order");
+        Order { timed, ..serde_json::from_str(line).expect("an order of ours") }
+    }
+
+    /// How a trial ends that reports one of 1,000 steps each second.
+    fn end_of_a_slow_trial(timed: bool) -> Option<Ending> {
+        let mut course = Course::of(&order(timed));
+        (1..40).find_map(|second| {
+            let line = format!(r#"{{"event":"progress","step":{second},"value":0.5,"of":1000}}"#);
+            hear(line.as_bytes(), f64::from(second), course.as_mut())
+        })
+    }
+
+    #[test]
+    fn a_trial_that_is_too_slow_is_ended_where_time_counts() {
+        let Some(Ending::Hopeless(FailureKind::Timeout, why)) = end_of_a_slow_trial(true) else {
+            panic!("it goes on");
+        };
+        assert!(
+            why.starts_with("stopped at 1 % after 9.0 s: at this pace it would take 991.0 s more"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn where_trials_are_counted_no_pace_ends_one() {
+        assert!(end_of_a_slow_trial(false).is_none());
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_ends_a_trial_wherever_it_runs() {
+        let line = br#"{"event":"progress","step":120.0,"diverged":true}"#;
+        for timed in [false, true] {
+            let Some(Ending::Hopeless(FailureKind::Error, why)) =
+                hear(line, 1.0, Course::of(&order(timed)).as_mut())
+            else {
+                panic!("it goes on");
+            };
+            assert_eq!(why, "stopped at step 120: its loss is not a finite number any more");
+        }
+    }
+
+    #[test]
+    fn other_lines_mean_what_they_say() {
+        let heard = |line: &str| hear(line.as_bytes(), 1.0, Course::of(&order(true)).as_mut());
+        assert!(heard(r#"{"event":"progress","step":3,"value":null}"#).is_none());
+        assert!(heard(r#"{"event":"progress","step":3,"value":0.1}"#).is_none());
+        let last = heard(r#"{"event":"failed","kind":"error","message":"no"}"#);
+        assert!(matches!(last, Some(Ending::Said(event)) if matches!(*event, ChildEvent::Failed { .. })));
+        assert!(matches!(heard("nonsense"), Some(Ending::Garbled(_))));
+    }
 }

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 USAGE = "usage: predict.py INPUT.csv OUTPUT.csv"
 
+PROBABILITY_FLOOR = 1e-15
+"""Probabilities are kept this far from 0 before they are raised to a power, as by the referee."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -99,7 +102,8 @@ def apply(folder: Path, source: Path) -> tuple[list[str], list[list[str]]]:
     for notice in notices:
         print(f"warning: {one_line(notice.message)}", file=sys.stderr)
     predictions = Members.load(bundle, features).predict()
-    header = [*([identifier] if identifier else []), *bundle.record["output"]["columns"]]
+    output = bundle.record["output"]
+    header = [*([identifier] if identifier else []), *output["columns"], *(output.get("probabilities") or [])]
     cells = written(bundle.record, predictions)
     rows = [[name, *row] for name, row in zip(ids, cells, strict=True)] if identifier else cells
     return header, rows
@@ -117,8 +121,12 @@ class Member:
 
     def predict(self, rows: pd.DataFrame) -> Floats:
         """Its own predictions, shape (rows, outputs)."""
+        import numpy as np
+
         own = rows.drop(columns=self.drop, errors="ignore").copy()
-        return self.kept.predict(own, self.task, self.stage)
+        values = self.kept.predict(own, self.task, self.stage)
+        # Rounding may carry a probability out of its bounds, where the host brings it back too.
+        return values if self.task.problem == "regression" else np.clip(values, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -181,6 +189,14 @@ def decide(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
         case {"rule": "argmax", "weights": weights}:
             chosen = (predictions * np.asarray(weights, dtype=np.float64)).argmax(axis=1)
             return np.asarray(chosen[:, None], dtype=np.float64)
+        case {"rule": "cuts", "at": cuts}:
+            classes = np.arange(predictions.shape[1], dtype=np.float64)
+            sums = predictions.sum(axis=1)
+            expected = (predictions * classes).sum(axis=1) / np.where(sums > 0, sums, 1.0)
+            chosen = np.searchsorted(np.asarray(cuts, dtype=np.float64), expected, side="right")
+            return np.asarray(chosen[:, None], dtype=np.float64)
+        case {"rule": "temperature", "value": value}:
+            return raised(predictions, 1.0 / float(value))
         case {"rule": "at_least", "low": low}:
             return np.maximum(predictions, float(low))
         case {"rule": "as_is"}:
@@ -189,25 +205,47 @@ def decide(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
             raise ContractError(f"the bundle's decision is unknown: {other}")
 
 
+def raised(probabilities: Floats, power: float) -> Floats:
+    """Probabilities whose odds are raised to a power; one column alone is that of class 1 of two."""
+    import numpy as np
+
+    binary = probabilities.shape[1] == 1
+    both = np.hstack([1.0 - probabilities, probabilities]) if binary else probabilities
+    weights = np.maximum(both, PROBABILITY_FLOOR) ** power
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(shares[:, 1:] if binary else shares)
+
+
 def written(record: dict[str, Any], predictions: Floats) -> list[list[str]]:
-    """The cells of the output columns, row by row."""
+    """The cells of the output columns, row by row, the id left out.
+
+    Kind `label`: the class in each of `columns`, then its probabilities where the output names columns for
+    them: of every class, or of the last ones alone. Kinds `probability` and `class_probabilities`: of the
+    last class, or of the class that each column names. Kind `value`: the value.
+    """
     import numpy as np
 
     output, classes = record["output"], [str(name) for name in record.get("classes") or []]
-    columns = [str(name) for name in output["columns"]]
+    columns, rule = [str(name) for name in output["columns"]], record.get("decision")
     match output["kind"]:
         case "label":
-            labels = label_indices(record.get("decision"), predictions).astype(int)
-            return [[classes[i]] * len(columns) for i in labels]
+            labels = label_indices(rule, predictions).astype(int)
+            told = len(output.get("probabilities") or [])
+            shown = probabilities(rule, predictions)[:, predictions.shape[1] - told :]
+            return [
+                [classes[i]] * len(columns) + [number(share) for share in row]
+                for i, row in zip(labels, shown, strict=True)
+            ]
         case "class_probabilities":
-            if predictions.shape[1] == 1:
-                predictions = np.hstack([1.0 - predictions, predictions])
+            shares = probabilities(rule, predictions)
+            if shares.shape[1] == 1:
+                shares = np.hstack([1.0 - shares, shares])
             places = class_places(columns, classes)
-            return [[number(row[place]) for place in places] for row in predictions]
+            return [[number(row[place]) for place in places] for row in shares]
         case "probability":
-            return [[number(row[-1])] * len(columns) for row in predictions]
+            return [[number(row[-1])] * len(columns) for row in probabilities(rule, predictions)]
         case "value":
-            values = clipped(decide(record.get("decision"), predictions), record.get("clip"))
+            values = clipped(decide(rule, predictions), record.get("clip"))
             return [[number(row[0])] * len(columns) for row in values]
         case other:
             raise ContractError(f"the bundle's output is unknown: {other}")
@@ -215,11 +253,16 @@ def written(record: dict[str, Any], predictions: Floats) -> list[list[str]]:
 
 def label_indices(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
     """Class indices by the rule where it makes labels, else the likelier class."""
-    if rule and rule.get("rule") in ("threshold", "argmax"):
+    if rule and rule.get("rule") in ("threshold", "argmax", "cuts"):
         return decide(rule, predictions)[:, 0]
     if predictions.shape[1] == 1:
         return decide({"rule": "threshold", "at": 0.5}, predictions)[:, 0]
     return decide({"rule": "argmax", "weights": [1.0] * predictions.shape[1]}, predictions)[:, 0]
+
+
+def probabilities(rule: dict[str, Any] | None, predictions: Floats) -> Floats:
+    """Probabilities by the rule where it changes them, else as they are."""
+    return decide(rule, predictions) if rule and rule.get("rule") == "temperature" else predictions
 
 
 def class_places(columns: list[str], classes: list[str]) -> list[int]:

@@ -6,6 +6,7 @@ Nothing that the solution brings is imported before the lock is closed.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import socket
 import tempfile
@@ -20,7 +21,7 @@ from ansatz_worker import harness, life, lock, npy
 from ansatz_worker.channel import Channel, ChannelError, close_all
 from ansatz_worker.errors import OrderError, failed
 
-PROGRESS_SECONDS = 0.05
+PROGRESS_SECONDS = 0.2
 """Shortest time between two progress messages; more often would wake the host for nothing."""
 
 
@@ -97,14 +98,24 @@ def obey(
 
 
 def reporter(channel: Channel) -> harness.Report:
-    """A function that tells the host about progress, seldom enough and without ever waiting."""
+    """A function that tells the host about progress, seldom enough and without ever waiting. Only a loss that
+    is not finite is told whenever it comes: whether a trial is ended for it must not depend on the clock.
+    """
     last = -PROGRESS_SECONDS
 
-    def report(step: float, value: float) -> None:
+    def report(step: float, value: float | None = None, of: float | None = None) -> None:
         nonlocal last
+        event: dict[str, Any] = {"event": "progress", "step": float(step)}
+        if value is not None and not math.isfinite(value):
+            channel.send({**event, "diverged": True})
+            return
         now = time.monotonic()
         if now - last >= PROGRESS_SECONDS:
             last = now
-            channel.offer({"event": "progress", "step": float(step), "value": float(value)})
+            if value is not None:
+                event["value"] = float(value)
+            if of is not None and math.isfinite(of):
+                event["of"] = float(of)
+            channel.offer(event)
 
     return report

@@ -40,6 +40,16 @@ SUSPECT_R2_MIN = 0.95
 OTHERS_MAX = 60
 RIDGE = 0.01
 
+SUM_ROWS_MAX = 3_000
+SUM_COLUMNS_MAX = 50
+"""Rows and columns among which a linear formula of the target is looked for; an exact one shows in few."""
+SUM_ROWS_PER_COLUMN = 5
+SUM_FILLED_MIN = 0.95
+SUM_R2_MIN = 0.9999
+SUM_PART_MIN = 1e-4
+"""Share of the target's spread below which a column is no part of the formula."""
+SUM_PLAIN_TOLERANCE = 0.01
+
 COPY_SHARE_MIN = 0.995
 COPY_CLASS_SHARE_MIN = 0.98
 COPY_GROUP_MIN = 5.0
@@ -93,7 +103,8 @@ def gather(
         binned.append(bins)
     for i, others in others_of([record["alone"] for record in records], binned, truth).items():
         records[i]["others"] = others
-    return {"columns": records, "rows": len(rows), "duplicate_test_rows": duplicates}
+    summed = sum_of(features.columns, rows, records, binned, truth)
+    return {"columns": records, "rows": len(rows), "duplicate_test_rows": duplicates, "sum": summed}
 
 
 def others_of(alone: list[float], binned: list[Codes], truth: Truth) -> dict[int, float]:
@@ -109,6 +120,88 @@ def others_of(alone: list[float], binned: list[Codes], truth: Truth) -> dict[int
     together = np.hstack([out_of_fold(binned[i], truth.outputs, truth.folds) for i in honest])
     reached = round(linear_strength(together, truth), 6)
     return dict.fromkeys(suspects, reached)
+
+
+def sum_of(
+    columns: list[Typed], rows: Codes, records: list[dict[str, Any]], binned: list[Codes], truth: Truth
+) -> dict[str, Any] | None:
+    """The columns of which a target of values is a linear formula; none of them need look like it alone."""
+    if truth.classification:
+        return None
+    at = np.arange(0, len(rows), max(1, len(rows) // SUM_ROWS_MAX))
+    most = min(SUM_COLUMNS_MAX, len(at) // SUM_ROWS_PER_COLUMN)
+    candidates = [
+        i
+        for i in np.argsort([-record["alone"] for record in records], kind="stable").tolist()
+        if columns[i].kind == "numeric" and columns[i].values is not None and not records[i]["copies_target"]
+    ][:most]
+    if len(candidates) < 2:
+        return None
+    X = np.column_stack([np.asarray(columns[i].values)[rows[at]] for i in candidates])
+    known = np.isfinite(X)
+    full = known.mean(axis=0) >= SUM_FILLED_MIN
+    whole = known[:, full].all(axis=1)
+    X, y, folds = X[whole][:, full], truth.outputs[at][whole, 0], truth.folds[at][whole]
+    candidates = [i for i, is_full in zip(candidates, full, strict=True) if is_full]
+    if len(candidates) < 2 or len(X) < SUM_ROWS_PER_COLUMN * len(candidates):
+        return None
+    parts = parts_of(X, y, folds) if explained(X, y, folds) > SUM_R2_MIN else []
+    if len(parts) < 2:
+        return None
+    weights = linear(X[:, parts], y)
+    is_sum = np.all(np.abs(np.abs(weights[1:]) - 1.0) <= SUM_PLAIN_TOLERANCE)
+    named = [candidates[part] for part in parts]
+    return {
+        "columns": [columns[i].name for i in named],
+        "strength": round(explained(X[:, parts], y, folds), 6),
+        "plain": bool(is_sum and abs(weights[0]) <= SUM_PLAIN_TOLERANCE * y.std()),
+        "others": others_than(named, records, binned, truth),
+    }
+
+
+def parts_of(X: Floats, y: Floats, folds: Codes) -> list[int]:
+    """The fewest columns found that explain `y` as well, the one that matters most first."""
+    sizes = np.abs(linear(X, y)[1:]) * X.std(axis=0) / float(y.std())
+    parts = [int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] >= SUM_PART_MIN]
+    for part in reversed(parts.copy()):
+        fewer = [i for i in parts if i != part]
+        if fewer and explained(X[:, fewer], y, folds) > SUM_R2_MIN:
+            parts = fewer
+    return parts
+
+
+def others_than(
+    named: list[int], records: list[dict[str, Any]], binned: list[Codes], truth: Truth
+) -> float | None:
+    """What the columns reach together that are neither named nor copies of the target."""
+    left_out = {*named, *(i for i, record in enumerate(records) if record["copies_target"])}
+    strongest = np.argsort([-record["alone"] for record in records], kind="stable").tolist()
+    honest = [i for i in strongest if i not in left_out][:OTHERS_MAX]
+    if not honest:
+        return None
+    together = np.hstack([out_of_fold(binned[i], truth.outputs, truth.folds) for i in honest])
+    return round(linear_strength(together, truth), 6)
+
+
+def linear(X: Floats, y: Floats) -> Floats:
+    """Least squares: an intercept, then one weight per column in the column's own unit."""
+    centre, spread = X.mean(axis=0), X.std(axis=0)
+    # A column that does not vary beyond rounding gets no weight.
+    spread = np.where(spread > 1e-9 * np.abs(centre), spread, np.inf)
+    design = np.hstack([np.ones((len(X), 1)), (X - centre) / spread])
+    weights = np.linalg.lstsq(design, y, rcond=None)[0]
+    slopes = weights[1:] / spread
+    return np.concatenate([[weights[0] - centre @ slopes], slopes])
+
+
+def explained(X: Floats, y: Floats, folds: Codes) -> float:
+    """R² of a linear regression, predicted out of fold; 0 where there is no variance."""
+    guess = np.zeros_like(y)
+    for fold in range(FOLDS):
+        inside = folds == fold
+        weights = linear(X[~inside], y[~inside])
+        guess[inside] = weights[0] + X[inside] @ weights[1:]
+    return r_squared(y, guess) or 0.0
 
 
 def linear_strength(X: Floats, truth: Truth) -> float:

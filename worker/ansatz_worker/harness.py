@@ -5,11 +5,12 @@ It is the only caller of solution code. It scores nothing and never sees a targe
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,6 @@ from ansatz_worker.errors import ContractError, OrderError
 from ansatz_worker.solution import Solution, TaskView
 
 Array = npy.Array
-Report = Callable[[float, float], None]
 
 IMPORTANCES_MAX = 300
 """Columns whose importance is told; more would not fit a message."""
@@ -34,6 +34,13 @@ JOINED = "joined"
 
 CHECKED_ROWS = 20
 """Rows on which features are compared one by one with the batch."""
+
+
+class Report(Protocol):
+    """Hears of a training: steps that are done, its loss if that is known, how many steps there will be."""
+
+    def __call__(self, step: float, value: float | None = None, of: float | None = None) -> None:
+        """Never waits for the host, but where the loss is not finite."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,10 @@ def stages_of(job: Job) -> list[float | None]:
     if job.stage is not None:
         return [job.stage]
     stages = job.solution.optional("stages")
-    found: list[float | None] = [float(s) for s in stages(job.params)] if stages else []
+    if stages is None:
+        return [None]
+    more = {"task": job.task} if "task" in inspect.signature(stages).parameters else {}
+    found: list[float | None] = [float(s) for s in stages(job.params, **more)]
     return found or [None]
 
 

@@ -6,15 +6,18 @@ same state, their
   losses are forecast, and the best rate trains the whole stage.
 - `HyperRate` (after FedHyper, Wang et al. 2024): the rate rises while successive updates agree and falls
 while they do not.
+- `cosine`: the rate falls along half a wave, as is usual.
 - `TunedPenalty` (after Self-Tuning Networks, MacKay et al. 2019): a best response that is linear in the
 logarithm of a penalty
   is learnt along with the weights, so that the penalty follows the validation loss without training anew.
 
-A state is an array of numbers. `step(state, rate)` gives the state after one step and the loss seen in it.
+A state is an array of numbers. `step(state, rate)` gives the state after one step and the loss seen in it,
+and leaves the state that it was given as it is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,10 +27,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Step = Callable[[Floats, float], tuple[Floats, float]]
 
-# What a diverged trial counts as, relative to the losses that did not diverge.
+# What a diverged trial counts as, relative to the losses that did not diverge; and by how many times its
+# first loss a stage's last one may lie above it.
 DIVERGED_TIMES = 10.0
 # Rates at which the Gaussian process is asked where to look next.
 GRID = 64
+# Rates that a stage is trained with before it is given up, each by so much smaller than the one before.
+ATTEMPTS = 4
+SHRINKAGE = 10.0
+
+
+def cosine(start: float, share: float, end: float = 0.01) -> float:
+    """The rate when `share` of the training is over: from `start` along half a wave down to `end` of it."""
+    left = 0.5 * (1.0 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
+    return start * (end + (1.0 - end) * left)
 
 
 def forecast(losses: Floats, at: int) -> float:
@@ -62,25 +75,24 @@ class AutoRate:
     trials: int = 6
     share: float = 0.1
     chosen: list[float] = field(default_factory=list)
-    """The rates of the stages so far."""
+    """The rates of the stages so far; 0 where none was small enough."""
 
     def stage(self, state: Floats, steps: int, step: Step) -> tuple[Floats, list[float]]:
-        """Trains a stage of `steps` steps; gives the state after it and its losses."""
+        """Trains a stage of `steps` steps; gives the state after it and its losses.
+
+        What went well for a tenth of a stage may diverge later: then the stage begins anew with smaller
+        rates. Where all of them diverge the stage is lost, not the training: the state before is given back,
+        without losses.
+        """
         rate = self.search(state, steps, step)
-        losses = []
-        before = state
-        for _ in range(steps):
-            state, loss = step(state, rate)
-            losses.append(loss)
-        if not np.isfinite(state).all():
-            # What went well for a tenth diverged later: the stage is lost, not the training.
-            state, rate = before, rate / 10.0
-            losses = []
-            for _ in range(steps):
-                state, loss = step(state, rate)
-                losses.append(loss)
-        self.chosen.append(rate)
-        return state, losses
+        for _ in range(ATTEMPTS):
+            trained = _trained(state, steps, step, rate)
+            if trained is not None:
+                self.chosen.append(rate)
+                return trained
+            rate /= SHRINKAGE
+        self.chosen.append(0.0)
+        return state, []
 
     def search(self, state: Floats, steps: int, step: Step) -> float:
         """The rate that promises the lowest loss at the end of a stage that begins in `state`."""
@@ -104,6 +116,25 @@ class AutoRate:
                 if not np.isfinite(loss):
                     return float("inf")
         return forecast(np.array(losses), steps)
+
+
+def _trained(state: Floats, steps: int, step: Step, rate: float) -> tuple[Floats, list[float]] | None:
+    """The state after some steps and their losses; `None` where they diverge."""
+    losses: list[float] = []
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            state, loss = step(state, rate)
+            losses.append(loss)
+            if not np.isfinite(loss):
+                return None
+    return None if not np.isfinite(state).all() or _risen(losses) else (state, losses)
+
+
+def _risen(losses: list[float]) -> bool:
+    """Whether losses end far above where they began."""
+    if not losses:
+        return False
+    return losses[-1] - losses[0] > DIVERGED_TIMES * max(abs(losses[0]), 1e-300)
 
 
 def _first(trial: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 
 import driver
 import numpy as np
+import pandas as pd
 import pytest
 
 from ansatz_worker import answering, bundle_predict, frame, harness
@@ -60,7 +62,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     members = []
     for i, part in enumerate((np.arange(0, 160), np.arange(40, 200))):
         sealed = {"train_rows": part, "y": y[part], "predict_rows": np.arange(5)}
-        bench = harness.Bench(*frame.load(work), sealed, lambda step, value: None)
+        bench = harness.Bench(*frame.load(work), sealed, lambda *told: None)
         harness.run(driver.fit_order("reference", keep_model=True, out=str(work)), bench)
         (made / "members").mkdir(exist_ok=True)
         shutil.move(work / "model.bin", made / "members" / f"{i}.bin")
@@ -93,7 +95,8 @@ def test_a_new_file_is_predicted(bundle: Path, tmp_path: Path) -> None:
     shuffled = [[r[4], r[3], "never seen" if i == 0 else r[2], r[1], r[0]] for i, r in enumerate(rows)]
     write(tmp_path / "new.csv", shuffled, ["remark", "day", "kind", "size", "key"])
     done = predicted(bundle, tmp_path / "new.csv", tmp_path / "out.csv")
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    unseen = "column `kind` has values that training has not seen in 1 of 60 cells: `never seen` (1)"
+    assert (done.returncode, done.stderr) == (0, f"warning: new.csv: {unseen}; taken as missing\n")
     got = list(csv.reader((tmp_path / "out.csv").open()))
     assert got[0] == ["key", "answer"] and [row[0] for row in got[1:]] == [row[0] for row in rows]
     right = np.mean([row[1] == true[5] for row, true in zip(got[1:], rows, strict=True)])
@@ -205,6 +208,25 @@ THREE = np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
             [["0.0"], ["2.0"]],
         ),
         ("value", ["y"], [], None, [0.0, 1.5], np.array([[-1.0], [2.0]]), [["0.0"], ["1.5"]]),
+        ("label", ["y"], ["1", "2", "3"], {"rule": "cuts", "at": [0.5, 1.2]}, None, THREE, [["2"], ["3"]]),
+        (
+            "probability",
+            ["y"],
+            ["0", "1"],
+            {"rule": "temperature", "value": 0.5},
+            None,
+            np.array([[0.75], [0.5]]),
+            [["0.9"], ["0.5"]],
+        ),
+        (
+            "class_probabilities",
+            ["no", "yes"],
+            ["no", "yes"],
+            {"rule": "temperature", "value": 0.5},
+            None,
+            np.array([[0.5]]),
+            [["0.5", "0.5"]],
+        ),
     ],
 )
 def test_outputs(
@@ -217,6 +239,57 @@ def test_outputs(
         "clip": clip,
     }
     assert bundle_predict.written(record, predictions) == cells
+
+
+def test_labels_come_with_probabilities_where_the_output_names_columns_for_them() -> None:
+    output = {"columns": ["y"], "kind": "label", "probabilities": ["probability_yes"]}
+    record = {"output": output, "classes": ["no", "yes"], "decision": {"rule": "as_is"}}
+    assert bundle_predict.written(record, BINARY) == [["no", "0.2"], ["yes", "0.6"]]
+    record["decision"] = {"rule": "temperature", "value": 0.5}
+    (label, share), _ = bundle_predict.written(record, np.array([[0.75], [0.5]]))
+    assert label == "yes" and float(share) == pytest.approx(0.9)
+    output["probabilities"] = ["probability_a", "probability_b", "probability_c"]
+    record |= {"classes": ["a", "b", "c"], "decision": None}
+    assert bundle_predict.written(record, THREE[:1]) == [["b", "0.2", "0.5", "0.3"]]
+
+
+def test_a_file_is_predicted_with_labels_and_probabilities(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("code"))
+    description = json.loads((copy / "bundle.json").read_text())
+    description["output"]["probabilities"] = ["probability_yes"]
+    (copy / "bundle.json").write_text(json.dumps(description))
+    write(tmp_path / "new.csv", rows_of(20, 2))
+    header, rows = bundle_predict.apply(copy, tmp_path / "new.csv")
+    assert header == ["key", "answer", "probability_yes"]
+    assert all((label == "yes") == (float(share) >= 0.5) for _, label, share in rows)
+    assert [row[:2] for row in rows] == bundle_predict.apply(bundle, tmp_path / "new.csv")[1]
+
+
+def test_probabilities_beyond_their_bounds_are_brought_back(bundle: Path, tmp_path: Path) -> None:
+    write(tmp_path / "new.csv", rows_of(5, 2))
+    member = answering.load(bundle, tmp_path / "new.csv").members[0]
+
+    class Overdone:
+        def predict(self, rows: Any, task: Any, stage: Any) -> Any:
+            return np.array([[1.0 + 1e-9], [-1e-9], [0.5]])
+
+    surer = dataclasses.replace(member, kept=Overdone())
+    assert surer.predict(pd.DataFrame(index=range(3))).tolist() == [[1.0], [0.0], [0.5]]
+    free = dataclasses.replace(surer, task=dataclasses.replace(member.task, problem="regression"))
+    assert free.predict(pd.DataFrame(index=range(3)))[0, 0] > 1.0
+
+
+def test_decisions_are_those_of_the_referee() -> None:
+    """Lines that the referee's tests read too."""
+    lines = (driver.ROOT / "testdata" / "decisions.jsonl").read_text().splitlines()
+    for line in lines:
+        case = json.loads(line)
+        decided = bundle_predict.decide(case["rule"], np.array(case["raw"]))
+        expected = np.array(case["decided"])
+        assert decided.shape == expected.shape, line
+        np.testing.assert_allclose(decided, expected, rtol=0, atol=1e-12)
+    assert len(lines) == 9
 
 
 def test_outputs_that_cannot_be_named() -> None:

@@ -117,6 +117,54 @@ def test_values() -> None:
     assert record["gaps"]["filled_alone"] > 0.3 and record["same"]["filled_alone"] == 0.0
 
 
+def parts(weights: tuple[float, float], noise: float = 0.0) -> tuple[list[Typed], Any]:
+    """Columns of hours and riders, and a target that is a formula of two of them."""
+    draw = np.random.default_rng(11)
+    hour = draw.integers(0, 24, ROWS + TEST).astype(float)
+    casual = draw.poisson(5 + hour)
+    registered = draw.poisson(20 + 3 * np.abs(hour - 12))
+    target = weights[0] * casual + weights[1] * registered + noise * draw.normal(size=ROWS + TEST)
+    gaps = np.where(draw.random(ROWS + TEST) < 0.3, np.nan, target)
+    columns = [
+        number("hour", hour),
+        number("casual", casual),
+        number("registered", registered),
+        number("temperature", draw.normal(size=ROWS + TEST)),
+        number("gaps", gaps + 50 * draw.normal(size=ROWS + TEST)),
+        codes("season", draw.integers(0, 4, ROWS + TEST)),
+    ]
+    return columns, target[:ROWS]
+
+
+def test_parts_of_the_target_are_found_together() -> None:
+    columns, target = parts((1.0, 1.0))
+    record = gathered(columns, target, "regression")
+    found = record["all"]["sum"]
+    assert found["columns"] == ["registered", "casual"] and found["plain"]
+    assert found["strength"] == 1.0 and 0.3 < found["others"] < 0.9
+    assert not record["casual"]["copies_target"] and record["registered"]["alone"] < 0.98
+    difference = gathered(*parts((1.0, -1.0)), "regression")["all"]["sum"]
+    assert difference["plain"] and sorted(difference["columns"]) == ["casual", "registered"]
+
+
+def test_other_formulas_are_told_from_sums_and_noise_from_both() -> None:
+    formula = gathered(*parts((2.0, 3.0)), "regression")["all"]["sum"]
+    assert sorted(formula["columns"]) == ["casual", "registered"] and not formula["plain"]
+    assert gathered(*parts((1.0, 1.0), noise=2.0), "regression")["all"]["sum"] is None
+    columns, target = parts((1.0, 1.0))
+    assert gathered(columns[:2], target, "regression")["all"]["sum"] is None
+    few = gathered(columns, target, "regression", rows=np.arange(8))
+    assert few["all"]["sum"] is None
+    assert gathered(columns, (target > 60).astype(float), "binary")["all"]["sum"] is None
+
+
+def test_a_copy_of_the_target_is_no_sum() -> None:
+    columns, target = parts((1.0, 1.0))
+    alone = [columns[0], columns[3], number("copy", np.r_[target, np.zeros(TEST)])]
+    record = gathered(alone, target, "regression")
+    assert record["copy"]["copies_target"] and record["all"]["sum"] is None
+
+
 def test_several_classes_and_few_rows() -> None:
     draw = np.random.default_rng(5)
     target = draw.integers(0, 4, ROWS).astype(float)

@@ -59,7 +59,7 @@ def table(tmp_path: Path) -> driver.Table:
 
 def bench(table: driver.Table, **changes: Any) -> harness.Bench:
     rows, columns = frame.load(table.folder)
-    return harness.Bench(rows, columns, {**table.sealed, **changes}, lambda step, value: None)
+    return harness.Bench(rows, columns, {**table.sealed, **changes}, lambda *told: None)
 
 
 def order(code: str, out: Path, **changes: Any) -> dict[str, Any]:
@@ -130,6 +130,15 @@ def test_every_stage_is_predicted(table: driver.Table, tmp_path: Path) -> None:
     assert set(done["seconds"]) == {"features", "fit", "predict"}
 
 
+def test_stages_may_depend_on_the_kinds_of_columns(table: driver.Table, tmp_path: Path) -> None:
+    linear = driver.fit_order("linear", out=str(tmp_path))
+    plain = [0.002, 0.01, 0.05, 0.25, 1.5]
+    assert harness.run({**linear, "drop": ["note"]}, bench(table))["stages"] == plain
+    assert harness.run(linear, bench(table))["stages"] == [*plain, 10.0, 60.0]
+    assert np.load(tmp_path / "pred.npy").shape == (7, 60, 1)
+    assert harness.run({**linear, "stage": 60}, bench(table))["stages"] == [60.0]
+
+
 def test_an_order_can_fix_the_stage(table: driver.Table, tmp_path: Path) -> None:
     done = harness.run(order(GOOD, tmp_path, stage=20), bench(table))
     assert done["stages"] == [20.0] and np.load(tmp_path / "pred.npy").shape == (1, 60, 1)
@@ -187,7 +196,7 @@ def test_orders_that_do_not_fit_are_refused(table: driver.Table, tmp_path: Path)
         with pytest.raises(OrderError, match=word):
             harness.run(order(GOOD, tmp_path), bench(table, y=y))
     with pytest.raises(OrderError, match="lacks"):
-        empty = harness.Bench(*frame.load(table.folder), {}, lambda step, value: None)
+        empty = harness.Bench(*frame.load(table.folder), {}, lambda *told: None)
         harness.run(order(GOOD, tmp_path), empty)
 
 
@@ -214,7 +223,7 @@ def test_features_are_checked_row_by_row(
 
 
 def test_the_space_is_told_and_checked() -> None:
-    nothing = harness.Bench(pd.DataFrame(), [], {}, lambda step, value: None)
+    nothing = harness.Bench(pd.DataFrame(), [], {}, lambda *told: None)
     done = harness.run({"order": "space", "solution": driver.source(GOOD)}, nothing)
     assert done["space"] == {"depth": {"type": "int", "log": False, "low": 1, "high": 8, "default": 3}}
     for broken in ('"default": 9', '"default": 3, "log": True, "low": 0', '"type": "real"'):

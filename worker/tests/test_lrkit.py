@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ansatz_worker.lrkit import AutoRate, HyperRate, TunedPenalty, forecast
+from ansatz_worker.lrkit import AutoRate, HyperRate, TunedPenalty, cosine, forecast
 
 SCALES = np.array([1.0, 0.3, 0.1, 0.03])
 
@@ -43,11 +43,46 @@ def test_a_rate_found_on_the_way_is_as_good_as_the_best_fixed_one_of_a_grid():
     assert len(auto.chosen) == 3
 
 
-def test_where_every_rate_diverges_training_ends_finite():
-    auto = AutoRate(low=50.0, high=100.0)
-    with np.errstate(all="ignore"):
-        state, _ = auto.stage(np.ones(4), 40, lambda s, r: quadratic(s, r / 20.0))
-    assert len(auto.chosen) == 1 and state.shape == (4,)
+def test_where_every_rate_of_the_range_diverges_smaller_ones_are_tried():
+    auto = AutoRate(low=500.0, high=1000.0)
+    state, losses = auto.stage(np.ones(4), 1200, quadratic)
+    assert auto.chosen[0] < 2.0 and len(losses) == 1200
+    assert losses[-1] < 1e-3 * losses[0] and np.abs(state).max() < 0.1
+
+
+def test_a_stage_that_diverges_late_and_still_finite_begins_anew():
+    """Short trials see nothing of it: large rates are bearable for ten steps."""
+    seen = []
+
+    def step(state, rate):
+        seen.append(rate)
+        factor = 10.0 if state[1] > 10.0 and rate > 0.05 else 0.9
+        return np.array([factor * state[0], state[1] + 1.0]), float(state[0])
+
+    auto = AutoRate(low=0.1, high=1.0)
+    state, losses = auto.stage(np.array([1.0, 0.0]), 40, step)
+    assert auto.chosen[0] < 0.05 < max(seen)
+    assert len(losses) == 40 and losses[-1] < 0.1 and state[0] < 0.1
+
+
+def test_where_no_rate_trains_the_state_before_is_given_back():
+    auto, before = AutoRate(low=0.1, high=1.0), np.array([1.0, 2.0])
+    for broken in (
+        lambda s, r: (s * np.nan, 1.0),
+        lambda s, r: (s + 1.0, float("inf")),
+        lambda s, r: (s * 1e200, float(s[0])),
+    ):
+        state, losses = auto.stage(before, 40, broken)
+        assert losses == [] and np.array_equal(state, [1.0, 2.0])
+    assert auto.chosen == [0.0, 0.0, 0.0]
+    state, _ = auto.stage(state, 40, lambda s, r: (s * 0.9, float(s[0])))
+    assert auto.chosen[-1] > 0.0 and state[0] < 0.1
+
+
+def test_a_cosine_falls_from_the_start_to_its_end():
+    rates = [cosine(0.4, share) for share in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)]
+    assert rates[0] == pytest.approx(0.4) and rates[2] == pytest.approx(0.4 * 0.505)
+    assert rates == sorted(rates, reverse=True) and rates[4] == rates[5] == pytest.approx(0.004)
 
 
 def test_a_rate_that_follows_agreement_beats_the_rate_that_it_began_with():

@@ -13,7 +13,8 @@ import pyarrow.parquet
 import pytest
 
 from ansatz_worker.errors import Refused
-from ansatz_worker.reader import separated, serve, table
+from ansatz_worker.reader import numbers, separated, serve, table
+from ansatz_worker.reader import profile as profiles
 
 ROWS = "".join(f"{i},{i / 3:.3f},{'abc'[i % 3]}\n" for i in range(30))
 PLAIN = "n,x,c\n" + ROWS
@@ -279,6 +280,58 @@ def test_truth_values_in_several_spellings(tmp_path: Path) -> None:
     assert sorted(text for text, _ in column(profile, "b")["top"]) == ["False", "True"]
 
 
+@pytest.mark.parametrize(
+    ("cells", "shown"), [(["yes", "no"], ["no", "yes"]), (["Yes", "yes", "NO"], ["No", "Yes"])]
+)
+def test_words_for_yes_and_no(tmp_path: Path, cells: list[str], shown: list[str]) -> None:
+    lines = "".join(f"{i},{cells[i % len(cells)]},{i % 2}\n" for i in range(60))
+    assert sorted(text for text, _ in column(card(tmp_path, "n,b,y\n" + lines), "b")["top"]) == shown
+    _, files = written(tmp_path, "n,b,y\n" + lines, None, target="y", problem="binary")
+    described = next(c for c in files["schema"]["columns"] if c["name"] == "b")
+    assert (described["notation"], described["levels"]) == ("truth", shown)
+
+
+def test_whole_numbers_that_are_all_dates_are_moments(tmp_path: Path) -> None:
+    dates = [f"2015{1 + i % 12:02}{1 + i % 28:02}" for i in range(60)]
+    found = column(card(tmp_path, "n,d\n" + "".join(f"{i},{d}\n" for i, d in enumerate(dates))), "d")
+    assert found["kind"] == "datetime" and "2015-01-01" in [text for text, _ in found["top"]]
+    dates[3] = "20150231"
+    found = column(card(tmp_path, "n,d\n" + "".join(f"{i},{d}\n" for i, d in enumerate(dates))), "d")
+    assert found["kind"] == "numeric" and found["whole"]
+    stored = pa.table({"d": [20240101 + i % 20 for i in range(40)]})
+    pyarrow.parquet.write_table(stored, tmp_path / "d.parquet")
+    found = column(card(tmp_path, (tmp_path / "d.parquet").read_bytes(), name="e.parquet"), "d")
+    assert found["kind"] == "datetime" and found["min"] == 1704067200.0
+
+
+def test_all_values_of_columns_that_may_hold_classes_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "".join(f"k{i % 40},{i % 200},{i / 7:.3f},{i},{i % 90}\n" for i in range(1200))
+    profile = card(tmp_path, "c,whole,broken,many,y\n" + body)
+    listed = {c["name"]: len(c["top"]) for c in profile["columns"]}
+    assert listed == {"c": 40, "whole": 200, "broken": 30, "many": 30, "y": 90}
+    assert column(profile, "y")["top"][0] == ["0", 14] and column(profile, "y")["top"][-1] == ["89", 13]
+    # Where there is no room for all, what only the training file has goes first.
+    monkeypatch.setattr(profiles, "TOP_ALL_MAX", 100)
+    test = "c,whole,broken,many\n" + "".join(f"k{i % 40},{i % 200},{i / 7:.3f},{i}\n" for i in range(90))
+    profile = card(tmp_path, "c,whole,broken,many,y\n" + body, test)
+    assert [len(c["top"]) for c in profile["columns"]] == [30, 30, 30, 30, 90]
+
+
+def test_long_ids_keep_all_their_digits(tmp_path: Path) -> None:
+    whole, large = [10**15 + 1, 1234567890123456789, None], [2**64 - 1, 7, None]
+    columns = {"id": pa.array(whole, pa.int64()), "large": pa.array(large, pa.uint64())}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "ids.parquet")
+    read, _ = serve.read_table(tmp_path / "ids.parquet")
+    assert serve.ids(read, "id") == ["1000000000000001", "1234567890123456789", ""]
+    assert serve.ids(read, "large") == ["18446744073709551615", "7", ""]
+    assert numbers.canonical(1e15 + 1) == "1000000000000001" and numbers.canonical(2.5) == "2.5"
+    for text in ("1234567890123456789", "00001234567890123456"):
+        assert numbers.canonical_text(f" {text} ") == text
+    assert [numbers.canonical_text(text) for text in ("1", "1.0", " 1", "007")] == ["1", "1", "1", "7"]
+
+
 def test_types_are_decided_on_both_files(tmp_path: Path) -> None:
     test = "n,c\n" + "".join(f"{i},A{i % 3}\n" for i in range(30))
     profile = card(tmp_path, "n,c,y\n" + "".join(f"{i},{i % 3},1\n" for i in range(30)), test)
@@ -407,3 +460,118 @@ def test_a_later_file_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         serve.Reader(tmp_path).apply(tmp_path / "new.csv", tmp_path / "schema.json")
     assert refused.value.code == "column_absent" and "`x`" in refused.value.message
+
+
+# --- later files that are written a little otherwise
+
+
+def applied(tmp_path: Path, train: str, new: str, **wish: Any) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """What is read in a later file, by column, and what is told about it."""
+    written(tmp_path, train, None, target="y", problem="binary", **wish)
+    (tmp_path / "new.csv").write_text(new)
+    schema = json.loads((tmp_path / "schema.json").read_text("utf-8"))
+    _, features, told = serve.apply_schema(tmp_path / "new.csv", schema, tmp_path)
+    found: dict[str, list[Any]] = {}
+    for it in features.columns:
+        if it.values is not None:
+            found[it.name] = [None if np.isnan(value) else float(value) for value in it.values]
+        else:
+            assert it.codes is not None
+            found[it.name] = [None if code < 0 else it.levels[code] for code in it.codes]
+    return found, {notice.code: notice.message for notice in told}
+
+
+def lines_of(cells: list[str], name: str = "x") -> str:
+    """A table with a column of these cells, beside a number and a target."""
+    return f"n;{name};y\n" + "".join(f"{i};{cell};{i % 2}\n" for i, cell in enumerate(cells))
+
+
+FEBRUARY_13 = 1423785600.0
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "read", "words"),
+    [
+        ([f"{i / 4}" for i in range(40)], ["7,25", "1,5"], [7.25, 1.5], "decimal commas (`7,25` is 7.25)"),
+        ([f"{i},5" for i in range(40)], ["7.25", "1.5"], [7.25, 1.5], "decimal points (`7.25` is 7.25)"),
+        ([str(i * 300) for i in range(40)], ["1,234", "5,000"], [1234.0, 5000.0], "(`1,234` is 1234)"),
+        ([f"{i / 4:.3f}" for i in range(40)], ["1,234", "5,000"], [1.234, 5.0], "(`1,234` is 1.234)"),
+        ([str(i // 2 % 2) for i in range(40)], ["True", "no"], [1.0, 0.0], "(`True` is 1)"),
+        (
+            [f"{1 + i % 28}.02.2015" for i in range(40)],
+            ["2/13/2015", "2/13/2015 00:01"],
+            [FEBRUARY_13, FEBRUARY_13 + 60],
+            "begin with the month (`2/13/2015` is 2015-02-13)",
+        ),
+        (
+            [f"201502{1 + i % 28:02}" for i in range(40)],
+            ["2015-02-13", "2015-02-13"],
+            [FEBRUARY_13, FEBRUARY_13],
+            "begin with the year (`2015-02-13` is 2015-02-13)",
+        ),
+        (
+            [f"2015-02-{1 + i % 28:02}" for i in range(40)],
+            ["20150213", "20150213"],
+            [FEBRUARY_13, FEBRUARY_13],
+            "eight digits (`20150213` is 2015-02-13)",
+        ),
+    ],
+)
+def test_a_column_that_is_written_otherwise_is_read_as_it_is_written(
+    tmp_path: Path, before: list[str], now: list[str], read: list[float], words: str
+) -> None:
+    new = "n;x\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(now))
+    found, told = applied(tmp_path, lines_of(before), new)
+    assert found["x"] == pytest.approx(read)
+    assert list(told) == ["notation_changed"]
+    assert "new.csv: column `x` is not written as in the training file" in told["notation_changed"]
+    assert words in told["notation_changed"]
+
+
+def test_labels_of_numbers_are_met_in_another_notation(tmp_path: Path) -> None:
+    train = lines_of([str(i % 4 * 1000) for i in range(40)])
+    found, told = applied(tmp_path, train, "n;x\n1;1,000\n2;0\n3;2,000\n", categorical=["x"])
+    assert found["x"] == ["1000", "0", "2000"] and list(told) == ["notation_changed"]
+
+
+def test_single_cells_that_are_lost_are_told(tmp_path: Path) -> None:
+    cells = ["unknown" if i % 10 == 0 else str(i) for i in range(100)]
+    cells[51] = "broken"
+    new = "n;x\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells))
+    found, told = applied(tmp_path, lines_of([str(i) for i in range(40)]), new)
+    assert found["x"][51] is None and found["x"][52] == 52.0 and found["x"][50] is None
+    assert list(told) == ["cells_lost"]
+    assert "`x` holds numbers, but 1 of 90 cells are none (first `broken` in row 52)" in told["cells_lost"]
+
+
+def test_levels_are_met_but_for_case_and_spaces_and_unseen_ones_are_told(tmp_path: Path) -> None:
+    train = lines_of([["Red", "green", "x y", "007"][i % 4] for i in range(40)], "c")
+    cells = ["red", "GREEN", "x  y", "7", "blue", "blue", "violet", ""]
+    new = "n;c\n" + "".join(f"{i};{cell}\n" for i, cell in enumerate(cells))
+    found, told = applied(tmp_path, train, new)
+    assert found["c"] == ["Red", "green", "x y", "007", None, None, None, None]
+    assert list(told) == ["unseen_levels"]
+    assert "column `c` has values that training has not seen in 3 of 7 cells" in told["unseen_levels"]
+    assert "`blue` (2), `violet` (1)" in told["unseen_levels"]
+    # Levels that differ in case alone are told apart by it, and by nothing else.
+    train = lines_of([["a", "A", "b"][i % 3] for i in range(40)], "c")
+    found, _ = applied(tmp_path, train, "n;c\n1;a\n2;A\n3;B\n")
+    assert found["c"] == ["a", "A", "b"]
+
+
+@pytest.mark.parametrize("pair", [("no", "yes"), ("False", "True"), ("F", "T")])
+def test_words_for_yes_and_no_are_met_in_other_words(tmp_path: Path, pair: tuple[str, str]) -> None:
+    train = lines_of([pair[i // 2 % 2] for i in range(40)], "b")
+    words = ["Yes", "TRUE", "1", "n", "0", "off", "perhaps"]
+    new = "n;b\n" + "".join(f"{i};{word}\n" for i, word in enumerate(words))
+    found, told = applied(tmp_path, train, new)
+    assert found["b"] == [pair[1]] * 3 + [pair[0]] * 3 + [None]
+    assert "`perhaps` (1)" in told["unseen_levels"]
+
+
+def test_a_file_that_fits_is_not_remarked_upon(tmp_path: Path) -> None:
+    train = "x,c,t,y\n" + "".join(
+        f"{i},{'ab'[i % 2]},some words about number {i},{i // 2 % 2}\n" for i in range(40)
+    )
+    _, told = applied(tmp_path, train, "x,c,t\n1,a,other words altogether\n,,\nNA,b,more\n")
+    assert told == {}

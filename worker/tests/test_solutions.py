@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ansatz_worker.featurekit import columns, table, targets, text
+from ansatz_worker.featurekit.categories import Vocabulary
+from ansatz_worker.featurekit.columns import Strings
 from ansatz_worker.solutions import catboost, extra_trees, lightgbm, linear, neural
 
 SOLUTIONS = {
@@ -135,6 +138,56 @@ def test_features_are_row_by_row_and_predictions_have_the_right_shape(name: str,
         assert values.min() >= 0 and values.max() <= 1
     if problem == "multiclass":
         np.testing.assert_allclose(values.sum(axis=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost", "neural"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_trainings_by_steps_report_how_far_they_are_and_stay_the_same(name: str, problem: str) -> None:
+    module, task, state, quiet = trained(name, problem)
+    train = frame_of(180)
+    y = target_of(train, problem)
+    _, X = module.fit_features(train, y, task=task, params=SMALL[name], seed=5)
+    heard: list[Any] = []
+    model = module.fit(
+        X,
+        y,
+        task=task,
+        params=SMALL[name],
+        seed=5,
+        threads=1,
+        report=lambda *told: heard.append(told),
+    )
+    steps = module.stages(SMALL[name])[-1]
+    assert len(heard) >= 5
+    assert [step for step, _, _ in heard] == sorted({step for step, _, _ in heard})
+    assert heard[-1][0] == steps and {of for _, _, of in heard} == {steps}
+    losses = [loss for _, loss, _ in heard]
+    if name == "lightgbm":
+        assert set(losses) == {None}
+    else:
+        # A network tells of one batch only, which is a matter of luck.
+        assert np.isfinite(losses).all() and (name == "neural" or losses[-1] < losses[0])
+    rows = frame_of(20, seed=4)
+    np.testing.assert_array_equal(
+        predicted(module, task, state, model, rows), predicted(module, task, state, quiet, rows)
+    )
+
+
+def test_a_network_with_any_schedule_predicts_at_a_stage_as_one_trained_to_it() -> None:
+    task, train = task_of("regression"), frame_of(180)
+    y = target_of(train, "regression")
+    state, X = neural.fit_features(train, y, task=task, params={}, seed=5)
+    block = neural.features(state, frame_of(20, seed=4), task=task)
+    found = []
+    for schedule in neural.SPACE["schedule"]["values"]:
+        params = {"passes": 16, "schedule": schedule}
+        model = neural.fit(X, y, task=task, params=params, seed=5, threads=1)
+        alone = neural.fit(X, y, task=task, params=params, seed=5, threads=1, stage=8.0)
+        found.append(neural.predict(model, block, task=task, stage=8.0))
+        np.testing.assert_allclose(neural.predict(alone, block, task=task), found[-1], rtol=1e-6, atol=1e-9)
+    assert not np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
+    plain = neural.fit(X, y, task=task, params={"passes": 16}, seed=5, threads=1)
+    np.testing.assert_array_equal(neural.predict(plain, block, task=task, stage=8.0), found[0])
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
@@ -274,3 +327,268 @@ def test_of_very_many_columns_the_related_ones_are_kept(name: str) -> None:
     assert X.shape[1] <= 2000
     assert "n7" in base.kept
     np.testing.assert_allclose(dense(module.features(state, train[:5], task=task)), dense(X)[:5], rtol=1e-6)
+
+
+def fitted(
+    name: str, train: pd.DataFrame, y: np.ndarray[Any, Any], task: Any, params: dict[str, Any]
+) -> tuple[Any, ...]:
+    """A solution's module, with what it learnt of some rows."""
+    module = SOLUTIONS[name]
+    state, X = module.fit_features(train, y, task=task, params=params, seed=0)
+    return module, task, state, module.fit(X, y, task=task, params=params, seed=0, threads=1)
+
+
+# --- what is minimised
+
+
+def counts_of(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Counts whose logarithm depends on a number."""
+    draw = np.random.default_rng(seed)
+    frame = pd.DataFrame({"x": draw.normal(size=rows), "noise": draw.normal(size=rows)})
+    return frame, draw.poisson(np.exp(frame["x"].to_numpy())).astype(float)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost"])
+@pytest.mark.parametrize("family", ["poisson", "gamma", "tweedie"])
+def test_deviances_are_learnt_as_such(name: str, family: str) -> None:
+    task, params = task_of("regression", f"mean_{family}_deviance"), {"rounds": 150}
+    train, y = counts_of(600, 1)
+    y = y + 0.5 if family == "gamma" else y
+    found = fitted(name, train, y, task, params)
+    assert found[-1].link.family == family
+    rows, _ = counts_of(300, 2)
+    values = predicted(*found, rows)[:, 0]
+    assert values.min() > 0
+    expected = np.exp(rows["x"].to_numpy()) + (0.5 if family == "gamma" else 0.0)
+    assert np.abs(np.log(values / expected)).mean() < 0.6
+    # The unit of the values plays no part, however large they are.
+    large = predicted(*fitted(name, train, 1e6 * y, task, params), rows)[:, 0]
+    np.testing.assert_allclose(large, 1e6 * values, rtol=0.05)
+    module, _, state, model = found
+    X = module.features(state, rows, task=task)
+    together = module.predict_stages(model, X, task=task, stages=[50.0, 150.0])
+    np.testing.assert_allclose(together[-1][:, 0], values, rtol=1e-6)
+    alone = predicted(*fitted(name, train[["x"]] * 0, y, task, params), rows)
+    np.testing.assert_allclose(alone, y.mean(), rtol=1e-9)
+
+
+def test_values_that_no_deviance_allows_and_other_wishes_are_learnt_plainly() -> None:
+    poisson, gamma = (task_of("regression", f"mean_{family}_deviance") for family in ("poisson", "gamma"))
+    assert targets.Link.of(poisson, {}, np.array([0.0, 3.0])) is not None
+    assert targets.Link.of(gamma, {}, np.array([0.0, 3.0])) is None
+    assert targets.Link.of(poisson, {}, np.array([-1.0, 3.0])) is None
+    assert targets.Link.of(poisson, {"target": "log"}, np.array([0.0, 3.0])) is None
+    assert targets.Link.of(task_of("regression"), {}, np.array([0.0, 3.0])) is None
+    assert lightgbm.objective(poisson) == {"objective": "l2"} and catboost.loss(poisson) == "RMSE"
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost", "neural"])
+def test_shares_of_values_are_learnt_as_medians_that_weigh_small_values_more(name: str) -> None:
+    """Of 120 ones and 180 tens the median is 10, but 1 is wrong by the smaller share of them."""
+    draw, task = np.random.default_rng(4), task_of("regression", "mape")
+    train = pd.DataFrame({"noise": draw.normal(size=300), "more": draw.normal(size=300)})
+    y = np.where(np.arange(300) % 5 < 2, 1.0, 10.0)
+    small = {"neural": {"passes": 30}, "lightgbm": {"leaves": 4}, "catboost": {"depth": 2}}
+    params = {"rounds": 100, **small[name]}
+    rows = pd.DataFrame({"noise": draw.normal(size=100), "more": draw.normal(size=100)})
+    assert np.median(predicted(*fitted(name, train, y, task, params), rows)) < 2.5
+    # Where nothing can be learnt, the same holds.
+    same = pd.DataFrame({"noise": np.zeros(300)})
+    if name != "neural":
+        assert predicted(*fitted(name, same, y, task, params), same).max() == pytest.approx(1.0)
+
+
+def test_weights_of_shares() -> None:
+    mape, mae = task_of("regression", "mape"), task_of("regression", "mae")
+    y = np.array([1.0, 2.0, -4.0, 0.0])
+    found = targets.weights(mape, y, None)
+    assert found is not None and found.mean() == pytest.approx(1.0) and np.isfinite(found).all()
+    assert found[0] / found[1] == pytest.approx(2.0) and found[0] / found[2] == pytest.approx(4.0)
+    doubled = targets.weights(mape, y, np.array([1.0, 2.0, 1.0, 1.0]))
+    assert doubled is not None and doubled[0] / doubled[1] == pytest.approx(1.0)
+    assert targets.weights(mae, y, None) is None
+    assert targets.middle(np.array([3.0, 1.0, 2.0]), np.array([1.0, 5.0, 1.0])) == 1.0
+
+
+def test_which_targets_are_learnt_as_logarithms() -> None:
+    draw = np.random.default_rng(0)
+    even, skewed = np.abs(draw.normal(size=500)) + 3.0, np.exp(2.0 * draw.normal(size=500))
+
+    def log(metric: str, y: np.ndarray[Any, Any], absolute: bool = True, **params: Any) -> bool:
+        return targets.uses_log(task_of("regression", metric), params, y, absolute)
+
+    for metric in ("mae", "mean_absolute_error", "median_absolute_error"):
+        assert log(metric, skewed) and log(metric, skewed, absolute=False) and not log(metric, even)
+        assert not log(metric, skewed - 0.5), "values below 0"
+        assert not log(metric, skewed, target="plain") and log(metric, even, target="log")
+    assert not log("rmse", skewed) and log("rmsle", even) and log("smape", even)
+    # A learner of squared errors learns shares as differences of logarithms.
+    assert not log("mape", skewed) and log("mape", even, absolute=False)
+
+
+# --- texts
+
+
+def test_vocabularies_of_a_few_long_strings_need_no_more_room_than_these() -> None:
+    values = np.array([*(f"v{i % 7}{i}" for i in range(20_000)), "x" * 1_000_000, "often"], dtype=object)
+    rows = np.concatenate([np.arange(len(values)), [len(values) - 1, -1]]).astype(np.int64)
+    vocabulary = Vocabulary.learn(Strings(values, rows))
+    assert vocabulary.levels[0] == "often" and list(vocabulary.levels[1:3]) == ["v00", "v010003"]
+    assert vocabulary.size == len(values) + 2
+
+
+def titles(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Short texts of words that never come back; what counts is how one of them ends."""
+    draw = np.random.default_rng(seed)
+    letters = np.array(list("abcdefghijklmnop"))
+    y = draw.integers(0, 2, rows).astype(float)
+    stems = ["".join(draw.choice(letters, 7)) for _ in range(2 * rows)]
+    names = [f"{stems[i]}{'ville' if one else 'burgh'} near {stems[rows + i]}" for i, one in enumerate(y)]
+    frame = pd.DataFrame({"title": np.array(names, dtype=object), "noise": draw.normal(size=rows)})
+    return frame, y
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_short_texts_are_read_by_pieces_of_their_words(name: str) -> None:
+    task = task_of("binary")
+    task.text = ("title",)
+    train, y = titles(400, 1)
+    rows, truth = titles(200, 2)
+    found = fitted(name, train, y, task, SMALL[name])
+    values = predicted(*found, rows)[:, 0]
+    assert ((values > 0.5) == truth).mean() > 0.85
+    module, _, state, _ = found
+    batch = dense(module.features(state, rows[:5], task=task))
+    single = dense(module.features(state, rows[3:4].reset_index(drop=True), task=task))
+    np.testing.assert_allclose(single[0], batch[3], rtol=1e-6)
+    # A column that the reader took for categories stays one.
+    kinds = columns.kinds(train, ())
+    assert kinds.text == [] and columns.kinds(train, ("title",)).text == ["title"]
+    assert columns.kinds(train, ("title",)).sentences == []
+
+
+def test_boosters_get_topics_beside_the_score_of_a_text() -> None:
+    train, y = titles(400, 1)
+    task = task_of("binary")
+    task.text = ("title",)
+    for module in (lightgbm, catboost, extra_trees):
+        state, _ = module.fit_features(train, y, task=task, params={}, seed=0)
+        learnt = state.table if module is extra_trees else state
+        topics = [name for name in learnt.names if name.startswith("title|topic")]
+        assert len(topics) == text.TOPICS and "title|score0" in learnt.names
+    states = [lightgbm.fit_features(train, y, task=task, params={}, seed=0)[0] for _ in range(2)]
+    one, other = (lightgbm.features(state, train[:9], task=task) for state in states)
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_pieces_are_for_short_texts_and_for_few_of_them() -> None:
+    def strings(length: int, count: int) -> Strings:
+        values = np.array([f"{i:>{length}}" for i in range(count)], dtype=object)
+        return Strings(values, np.arange(count, dtype=np.int64))
+
+    assert text.has_pieces(strings(40, 1000), 1) and not text.has_pieces(strings(200, 1000), 1)
+    assert not text.has_pieces(strings(40, 40_000), 1) and not text.has_pieces(strings(40, 1000), 100)
+    assert not text.has_pieces(Strings(np.array([], dtype=object), np.full(5, -1, dtype=np.int64)), 1)
+
+
+def test_linear_models_of_words_try_more_belief_in_the_data() -> None:
+    task = task_of("binary")
+    assert linear.stages({}, task=task) == linear.stages({}) == list(linear.STRENGTHS)
+    task.text = ("title",)
+    stages = linear.stages({}, task=task)
+    assert stages == [*linear.STRENGTHS, *linear.STRENGTHS_OF_WORDS]
+    train, y = titles(300, 3)
+    module, _, state, model = fitted("linear", train, y, task, {})
+    assert model.strengths == tuple(stages)
+    X = module.features(state, titles(50, 4)[0], task=task)
+    together = module.predict_stages(model, X, task=task, stages=stages)
+    assert np.abs(together[-1] - together[4]).max() > 0.01
+
+
+# --- moments
+
+
+def test_days_between_moments_are_columns() -> None:
+    draw = np.random.default_rng(5)
+    start = pd.Timestamp("2021-01-01") + pd.to_timedelta(draw.integers(0, 900, 120), unit="D")
+    days = draw.integers(0, 60, 120)
+    train = pd.DataFrame({"start": start, "end": start + pd.to_timedelta(days, unit="D")})
+    train.loc[3, "end"] = pd.NaT
+    state, X = lightgbm.fit_features(train, days.astype(float), task=task_of("regression"), params={}, seed=0)
+    assert X["end|days_after_start"].iloc[:3].tolist() == days[:3].tolist()
+    assert np.isnan(X["end|days_after_start"].iloc[3])
+    found = lightgbm.features(state, train[:4], task=task_of("regression"))
+    np.testing.assert_array_equal(found.to_numpy(), X[:4].to_numpy())
+    many = pd.DataFrame(
+        {f"d{k}": start + pd.to_timedelta(draw.integers(0, 60, 120), unit="D") for k in range(7)}
+    )
+    state, _ = lightgbm.fit_features(many, days.astype(float), task=task_of("regression"), params={}, seed=0)
+    assert sum("days_after" in name for name in state.names) == 10
+
+
+def visits(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Shops of which each has weekdays of its own that go well."""
+    draw = np.random.default_rng(seed)
+    when = pd.Timestamp("2022-01-03") + pd.to_timedelta(draw.integers(0, 364, rows), unit="D")
+    shop = draw.integers(0, 30, rows)
+    good = np.random.default_rng(0).normal(size=(30, 7))
+    frame = pd.DataFrame(
+        {
+            "when": when,
+            "shop": pd.Categorical([f"s{i}" for i in shop]),
+            "open": draw.integers(0, 2, rows).astype(float),
+        }
+    )
+    return frame, good[shop, pd.DatetimeIndex(when).day_of_week]
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "extra_trees"])
+def test_parts_of_the_calendar_meet_columns_of_few_values(name: str) -> None:
+    train, y = visits(3000, 1)
+    rows, truth = visits(1000, 2)
+    task, module = task_of("regression"), SOLUTIONS[name]
+
+    def names_of(params: dict[str, Any], frame: pd.DataFrame) -> list[str]:
+        state, _ = module.fit_features(frame, y, task=task, params=params, seed=0)
+        return list((state.table if name == "extra_trees" else state).names)
+
+    names = names_of({}, train)
+    assert "when|weekday&shop|mean0" in names and "when|month&shop|mean0" in names
+    assert "when|weekday&open|mean0" in names, "flags are met, though they are numbers"
+    assert not any(part in found for found in names for part in ("|hour&", "&shop|count"))
+    assert not any("&shop" in found for found in names_of({"calendar": False}, train))
+    wide = train.assign(**{f"n{k}": np.arange(3000.0) ** (k / 9 + 1) for k in range(10)})
+    assert not any("&shop" in found for found in names_of({}, wide))
+    error = {}
+    for calendar in (True, False):
+        params = {**SMALL[name], "calendar": calendar}
+        error[calendar] = np.abs(predicted(*fitted(name, train, y, task, params), rows)[:, 0] - truth).mean()
+    assert error[True] < 0.9 * error[False]
+
+
+def test_means_by_the_calendar_are_out_of_fold_and_bounded() -> None:
+    train, _ = visits(600, 3)
+    noise = np.random.default_rng(7).normal(size=600)
+    _, X = lightgbm.fit_features(train, noise, task=task_of("regression"), params={}, seed=0)
+    means = [name for name in X.columns if name.startswith("when|") and "&" in name]
+    assert means
+    assert max(abs(np.corrcoef(X[name], noise)[0, 1]) for name in means) < 0.25
+    more = train.assign(**{f"f{k}": (np.arange(600) % (k + 2)).astype(float) for k in range(8)})
+    more["then"] = train["when"] + pd.to_timedelta(np.arange(600) * 3601, unit="s")
+    options = table.Options(calendar=True)
+    y = (np.arange(600) % 3).astype(float)
+    learnt, _ = table.learn(more, y, task=task_of("multiclass"), options=options, seed=0)
+    pairs = [encoding for encoding in learnt.encodings if encoding.counts is None]
+    assert len(pairs) == table.CALENDAR_MEANS_MAX // 3
+
+
+def test_forests_of_many_classes_have_larger_leaves() -> None:
+    draw = np.random.default_rng(8)
+    X, params = draw.normal(size=(2000, 3)).astype(np.float32), {"trees": 50}
+    leaf_rows = {}
+    for classes in (3, 200):
+        task = SimpleNamespace(problem="multiclass", metric="log_loss", outputs=classes, device="cpu")
+        y = (np.arange(2000) % classes).astype(float)
+        model = extra_trees.fit(X, y, task=task, params=params, seed=0, threads=1)
+        leaf_rows[classes] = model.forest.min_samples_leaf
+    assert leaf_rows == {3: 2, 200: 5}

@@ -18,10 +18,11 @@ pub use shape::DataShape;
 /// The solution that a person can read.
 pub const READABLE: &str = "linear";
 
-/// Names of the built-in solutions that fit a task, in the order in which the playbook tries them.
-pub fn solutions(task: &Task, profile: &Profile) -> Vec<String> {
+/// Names of the built-in solutions that fit a task and the seconds of its run (none where trials are counted), in the order in
+/// which the playbook tries them.
+pub fn solutions(task: &Task, profile: &Profile, seconds: Option<u64>) -> Vec<String> {
     let shape = DataShape::of(task, profile);
-    let found = Portfolio::built_in();
+    let found = Portfolio::built_in().within(seconds);
     let mut names = found.solutions_for(task.problem, &shape);
     if task.constraints.interpretable {
         names.retain(|name| *name == READABLE);

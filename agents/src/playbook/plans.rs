@@ -18,11 +18,17 @@ pub fn solution_of(step: &Step) -> Option<String> {
 /// Three plans that differ in at least two steps from each other.
 ///
 /// Boosting first; the booster with its own statistics of categories first; simple and different models first. Where a
-/// readable model was asked for: three kinds of linear models, not combined.
+/// readable model was asked for: three kinds of linear models, not combined. `seconds` are those of the run, none where trials
+/// are counted.
 ///
 /// # Errors
 /// [`PlanError`] when the rules make no sound plan, which the tests over all kinds of data exclude.
-pub fn plans(task: &Task, profile: &Profile, jobs: usize) -> Result<Vec<Plan>, PlanError> {
+pub fn plans(
+    task: &Task,
+    profile: &Profile,
+    jobs: usize,
+    seconds: Option<u64>,
+) -> Result<Vec<Plan>, PlanError> {
     let shape = DataShape::of(task, profile);
     let cpus = if shape.rows * shape.columns() >= CELLS_LARGE {
         u32::try_from(jobs).unwrap_or(u32::MAX).max(1)
@@ -33,7 +39,7 @@ pub fn plans(task: &Task, profile: &Profile, jobs: usize) -> Result<Vec<Plan>, P
     if task.constraints.interpretable {
         return readable().iter().map(|branch| draft(std::slice::from_ref(branch))).collect();
     }
-    let portfolio = Portfolio::built_in();
+    let portfolio = Portfolio::built_in().within(seconds);
     let available = portfolio.solutions_for(task.problem, &shape);
     three(&shape).into_iter().map(|branches| draft(&served(&branches, &available))).collect()
 }

@@ -16,6 +16,9 @@ pub struct Portfolio {
     /// The solutions.
     #[serde(rename = "solution", default)]
     pub solutions: Vec<SolutionEntry>,
+    /// Seconds that the run has; none where trials are counted.
+    #[serde(skip)]
+    seconds: Option<u64>,
 }
 
 /// A solution and its first configurations.
@@ -45,7 +48,7 @@ pub struct Configuration {
     pub when: When,
 }
 
-/// Conditions on the data; none is always true.
+/// Conditions on the data and on the time; none is always true.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct When {
@@ -57,6 +60,10 @@ pub struct When {
     pub work_min: Option<u64>,
     /// At most so many training rows times prediction columns.
     pub work_max: Option<u64>,
+    /// The run has at least so many seconds; never true where trials are counted.
+    pub seconds_min: Option<u64>,
+    /// The run has at most so many seconds; always true where trials are counted.
+    pub seconds_max: Option<u64>,
     /// Kinds of which the data has at least one column each.
     #[serde(default)]
     pub needs: Vec<Need>,
@@ -95,6 +102,12 @@ impl Portfolio {
         Self::parse(BUILT_IN).unwrap_or_default()
     }
 
+    /// The portfolio for a run of so many seconds in all; none for a run that counts trials, as without this.
+    #[must_use]
+    pub fn within(self, seconds: Option<u64>) -> Self {
+        Self { seconds, ..self }
+    }
+
     /// Names of the solutions with at least one configuration for such data, best rank first.
     pub fn solutions_for(&self, problem: Problem, shape: &DataShape) -> Vec<&str> {
         let mut ranked: Vec<(u32, &str)> = self
@@ -102,8 +115,8 @@ impl Portfolio {
             .iter()
             .filter(|solution| solution.problems.contains(&problem))
             .filter_map(|solution| {
-                let ranks = solution.defaults.iter().filter(|d| d.when.holds(shape)).map(|d| d.rank);
-                Some((ranks.min()?, solution.name.as_str()))
+                let fitting = solution.defaults.iter().filter(|d| d.when.holds(shape, self.seconds));
+                Some((fitting.map(|d| d.rank).min()?, solution.name.as_str()))
             })
             .collect();
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -122,7 +135,7 @@ impl Portfolio {
             .iter()
             .filter(|entry| entry.name == solution && entry.problems.contains(&problem))
             .flat_map(|entry| &entry.defaults)
-            .filter(|configuration| configuration.when.holds(shape))
+            .filter(|configuration| configuration.when.holds(shape, self.seconds))
             .collect();
         found.sort_by_key(|configuration| configuration.rank);
         found
@@ -130,8 +143,8 @@ impl Portfolio {
 }
 
 impl When {
-    /// Whether all conditions hold.
-    pub fn holds(&self, shape: &DataShape) -> bool {
+    /// Whether all conditions hold, in a run of so many seconds or, with none, in one that counts trials.
+    pub fn holds(&self, shape: &DataShape, seconds: Option<u64>) -> bool {
         let has = |need: &Need| match need {
             Need::Categorical => shape.categorical > 0,
             Need::Datetime => shape.datetime > 0,
@@ -142,6 +155,8 @@ impl When {
             && self.rows_max.is_none_or(|max| shape.rows <= max)
             && self.work_min.is_none_or(|min| shape.work >= min)
             && self.work_max.is_none_or(|max| shape.work <= max)
+            && self.seconds_min.is_none_or(|min| seconds.is_some_and(|seconds| seconds >= min))
+            && self.seconds_max.is_none_or(|max| seconds.is_none_or(|seconds| seconds <= max))
             && self.needs.iter().all(has)
     }
 }
@@ -170,7 +185,7 @@ mod tests {
 
     fn check(conditions: &str, shape: &DataShape, expected: bool) {
         let when: When = toml::from_str(conditions).unwrap();
-        assert_eq!(when.holds(shape), expected, "{conditions}");
+        assert_eq!(when.holds(shape, None), expected, "{conditions}");
     }
 
     #[test]
@@ -182,6 +197,61 @@ mod tests {
         check("work_min = 1000", &shape(500, 3), true);
         check("needs = [\"categorical\", \"numeric\"]", &shape(500, 1), true);
         check("needs = [\"categorical\", \"text\"]", &shape(500, 1), false);
+    }
+
+    #[test]
+    fn conditions_on_time_hold_by_the_seconds_of_the_run() {
+        let holds = |conditions: &str, seconds: Option<u64>| {
+            let when: When = toml::from_str(conditions).unwrap();
+            when.holds(&shape(500, 1), seconds)
+        };
+        assert!(holds("seconds_min = 180", Some(180)) && !holds("seconds_min = 180", Some(179)));
+        assert!(holds("seconds_max = 180", Some(180)) && !holds("seconds_max = 180", Some(181)));
+        // A run that counts trials knows no seconds: it gets what a short one gets.
+        assert!(!holds("seconds_min = 1", None) && holds("seconds_max = 1", None));
+        assert!(!holds("rows_min = 501\nseconds_min = 1", Some(9)));
+    }
+
+    #[test]
+    fn time_brings_more_rounds_and_forests_and_takes_nothing_away() {
+        let portfolio = || Portfolio::parse(BUILT_IN).unwrap();
+        for (rows, outputs) in [(2000, 1), (30_000, 1), (30_000, 3), (90_000, 1), (150_000, 1)] {
+            let (counted, short, long) =
+                (portfolio(), portfolio().within(Some(60)), portfolio().within(Some(900)));
+            let shape = shape(rows, outputs);
+            for solution in ["lightgbm", "catboost", "linear", "extra_trees", "neural"] {
+                let of = |portfolio: &Portfolio| -> Vec<Configuration> {
+                    let found = portfolio.configurations_for(solution, Problem::Multiclass, &shape);
+                    found.into_iter().cloned().collect()
+                };
+                assert_eq!(of(&counted), of(&short), "{solution} on {rows} rows");
+                assert!(of(&counted).iter().all(|known| of(&long).contains(known)), "{solution}, {rows}");
+            }
+            let rounds = |portfolio: &Portfolio| {
+                let found = portfolio.configurations_for("lightgbm", Problem::Multiclass, &shape);
+                found.into_iter().filter_map(|known| known.params["rounds"].as_u64()).max()
+            };
+            assert!(rounds(&long) > rounds(&counted), "{rows} rows, {outputs} outputs");
+            let has_forest = |portfolio: &Portfolio| {
+                portfolio.solutions_for(Problem::Multiclass, &shape).contains(&"extra_trees")
+            };
+            assert_eq!(
+                (has_forest(&counted), has_forest(&long)),
+                (rows <= 12_000, rows <= 100_000),
+                "{rows}"
+            );
+        }
+    }
+
+    #[test]
+    fn classes_cost_boosters_much_and_forests_and_networks_little() {
+        let portfolio = Portfolio::parse(BUILT_IN).unwrap();
+        let solutions = portfolio.solutions_for(Problem::Multiclass, &shape(5000, 20));
+        assert!(solutions.contains(&"extra_trees") && solutions.contains(&"neural"), "{solutions:?}");
+        let boosted = portfolio.configurations_for("lightgbm", Problem::Multiclass, &shape(5000, 20));
+        assert!(boosted.iter().all(|known| known.params["rounds"].as_u64() < Some(200)));
+        let solutions = portfolio.solutions_for(Problem::Multiclass, &shape(10_000, 900));
+        assert!(!solutions.contains(&"extra_trees") && !solutions.contains(&"neural"), "{solutions:?}");
     }
 
     #[test]

@@ -27,8 +27,15 @@ pub struct Proposal {
 const REMEMBERED_MAX: usize = 3;
 
 /// What a model step tries, in order, without repetition; empty for steps of other kinds. Parameters that the step
-/// itself fixes (`params` in its parameters) hold in every proposal.
-pub fn proposals(step: &Step, task: &Task, profile: &Profile, warm: &[WarmStart]) -> Vec<Proposal> {
+/// itself fixes (`params` in its parameters) hold in every proposal. `seconds` are those of the run, none where trials are
+/// counted.
+pub fn proposals(
+    step: &Step,
+    task: &Task,
+    profile: &Profile,
+    warm: &[WarmStart],
+    seconds: Option<u64>,
+) -> Vec<Proposal> {
     let Some(solution) = solution_of(step).filter(|_| step.kind == StepKind::Model) else {
         return Vec::new();
     };
@@ -41,7 +48,7 @@ pub fn proposals(step: &Step, task: &Task, profile: &Profile, warm: &[WarmStart]
             why: start.why.clone(),
         });
     let mut found: Vec<Proposal> = Vec::new();
-    for proposal in remembered.chain(playbook_proposals(&solution, step, task, &shape)) {
+    for proposal in remembered.chain(playbook_proposals(&solution, step, task, (&shape, seconds))) {
         if !found.iter().any(|known| known.params == proposal.params) {
             found.push(proposal);
         }
@@ -70,14 +77,19 @@ pub fn both_ways(proposals: Vec<Proposal>) -> Vec<Proposal> {
     found
 }
 
-fn playbook_proposals(solution: &str, step: &Step, task: &Task, shape: &DataShape) -> Vec<Proposal> {
+fn playbook_proposals(
+    solution: &str,
+    step: &Step,
+    task: &Task,
+    (shape, seconds): (&DataShape, Option<u64>),
+) -> Vec<Proposal> {
     let propose = |params: &Params, why: String| Proposal {
         solution: solution.to_owned(),
         params: with_fixed(params, step),
         origin: Origin::Playbook,
         why,
     };
-    let portfolio = Portfolio::built_in();
+    let portfolio = Portfolio::built_in().within(seconds);
     let known = portfolio.configurations_for(solution, task.problem, shape);
     if known.is_empty() {
         return vec![propose(&Params::new(), "the solution's own defaults".into())];

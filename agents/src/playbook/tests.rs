@@ -68,7 +68,7 @@ fn three_plans_differ_in_at_least_two_steps_whatever_the_data() {
                 for interpretable in [false, true] {
                     let mut task = task(problem);
                     task.constraints.interpretable = interpretable;
-                    let plans = plans(&task, &profile(rows, kinds), 2).unwrap();
+                    let plans = plans(&task, &profile(rows, kinds), 2, None).unwrap();
                     assert_eq!(plans.len(), 3);
                     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
                         let found = differences(&plans[a], &plans[b]);
@@ -90,7 +90,7 @@ fn three_plans_differ_in_at_least_two_steps_whatever_the_data() {
 
 #[test]
 fn merging_shares_what_is_equal() {
-    let plans = plans(&task(Problem::Binary), &profile(900, MIXED), 2).unwrap();
+    let plans = plans(&task(Problem::Binary), &profile(900, MIXED), 2, None).unwrap();
     let merged = merge(&plans).unwrap();
     let found: Vec<&str> = ids(&merged);
     for kind in [StepKind::Model, StepKind::Tune] {
@@ -115,7 +115,7 @@ fn merging_shares_what_is_equal() {
 
 #[test]
 fn numbers_alone_need_no_encodings() {
-    let plans = plans(&task(Problem::Regression), &profile(900, NUMBERS), 2).unwrap();
+    let plans = plans(&task(Problem::Regression), &profile(900, NUMBERS), 2, None).unwrap();
     let merged = merge(&plans).unwrap();
     assert!(
         ids(&merged).contains(&"features:plain") && !ids(&merged).contains(&"features:native"),
@@ -137,12 +137,12 @@ fn numbers_that_are_codes_count_as_categories() {
 fn a_readable_model_is_linear_and_alone() {
     let mut task = task(Problem::Regression);
     task.constraints.interpretable = true;
-    let merged = merge(&plans(&task, &profile(900, MIXED), 2).unwrap()).unwrap();
+    let merged = merge(&plans(&task, &profile(900, MIXED), 2, None).unwrap()).unwrap();
     let solutions: Vec<String> = merged.steps().iter().filter_map(solution_of).collect();
     assert!(solutions.iter().all(|solution| solution == "linear"), "{solutions:?}");
     assert!(!ids(&merged).contains(&"ensemble"));
     let straight = merged.steps().iter().find(|step| step.id.as_str() == "model:linear-straight").unwrap();
-    for proposal in proposals(straight, &task, &profile(900, MIXED), &[]) {
+    for proposal in proposals(straight, &task, &profile(900, MIXED), &[], None) {
         assert_eq!((&proposal.params["order"], &proposal.params["bends"]), (&json!(1), &json!(false)));
     }
 }
@@ -150,7 +150,7 @@ fn a_readable_model_is_linear_and_alone() {
 #[test]
 fn large_tables_give_a_trial_all_cores() {
     let cpus = |rows: u64| {
-        let plans = plans(&task(Problem::Binary), &profile(rows, MIXED), 8).unwrap();
+        let plans = plans(&task(Problem::Binary), &profile(rows, MIXED), 8, None).unwrap();
         plans[0].steps().iter().map(|step| step.ask.cpus).max()
     };
     assert_eq!((cpus(1000), cpus(20_000_000)), (Some(1), Some(8)));
@@ -160,10 +160,10 @@ fn large_tables_give_a_trial_all_cores() {
 fn memory_speaks_before_the_portfolio_and_nothing_is_said_twice() {
     let task = task(Problem::Binary);
     let data = profile(900, MIXED);
-    let plans = plans(&task, &data, 2).unwrap();
+    let plans = plans(&task, &data, 2, None).unwrap();
     let step = plans[0].steps().iter().find(|step| step.kind == StepKind::Model).unwrap();
     let solution = solution_of(step).unwrap();
-    let first = proposals(step, &task, &data, &[]);
+    let first = proposals(step, &task, &data, &[], None);
     assert!(
         !first.is_empty() && first.iter().all(|p| p.solution == solution && p.origin == Origin::Playbook)
     );
@@ -177,12 +177,12 @@ fn memory_speaks_before_the_portfolio_and_nothing_is_said_twice() {
         remembered(Params::from([("rounds".into(), json!(88))]), "another"),
         remembered(first[0].params.clone(), &solution),
     ];
-    let all = proposals(step, &task, &data, &warm);
+    let all = proposals(step, &task, &data, &warm, None);
     assert_eq!(all[0].params["rounds"], json!(77));
     assert_eq!(all.iter().map(|p| p.origin).take(2).collect::<Vec<_>>(), [Origin::Memory, Origin::Memory]);
     assert_eq!(all.len(), first.len() + 1, "what memory and portfolio both say is tried once");
     assert!(
-        proposals(&plans[0].steps()[0], &task, &data, &warm).is_empty(),
+        proposals(&plans[0].steps()[0], &task, &data, &warm, None).is_empty(),
         "a profile step proposes nothing"
     );
 }

@@ -178,6 +178,7 @@ mod tests {
             drop: Vec::new(),
             sealed: vec!["y".into()],
             deadline_s: 10.0,
+            timed: false,
             keep_model: true,
             stage: None,
             model: None,

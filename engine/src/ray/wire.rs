@@ -195,6 +195,7 @@ mod tests {
             drop: Vec::new(),
             sealed: Vec::new(),
             deadline_s: 10.0,
+            timed: false,
             keep_model: true,
             stage: None,
             model: None,

@@ -28,8 +28,10 @@ class Vocabulary:
     @staticmethod
     def learn(strings: Strings) -> Vocabulary:
         """From the strings of the training rows."""
-        counts = np.bincount(strings.index[strings.index >= 0], minlength=len(strings.values))
-        order = np.lexsort((strings.values.astype(str), -counts))
+        counts = np.bincount(strings.index[strings.index >= 0], minlength=len(strings.values)).tolist()
+        texts = [str(value) for value in strings.values]
+        # Sorted as Python's strings: an array of them would give each the room of the longest.
+        order = sorted(range(len(texts)), key=lambda i: (-counts[i], texts[i]))
         return Vocabulary(pd.Index(strings.values[order], dtype=object))
 
     @property

@@ -5,7 +5,8 @@ Works on frames as the harness builds them: float64 numbers, pandas Categorical,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Objects = NDArray[np.object_]
+# Hears of a training: steps that are done, the loss if it is known, and how many steps there will be.
+Report = Callable[[float, float | None, float | None], None]
 
 # A column is a table of codes when a value comes back this often on average …
 CODE_REPEATS_MIN = 1.5
@@ -52,6 +55,9 @@ class Kinds:
     strings: list[str]
     datetime: list[str]
     text: list[str]
+    """Those of `strings` whose words count."""
+    sentences: list[str] = field(default_factory=list)
+    """Those of `text` that are no names of things besides."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,11 @@ class Strings:
         return padded[self.index]
 
 
-def kinds(frame: pd.DataFrame) -> Kinds:
-    """Sorts the columns of `frame`, without constants; `text` are those of `strings` that are free text."""
-    numeric, strings, datetime, text = [], [], [], []
+def kinds(frame: pd.DataFrame, texts: Collection[str] = ()) -> Kinds:
+    """Sorts the columns of `frame`, without constants; `texts` are columns that the reader takes for text,
+    however short, beside those that are sentences.
+    """
+    numeric, strings, datetime, text, sentences = [], [], [], [], []
     for name in frame.columns:
         column = frame[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
@@ -85,8 +93,15 @@ def kinds(frame: pd.DataFrame) -> Kinds:
         elif column.nunique(dropna=False) > 1:
             strings.append(name)
             if is_free_text(column):
+                sentences.append(name)
+            if name in texts or name in sentences:
                 text.append(name)
-    return Kinds(numeric, strings, datetime, text)
+    return Kinds(numeric, strings, datetime, text, sentences)
+
+
+def texts_of(task: Task) -> tuple[str, ...]:
+    """The columns that the reader takes for text; none where a task does not say."""
+    return tuple(getattr(task, "text", ()))
 
 
 def varies(values: Floats) -> bool:

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .columns import Floats
+from .columns import Floats, Ints
 
 SECONDS_PER_DAY = 86_400.0
 DAYS_PER_YEAR = 365.2425
+
+# Parts of the calendar that come round again and again, with how many values each has.
+CALENDAR = {"month": 12, "weekday": 7, "hour": 24}
 
 
 def parts(column: pd.Series[Any]) -> dict[str, Floats]:
@@ -35,4 +38,14 @@ def parts(column: pd.Series[Any]) -> dict[str, Floats]:
         "clock_sin": np.sin(clock),
         "clock_cos": np.cos(clock),
         "hour_of_week": weekday * 24.0 + np.floor(hours + 1e-6),
+    }
+
+
+def calendar(column: pd.Series[Any]) -> dict[str, Ints]:
+    """Which month, weekday and hour each row has, counted from 1; 0 is missing."""
+    found = parts(column)
+    ordinals = {"month": found["month"], "weekday": found["weekday"] + 1, "hour": found["hour"] + 1}
+    return {
+        part: np.clip(np.nan_to_num(values), 0, CALENDAR[part]).astype(np.int64)
+        for part, values in ordinals.items()
     }

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from . import columns, table, text
 from .categories import Keys
@@ -88,7 +87,7 @@ class Design:
     base: table.Table
     numbers: list[Number] = field(default_factory=list)
     combinations: list[Combination] = field(default_factory=list)
-    words: dict[str, TfidfVectorizer] = field(default_factory=dict)
+    words: dict[str, text.Weights] = field(default_factory=dict)
 
 
 def learn(
@@ -109,12 +108,9 @@ def learn(
         if found.width:
             design.combinations.append(found)
     for name in base.kinds.text:
-        weights = text.vectorizer(WORDS_MAX)
-        try:
-            weights.fit(text.documents(columns.strings_of(train[name])))
-        except ValueError:  # no word is left
-            continue
-        design.words[name] = weights
+        weights, _ = text.Weights.learn(columns.strings_of(train[name]), task.outputs, WORDS_MAX)
+        if weights.parts:
+            design.words[name] = weights
     return design, _matrix(design, block, codes, train)
 
 
@@ -132,7 +128,7 @@ def names(design: Design) -> list[str]:
     for combination in design.combinations:
         found += ["&".join(combination.names)] * combination.width
     for name, weights in design.words.items():
-        found += [name] * len(weights.vocabulary_)
+        found += [name] * weights.width
     return found
 
 
@@ -194,7 +190,7 @@ def _matrix(design: Design, block: Floats, codes: dict[str, Ints], rows: pd.Data
         place = combination.place[combination.keys.index([codes[name] for name in combination.names])]
         parts.append(_one_hot(place, combination.width, combination.weight))
     for name, weights in design.words.items():
-        parts.append(text.words(weights, columns.strings_of(rows[name])))
+        parts.append(weights.apply(columns.strings_of(rows[name])))
     if not parts:
         return sparse.csr_matrix((len(rows), 1))
     return sparse.csr_matrix(sparse.hstack(parts, format="csr"))

@@ -32,6 +32,16 @@ SAMPLE_ROWS = 4000
 COMPARED_COLUMNS_MAX = 1500
 # Of more columns than this, those that correlate most with the target are kept.
 KEPT_COLUMNS_MAX = 2000
+# Columns of moments whose differences are taken.
+COMPARED_DATES_MAX = 5
+# Month, weekday and hour are combined with other columns in tables of at most this many columns …
+CALENDAR_COLUMNS_MAX = 12
+# … for at most this many columns of moments …
+CALENDAR_DATES_MAX = 2
+# … with columns of at most this many values …
+CALENDAR_LEVELS_MAX = 50
+# … giving at most this many columns.
+CALENDAR_MEANS_MAX = 24
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,8 @@ class Options:
     # Categories of at most this many levels are also written as codes, the most frequent first.
     code_levels_max: int = 32
     text: bool = True
+    # Give target means to month, weekday and hour combined with columns of few values, in narrow tables.
+    calendar: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,17 @@ class Table:
     native: list[str] = field(default_factory=list)
     coded: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    # Columns of moments whose parts are combined with others, and the columns of few values that they meet.
+    calendar: list[str] = field(default_factory=list)
+    partners: list[Category] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Numbers of codes of categories, partners, and parts of the calendar."""
+        found = {category.name: category.vocabulary.size for category in [*self.categories, *self.partners]}
+        for column in self.calendar:
+            found |= {f"{column}|{part}": count + 1 for part, count in dates.CALENDAR.items()}
+        return found
 
     @property
     def names(self) -> list[str]:
@@ -101,11 +124,11 @@ def learn(
 ) -> tuple[Table, pd.DataFrame]:
     """The table's state, and the training rows' features with encodings out of fold."""
     y = np.log1p(y) if log_target else y
-    kinds = columns.kinds(train)
+    kinds = columns.kinds(train, columns.texts_of(task))
     table = Table(options, kinds)
     seen = {name: columns.strings_of(train[name]) for name in [*kinds.strings, *_code_columns(train, kinds)]}
     for name in kinds.strings:
-        reading = strings.read(seen[name], name in kinds.text)
+        reading = strings.read(seen[name], name in kinds.sentences)
         if reading is not None:
             table.readings[name] = reading
     table.categories = _learn_categories(table, seen)
@@ -115,7 +138,13 @@ def learn(
     folds = deal_folds(y, task.problem != "regression", seed)
     targets = target_columns(y, task.problem, task.outputs)[:, :ENCODED_OUTPUTS_MAX]
     for names in _encoded(table):
-        encoding, values = _learn_encoding(table, names, codes, targets, folds)
+        encoding, values = _learn_encoding(table, names, codes, targets, folds, options.counts)
+        table.encodings.append(encoding)
+        built.update(values)
+    _choose_calendar(table, train)
+    codes |= _calendar_codes(table, train)
+    for names in _calendar_pairs(table, codes, targets.shape[1]):
+        encoding, values = _learn_encoding(table, names, codes, targets, folds, False)
         table.encodings.append(encoding)
         built.update(values)
     if options.text:
@@ -136,6 +165,7 @@ def apply(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
     seen = {name: columns.strings_of(rows[name]) for name in sorted(names)}
     codes = codes_of(table, seen)
     built = _plain_columns(table, rows, seen, codes)
+    codes |= _calendar_codes(table, rows)
     for encoding in table.encodings:
         index = encoding.keys.index([codes[name] for name in encoding.categories])
         built.update(_encoded_columns(encoding, index))
@@ -166,7 +196,7 @@ def _code_columns(train: pd.DataFrame, kinds: columns.Kinds) -> list[str]:
 def _learn_categories(table: Table, seen: dict[str, Strings]) -> list[Category]:
     found = []
     for name, column in seen.items():
-        if name not in table.kinds.text:
+        if name not in table.kinds.sentences:
             found.append(Category(name, name, None, Vocabulary.learn(column)))
         if name not in table.readings:
             continue
@@ -217,6 +247,8 @@ def _plain_columns(
     built: dict[str, Any] = {name: rows[name].to_numpy(dtype=np.float64) for name in table.kinds.numeric}
     for name in table.kinds.datetime:
         built.update({f"{name}|{part}": values for part, values in dates.parts(rows[name]).items()})
+    for one, other in combinations(table.kinds.datetime[:COMPARED_DATES_MAX], 2):
+        built[f"{other}|days_after_{one}"] = built[f"{other}|days"] - built[f"{one}|days"]
     for name, reading in table.readings.items():
         for part, values in reading.numbers(seen[name].values).items():
             built[f"{name}|{part}"] = seen[name].spread(values)
@@ -241,15 +273,72 @@ def _encoded(table: Table) -> list[tuple[str, ...]]:
     return singles + list(combinations(whole[:CODE_TABLE_COLUMNS_MAX], 2))
 
 
+def _choose_calendar(table: Table, train: pd.DataFrame) -> None:
+    """Which moments are combined with which columns of few values: categories first, those of many values
+    before those of few, which trees combine well enough themselves.
+    """
+    kinds, options = table.kinds, table.options
+    width = len(kinds.numeric) + len(kinds.strings) + len(kinds.datetime)
+    if not (options.calendar and options.target_means and width <= CALENDAR_COLUMNS_MAX):
+        return
+    if not kinds.datetime:
+        return
+    whole = [category for category in table.categories if category.part is None]
+    known = {category.name for category in whole}
+    numbers = [
+        Category(name, name, None, Vocabulary.learn(columns.strings_of(train[name])))
+        for name in kinds.numeric
+        if name not in known and _has_few_values(train[name].to_numpy(dtype=np.float64))
+    ]
+    few = [category for category in whole if 1 < len(category.vocabulary.levels) <= CALENDAR_LEVELS_MAX]
+    table.partners = [
+        category
+        for group in (few, numbers)
+        for category in sorted(group, key=lambda category: -len(category.vocabulary.levels))
+    ]
+    table.calendar = kinds.datetime[:CALENDAR_DATES_MAX] if table.partners else []
+
+
+def _has_few_values(values: Floats) -> bool:
+    """Whether numbers are whole and few, as flags, ratings and small codes are."""
+    distinct = np.unique(values[~np.isnan(values)])
+    return 1 < len(distinct) <= CALENDAR_LEVELS_MAX and bool((distinct == np.floor(distinct)).all())
+
+
+def _calendar_codes(table: Table, rows: pd.DataFrame) -> dict[str, Ints]:
+    """Codes of the parts of the calendar, and of the columns that they are combined with."""
+    found = {
+        f"{column}|{part}": values
+        for column in table.calendar
+        for part, values in dates.calendar(rows[column]).items()
+    }
+    for partner in table.partners:
+        found[partner.name] = partner.vocabulary.codes(columns.strings_of(rows[partner.column]))
+    return found
+
+
+def _calendar_pairs(table: Table, codes: dict[str, Ints], outputs: int) -> list[tuple[str, str]]:
+    """Parts of the calendar that vary, each with each partner, as far as there is room for their means."""
+    parts = [f"{column}|{part}" for column in table.calendar for part in dates.CALENDAR]
+    varied = [part for part in parts if len(np.unique(codes[part][codes[part] > 0])) > 1]
+    pairs = [(part, partner.name) for partner in table.partners for part in varied]
+    return pairs[: CALENDAR_MEANS_MAX // outputs]
+
+
 def _learn_encoding(
-    table: Table, names: tuple[str, ...], codes: dict[str, Ints], targets: Floats, folds: Ints
+    table: Table,
+    names: tuple[str, ...],
+    codes: dict[str, Ints],
+    targets: Floats,
+    folds: Ints,
+    counted: bool,
 ) -> tuple[Encoding, dict[str, Floats]]:
-    sizes = {category.name: category.vocabulary.size for category in table.categories}
+    sizes = table.sizes
     keys, index = Keys.learn([codes[name] for name in names], tuple(sizes[name] for name in names))
     label = "&".join(names)
     counts = means = None
     values: dict[str, Floats] = {}
-    if table.options.counts:
+    if counted:
         counts, values[f"{label}|count"] = Counts.learn(index, len(keys.known))
     if table.options.target_means:
         means, encoded = TargetMeans.learn(index, len(keys.known), targets, folds, table.options.smoothing)

@@ -1,4 +1,5 @@
-"""Free text as scores: a linear model over weighted words, out of fold for the training rows.
+"""Free text as scores and topics: a linear model over weighted words, out of fold for the training rows, and
+the directions in which the texts differ most.
 
 Trees cannot use thousands of sparse word columns; a linear model can, and its score is a column for trees.
 """
@@ -9,16 +10,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.extmath import randomized_svd
 
 from .columns import Floats, Ints, Strings, Task
 
 WORDS_MAX = 20_000
+PIECES_MAX = 8_000
 STRENGTH = 10.0
 # Characters of a document that are read.
 LENGTH_MAX = 20_000
+# Texts of at most this many characters on average are short: pieces of their words count too …
+SHORT_CHARACTERS_MAX = 80.0
+# … where all of them, once per output, have at most so many; pieces cost ten times what words cost.
+PIECED_CHARACTERS_MAX = 1_000_000
+# Topics of a text column, the second number from so many rows on.
+TOPICS, TOPICS_OF_MANY, MANY_ROWS = 16, 32, 5_000
+# Rows that each topic needs.
+ROWS_PER_TOPIC = 25
+# Rows that topics are found on.
+TOPIC_ROWS_MAX = 20_000
+# A topic weaker than this share of the strongest is rounding.
+TOPIC_STRENGTH_MIN = 1e-6
 
 
 def vectorizer(words_max: int = WORDS_MAX) -> TfidfVectorizer:
@@ -32,35 +48,82 @@ def vectorizer(words_max: int = WORDS_MAX) -> TfidfVectorizer:
     )
 
 
+def pieces(pieces_max: int = PIECES_MAX) -> TfidfVectorizer:
+    """Three to five characters of words, weighted by rarity: stems, endings, parts of compounds, slips."""
+    return TfidfVectorizer(
+        sublinear_tf=True, analyzer="char_wb", ngram_range=(3, 5), min_df=2, max_features=pieces_max
+    )
+
+
 def documents(strings: Strings) -> list[str]:
     """The text of every row; missing is empty."""
     padded = [str(value)[:LENGTH_MAX] for value in strings.values] + [""]
     return [padded[i] for i in strings.index]
 
 
-def words(weights: TfidfVectorizer, strings: Strings) -> Any:
-    """The weighted words of every row, a sparse matrix."""
-    return sparse.csr_matrix(weights.transform(documents(strings)))
+def has_pieces(strings: Strings, outputs: int) -> bool:
+    """Whether texts are short, and few enough for pieces of their words."""
+    lengths = np.array([len(str(value)) for value in strings.values], dtype=np.float64)
+    rows = strings.index[strings.index >= 0]
+    total = float(lengths[rows].sum()) if len(rows) else 0.0
+    is_short = total <= SHORT_CHARACTERS_MAX * len(rows)
+    return len(rows) > 0 and is_short and total * max(1, outputs) <= PIECED_CHARACTERS_MAX
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What weighs the words of a column, and the pieces of its words where its texts are short."""
+
+    parts: tuple[TfidfVectorizer, ...]
+
+    @staticmethod
+    def learn(strings: Strings, outputs: int, words_max: int = WORDS_MAX) -> tuple[Weights, Any]:
+        """From the training rows, with their matrix; without a part when no word is left."""
+        texts = documents(strings)
+        parts, blocks = [], []
+        for part in [vectorizer(words_max), *([pieces()] if has_pieces(strings, outputs) else [])]:
+            try:
+                blocks.append(sparse.csr_matrix(part.fit_transform(texts)))
+            except ValueError:  # no word is left, e.g. only stop marks
+                continue
+            parts.append(part)
+        return Weights(tuple(parts)), _beside(blocks, len(texts))
+
+    @property
+    def width(self) -> int:
+        """Columns of the matrix."""
+        return sum(len(part.vocabulary_) for part in self.parts)
+
+    def apply(self, strings: Strings) -> Any:
+        """The weighted words and pieces of every row, a sparse matrix."""
+        texts = documents(strings)
+        return _beside([sparse.csr_matrix(part.transform(texts)) for part in self.parts], len(texts))
+
+
+def _beside(blocks: list[Any], rows: int) -> Any:
+    if len(blocks) == 1:
+        return blocks[0]
+    return sparse.csr_matrix(sparse.hstack(blocks, format="csr") if blocks else (rows, 0))
 
 
 @dataclass(frozen=True)
 class TextScores:
-    """Word weights and the linear model over them."""
+    """Word weights with the linear model over them, and topics: shape (topics, words)."""
 
-    weights: TfidfVectorizer | None
+    weights: Weights
     model: Any
+    topics: NDArray[np.float32]
     outputs: int
 
     @staticmethod
     def learn(
         strings: Strings, y: Floats, task: Task, folds: Ints, seed: int
     ) -> tuple[TextScores, dict[str, Floats]]:
-        """The model of all training rows, and their out-of-fold scores by name."""
-        weights = vectorizer()
-        try:
-            matrix = sparse.csr_matrix(weights.fit_transform(documents(strings)))
-        except ValueError:  # no word is left, e.g. only stop marks
-            return TextScores(None, None, task.outputs), {}
+        """The model of all training rows, their out-of-fold scores, and their topics, by name."""
+        weights, matrix = Weights.learn(strings, task.outputs)
+        topics = _topics(matrix, seed)
+        if not weights.parts:
+            return TextScores(weights, None, topics, task.outputs), {}
         scores = np.zeros((len(y), task.outputs))
         for fold in range(int(folds.max()) + 1):
             inside, outside = folds != fold, folds == fold
@@ -69,13 +132,36 @@ class TextScores:
                     _fitted(matrix[inside], y[inside], task, seed), matrix[outside], task.outputs
                 )
         model = _fitted(matrix, y, task, seed)
-        return TextScores(weights, model, task.outputs), _named(scores)
+        found = _named(scores, "score") | _named(_along(topics, matrix), "topic")
+        return TextScores(weights, model, topics, task.outputs), found
 
     def apply(self, strings: Strings) -> dict[str, Floats]:
-        """Scores of any rows by name."""
-        if self.weights is None:
+        """Scores and topics of any rows by name."""
+        if not self.weights.parts:
             return {}
-        return _named(_score(self.model, words(self.weights, strings), self.outputs))
+        matrix = self.weights.apply(strings)
+        scores = _score(self.model, matrix, self.outputs)
+        return _named(scores, "score") | _named(_along(self.topics, matrix), "topic")
+
+
+def _topics(matrix: Any, seed: int) -> NDArray[np.float32]:
+    """Directions in which the rows differ most, by a sample of them; none where there are hardly any."""
+    rows = np.random.default_rng(seed).permutation(matrix.shape[0])[:TOPIC_ROWS_MAX]
+    wanted = TOPICS if matrix.shape[0] < MANY_ROWS else TOPICS_OF_MANY
+    count = min(wanted, len(rows) // ROWS_PER_TOPIC, matrix.shape[1] - 1)
+    if count < 2:
+        return np.zeros((0, matrix.shape[1]), dtype=np.float32)
+    sample = matrix[np.sort(rows)]
+    _, strengths, found = randomized_svd(sample, n_components=count, n_iter=4, random_state=seed)
+    return np.asarray(found[strengths > TOPIC_STRENGTH_MIN * strengths[0]], dtype=np.float32)
+
+
+def _along(topics: NDArray[np.float32], matrix: Any) -> Floats:
+    """Where rows lie along the topics, shape (rows, topics); only words that occur are looked at."""
+    if len(topics) == 0:
+        return np.zeros((matrix.shape[0], 0))
+    used = np.unique(matrix.indices)
+    return np.asarray(matrix[:, used] @ topics[:, used].T.astype(np.float64), dtype=np.float64)
 
 
 def _fitted(matrix: Any, y: Floats, task: Task, seed: int) -> Any:
@@ -102,5 +188,5 @@ def _score(model: Any, matrix: Any, outputs: int) -> Floats:
     return full
 
 
-def _named(scores: Floats) -> dict[str, Floats]:
-    return {f"score{j}": scores[:, j] for j in range(scores.shape[1])}
+def _named(values: Floats, name: str) -> dict[str, Floats]:
+    return {f"{name}{j}": values[:, j] for j in range(values.shape[1])}

@@ -47,11 +47,15 @@ class Features:
         return {"train_rows": train_rows, "test_rows": len(self.numeric) - train_rows, "columns": records}
 
     def schema(self, target: str | None, identifier: str | None) -> dict[str, Any]:
-        """How to read a later file alike: the columns with their notations and the levels of categories."""
+        """How to read a later file alike: the columns with their notations, the levels of categories, and the
+        range of numbers.
+        """
         columns = self.table(0)["columns"]
         for record, column in zip(columns, self.columns, strict=True):
             if column.kind == "categorical":
                 record["levels"] = column.levels
+            elif column.kind == "numeric" and column.values is not None and not column.missing().all():
+                record["range"] = [float(np.nanmin(column.values)), float(np.nanmax(column.values))]
         return {"target": target, "id": identifier, "columns": columns}
 
     def save(self, out: Path, train_rows: int) -> None:

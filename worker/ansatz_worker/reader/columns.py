@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ansatz_worker.reader import dates, numbers
+from ansatz_worker.reader import dates, numbers, truth
 from ansatz_worker.reader.table import Notice, short, some
 
 Floats = NDArray[np.float64]
@@ -45,12 +45,19 @@ NUMBER_SHARE_MIN = 0.98
 DATE_SHARE_MIN = 0.98
 """Share of filled cells that must be numbers (moments) for the column to be numeric (moments)."""
 
+COMPACT_DISTINCT_MIN = 5
+"""Different whole numbers that must all be dates like 20240131 before they are taken for dates."""
+
 TEXT_WORDS_MIN = 3.0
 TEXT_CHARACTERS_MIN = 15.0
 TEXT_DISTINCT_SHARE_MIN = 0.5
 LONG_TEXT_CHARACTERS_MIN = 60.0
 LONG_TEXT_DISTINCT_SHARE_MIN = 0.2
 """From here on strings are free text: several words and mostly distinct, or simply long."""
+
+
+LABEL = "label:"
+"""How the notation of numbers begins that are labels."""
 
 
 @dataclass
@@ -90,7 +97,7 @@ class Typed:
         codes = np.full(len(self.values), -1, dtype=np.int32)
         codes[filled] = inverse
         levels = [numbers.canonical(float(value)) for value in distinct]
-        return Typed(self.name, "categorical", f"label:{self.notation}", codes=codes, levels=levels)
+        return Typed(self.name, "categorical", f"{LABEL}{self.notation}", codes=codes, levels=levels)
 
 
 def missing_cells(cells: Any) -> Any:
@@ -102,12 +109,12 @@ def infer(name: str, cells: Any, file: str) -> Typed:
     """The kind and the values of a column of any arrow type that the parsers give."""
     kind = cells.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _numeric(name, _to_floats(cells), "plain", [], file)
+        return _plain(name, _to_floats(cells), [], file)
     if pa.types.is_timestamp(kind):
         return Typed(name, "datetime", "stored", values=_to_floats(cells.cast(pa.int64())))
     texts = missing_cells(cells)
     try:
-        return _numeric(name, _to_floats(pc.cast(texts, pa.float64())), "plain", [], file)
+        return _plain(name, _to_floats(pc.cast(texts, pa.float64())), [], file)
     except pa.ArrowInvalid:
         return _from_distinct(name, texts, file)
 
@@ -115,6 +122,16 @@ def infer(name: str, cells: Any, file: str) -> Typed:
 def _to_floats(cells: Any) -> Floats:
     values = pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.array(values, dtype=np.float64)
+
+
+def _plain(name: str, values: Floats, notices: list[Notice], file: str) -> Typed:
+    """Numbers with points, or moments where every one of them is a date like 20240131."""
+    filled = values[~np.isnan(values)]
+    if len(filled) and filled.min() >= dates.COMPACT_MIN and filled.max() <= dates.COMPACT_MAX:
+        distinct = np.unique(filled)
+        if len(distinct) >= COMPACT_DISTINCT_MIN and not np.isnan(dates.compact(distinct)).any():
+            return Typed(name, "datetime", "compact", values=dates.compact(values), notices=notices)
+    return _numeric(name, values, "plain", notices, file)
 
 
 def _numeric(name: str, values: Floats, notation: str, notices: list[Notice], file: str) -> Typed:
@@ -147,7 +164,10 @@ def _from_distinct(name: str, texts: Any, file: str) -> Typed:
     found = numbers.style_of(distinct, weights, NUMBER_SHARE_MIN)
     if found:
         notices = misfits(name, distinct, index, np.isnan(found[1]), "numbers", file)
-        return _numeric(name, _spread(found[1], index), found[0], notices, file)
+        values = _spread(found[1], index)
+        if found[0] == "plain":
+            return _plain(name, values, notices, file)
+        return _numeric(name, values, found[0], notices, file)
     found = dates.notation_of(distinct, weights, DATE_SHARE_MIN)
     if found:
         notices = misfits(name, distinct, index, np.isnan(found[1]), "dates", file)
@@ -191,12 +211,17 @@ def is_text(distinct: Any, counts: NDArray[np.int64]) -> bool:
 
 
 def categories(name: str, distinct: Any, index: NDArray[np.int32]) -> Typed:
-    """A column of categories, levels in order of their text."""
+    """A column of categories, levels in order of their text; of words for no and yes, no comes first."""
     levels: list[str] = distinct.to_pylist()
     notation = "exact"
-    if len(levels) > 2 and {level.lower() for level in levels} == {"true", "false"}:
-        notation = "truth"
-        sorted_levels, mapping = ["False", "True"], [int(level.lower() == "true") for level in levels]
+    pair = truth.pair_of(levels)
+    if pair is not None:
+        notation = truth.NOTATION
+        mapping = [pair.index(level.lower()) for level in levels]
+        sorted_levels = [word.capitalize() for word in pair]
+        if len(levels) == 2:
+            # One spelling of each is kept as the file has it.
+            sorted_levels = sorted(levels, key=lambda level: pair.index(level.lower()))
     else:
         sorted_levels = sorted(levels)
         place = {level: i for i, level in enumerate(sorted_levels)}
@@ -210,29 +235,73 @@ def read_as(name: str, cells: Any, kind: str, notation: str, levels: list[str]) 
     if kind in ("numeric", "datetime"):
         return Typed(name, kind, notation, values=_values_as(cells, notation))
     if kind == "text":
-        distinct, index = distinct_of(missing_cells(_as_strings(cells)))
+        distinct, index = distinct_of(missing_cells(as_strings(cells)))
         return Typed(name, kind, notation, codes=index, levels=distinct.to_pylist())
-    if notation.startswith("label:"):
-        values = _values_as(cells, notation.removeprefix("label:"))
+    if notation.startswith(LABEL):
+        values = _values_as(cells, notation.removeprefix(LABEL))
         labels = Typed(name, "numeric", notation, values=values).as_categories()
         place = {level: i for i, level in enumerate(levels)}
         mapping = np.array([*(place.get(level, -1) for level in labels.levels), -1], dtype=np.int32)
         return Typed(name, kind, notation, codes=mapping[labels.codes], levels=levels)
-    texts = missing_cells(_as_strings(cells))
-    if notation == "truth":
-        texts = pc.utf8_capitalize(texts)
-    found = pc.fill_null(pc.index_in(texts, value_set=pa.array(levels, pa.string())), -1)
-    return Typed(
-        name, kind, notation, codes=np.array(found.to_numpy(zero_copy_only=False), np.int32), levels=levels
-    )
+    distinct, index = distinct_of(missing_cells(as_strings(cells)))
+    codes = np.array([*_known(distinct.to_pylist(), levels), -1], dtype=np.int32)[index]
+    return Typed(name, kind, notation, codes=codes, levels=levels)
+
+
+def _known(words: list[str], levels: list[str]) -> list[int]:
+    """Which level each word is, -1 for none: exactly, or else but for case, spaces, and the way to write a
+    number or a word for yes and no.
+    """
+    exact = {level: i for i, level in enumerate(levels)}
+    codes = [exact.get(word, -1) for word in words]
+    unknown = [i for i, code in enumerate(codes) if code < 0]
+    if not unknown:
+        return codes
+    folded: dict[str, int] = {}
+    for i, level in enumerate(levels):
+        key = _folded(level)
+        # Levels that differ in nothing else are told apart by nothing else.
+        folded[key] = -1 if key in folded else i
+    truths = truth.places(levels)
+    for i in unknown:
+        key = _folded(words[i])
+        codes[i] = folded.get(key, truths.get(key, -1))
+    return codes
+
+
+def _folded(text: str) -> str:
+    return " ".join(numbers.canonical_text(text).casefold().split())
+
+
+def filled(cells: Any, numeric: bool) -> NDArray[np.bool_]:
+    """Which cells hold something. Words for "missing" hold nothing, placeholders neither where numbers or
+    moments are expected.
+    """
+    if pa.types.is_string(cells.type):
+        texts = missing_cells(cells)
+        known = pc.is_valid(texts)
+        if numeric:
+            placeholders = pa.array(sorted(PLACEHOLDERS))
+            known = pc.and_not(known, pc.is_in(pc.utf8_lower(texts), value_set=placeholders))
+    elif pa.types.is_floating(cells.type):
+        known = pc.fill_null(pc.invert(pc.is_nan(cells)), False)
+    else:
+        known = pc.is_valid(cells)
+    return np.asarray(known.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _values_as(cells: Any, notation: str) -> Floats:
     if pa.types.is_timestamp(cells.type):
         return _to_floats(cells.cast(pa.int64()))
+    if notation == "compact":
+        return dates.compact(_values_as(cells, "plain"))
     if not pa.types.is_string(cells.type):
-        return _finite(_to_floats(cells))
+        if notation in (*numbers.STYLES, truth.NOTATION, "stored"):
+            return _finite(_to_floats(cells))
+        cells = as_strings(cells)
     distinct, index = distinct_of(missing_cells(cells))
+    if notation == truth.NOTATION:
+        return _spread(truth.numbers(distinct), index)
     if notation in numbers.STYLES:
         return _finite(_spread(numbers.parse(distinct, notation), index))
     return _spread(dates.parse(distinct, "ymd" if notation == "stored" else notation), index)
@@ -242,7 +311,8 @@ def _finite(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _as_strings(cells: Any) -> Any:
+def as_strings(cells: Any) -> Any:
+    """The cells as text, whole numbers without a point and with all their digits."""
     if pa.types.is_string(cells.type):
         return cells
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
@@ -254,10 +324,7 @@ def _as_strings(cells: Any) -> Any:
 def likely_notation(cells: Any, kind: str, levels: list[str]) -> str:
     """The notation of a column whose schema does not name it, concluded from these cells: less certain."""
     if kind == "categorical":
-        numeric = bool(levels) and all(
-            numbers.canonical_text(level) == level and _is_number(level) for level in levels
-        )
-        return "label:plain" if numeric else "exact"
+        return f"{LABEL}plain" if levels and all(_is_plain(level) for level in levels) else "exact"
     if not pa.types.is_string(cells.type):
         return "plain" if kind == "numeric" else "stored"
     distinct, index = distinct_of(missing_cells(cells))
@@ -269,17 +336,17 @@ def likely_notation(cells: Any, kind: str, levels: list[str]) -> str:
     return found[0] if found else "ymd"
 
 
-def _is_number(text: str) -> bool:
+def _is_plain(text: str) -> bool:
+    """Whether a level is written as numbers are that became labels."""
     try:
-        float(text)
-    except ValueError:
+        return numbers.canonical(float(text)) == text
+    except (ValueError, OverflowError):
         return False
-    return True
 
 
 def raw_texts(cells: Any) -> list[str]:
     """The cells as text, as near to the file as it was read: for ids."""
-    return [text if text is not None else "" for text in _as_strings(cells).to_pylist()]
+    return [text if text is not None else "" for text in as_strings(cells).to_pylist()]
 
 
 def together(first: Any, second: Any | None) -> Any:
@@ -294,5 +361,5 @@ def together(first: Any, second: Any | None) -> Any:
                 pc.cast(second, pa.float64(), safe=False),
             )
         else:
-            first, second = _as_strings(first), _as_strings(second)
+            first, second = as_strings(first), as_strings(second)
     return pa.concat_arrays([first, second])

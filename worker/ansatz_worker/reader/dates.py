@@ -23,6 +23,8 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 PROBE_TEXTS = 200
 YEAR_PIVOT = 69
 """Two-digit years from here on belong to the last century, as in POSIX."""
+COMPACT_MIN, COMPACT_MAX = 19_000_101, 21_001_231
+"""First and last whole number that may be a date like 20240131."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ NOTATIONS = (
     ),
     Notation("bdy", WEEKDAY + r"(?P<name>[A-Za-z]{3,9})\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})" + TIME),
 )
+NAMES = tuple(notation.name for notation in NOTATIONS)
 
 
 def parse(texts: Any, notation: str) -> Floats:
@@ -66,6 +69,14 @@ def parse(texts: Any, notation: str) -> Floats:
     seconds = days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
     good = (hour < 24) & (minute < 60) & (second < 61)
     return np.where(good, seconds - np.nan_to_num(number["zone"]), np.nan)
+
+
+def compact(values: Floats) -> Floats:
+    """Seconds since 1970 of whole numbers like 20240131, NaN for those that are no such date."""
+    known = (values >= COMPACT_MIN) & (values <= COMPACT_MAX) & (values == np.floor(values))
+    whole = np.where(known, values, COMPACT_MIN)
+    year, month, day = np.floor(whole / 10_000), np.floor(whole / 100) % 100, whole % 100
+    return np.where(known, days(year, month, day) * 86400, np.nan)
 
 
 def _numbers(part: Any, name: str) -> Floats:
@@ -110,17 +121,13 @@ def days(year: Floats, month: Floats, day: Floats) -> Floats:
 def notation_of(texts: Any, counts: NDArray[np.int64], share_min: float) -> tuple[str, Floats] | None:
     """The notation in which nearly all cells are moments, with the moments; `None` when there is none.
 
-    When day and month cannot be told apart, dots and dashes mean day first and strokes month first.
+    When day and month cannot be told apart, the first in `order` is believed.
     """
     total = int(counts.sum())
-    dayfirst = not _strokes(texts)
-    order = [n.name for n in NOTATIONS]
-    if not dayfirst:
-        order[1], order[2] = order[2], order[1]
     best: tuple[str, Floats] | None = None
     most = 0
     probe = texts.slice(0, PROBE_TEXTS)
-    for name in order:
+    for name in order(texts):
         if not _mostly(probe, name):
             continue
         found = parse(texts, name)
@@ -128,6 +135,14 @@ def notation_of(texts: Any, counts: NDArray[np.int64], share_min: float) -> tupl
         if total and good >= share_min * total and good > most:
             best, most = (name, found), good
     return best
+
+
+def order(texts: Any) -> list[str]:
+    """The notations, the likelier first: dots and dashes mean day first and strokes month first."""
+    names = list(NAMES)
+    if _strokes(texts):
+        names[1], names[2] = names[2], names[1]
+    return names
 
 
 def _mostly(probe: Any, notation: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ DECIMAL_COMMA = r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$"
 SURELY_DECIMAL_COMMA = r"^[+-]?(\d{4,},\d+|\d+,(\d{1,2}|\d{4,}))$"
 
 STYLES = ("plain", "thousands", "comma")
+
+EXACT_MAX = 2**53
+"""Whole numbers up to here are exact as floats."""
+LONG = re.compile(r"[+-]?[0-9]{16,}")
+"""Digits that a float may not hold: a name rather than a number."""
 
 
 def matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
@@ -67,15 +73,19 @@ def style_of(texts: Any, counts: NDArray[np.int64], share_min: float) -> tuple[s
 
 
 def canonical(value: float) -> str:
-    """A number as the shortest text that says the same: `1` for 1.0."""
-    if value == int(value) and abs(value) < 1e15:
+    """A number as the shortest text that says the same: `1` for 1.0. Whole numbers keep all their digits."""
+    if isinstance(value, int):
+        return str(value)
+    if value == int(value) and abs(value) < EXACT_MAX:
         return str(int(value))
     return repr(float(value))
 
 
 def canonical_text(text: str) -> str:
-    """A label in the form in which `1`, `1.0` and ` 1` agree; other text is only trimmed."""
+    """A label in the form in which `1`, `1.0` and ` 1` agree; other text and long digits are only trimmed."""
     text = text.strip()
+    if LONG.fullmatch(text):
+        return text
     try:
         value = float(text)
     except ValueError:

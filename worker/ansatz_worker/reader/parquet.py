@@ -46,9 +46,9 @@ def cells(column: Any) -> Any:
     kind = column.type
     if pa.types.is_boolean(kind):
         return pc.if_else(column, "True", "False")
-    if pa.types.is_integer(kind) and kind != pa.uint64():
-        return pc.cast(column, pa.int64())
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
+        return whole(column)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return pc.cast(column, pa.float64(), safe=False)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return pc.cast(column, pa.timestamp("s"), safe=False)
@@ -60,3 +60,11 @@ def cells(column: Any) -> Any:
         return pa.array(
             [None if value is None else one_line(str(value)) for value in column.to_pylist()], pa.string()
         )
+
+
+def whole(column: Any) -> Any:
+    """Whole numbers as int64, as digits where they are too large for that: an id keeps all of them."""
+    try:
+        return pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return pc.cast(column, pa.string())

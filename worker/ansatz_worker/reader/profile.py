@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,10 @@ from ansatz_worker.reader.table import RawTable
 
 TOP_MAX = 30
 TOP_CHARACTERS_MAX = 80
+TOP_CLASSES_MAX = 1000
+"""Values of a column that are all listed where they may be classes."""
+TOP_ALL_MAX = 20_000
+"""Values that all such columns of a file list together."""
 SAMPLE_VALUES_MAX = 5
 SAMPLE_DISTINCT_MAX = 1000
 
@@ -51,12 +56,11 @@ def numeric_facts(column: Typed, train_rows: int) -> dict[str, Any]:
     rising = bool(len(train) > 1 and np.all(np.diff(train) > 0))
     train, test = train[~np.isnan(train)], test[~np.isnan(test)]
     distinct, counts = np.unique(train, return_counts=True)
-    write = moment_text if column.kind == "datetime" else numbers.canonical
     facts: dict[str, Any] = {
         "distinct": len(distinct),
         "whole": bool(len(distinct) and np.all(distinct == np.floor(distinct))),
         "rising": rising,
-        "top": [[write(float(distinct[i])), int(counts[i])] for i in largest(counts)],
+        "top": top_numbers(column, distinct, counts, TOP_MAX),
         "test_overlap": overlap(np.isin(np.unique(test), distinct)),
         "min": None,
         "max": None,
@@ -83,9 +87,7 @@ def code_facts(column: Typed, train_rows: int) -> dict[str, Any]:
         "distinct": int((counts > 0).sum()),
         "whole": False,
         "rising": False,
-        "top": [
-            [column.levels[i][:TOP_CHARACTERS_MAX], int(counts[i])] for i in largest(counts) if counts[i]
-        ],
+        "top": top_levels(column, counts, TOP_MAX),
         "test_overlap": overlap(counts[in_test] > 0),
         "min": None,
         "max": None,
@@ -95,14 +97,58 @@ def code_facts(column: Typed, train_rows: int) -> dict[str, Any]:
     }
 
 
-def largest(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def list_classes(cards: list[dict[str, Any]], typed: Mapping[str, Typed], train_rows: int) -> None:
+    """Lists all values of columns that may hold classes, as far as there is room: first those that only the
+    training file has, then those of few values.
+    """
+
+    def may_hold_classes(card: dict[str, Any]) -> bool:
+        fits = card["kind"] == "categorical" or (card["kind"] == "numeric" and card["whole"])
+        return bool(fits and card["in_train"] and TOP_MAX < card["distinct"] <= TOP_CLASSES_MAX)
+
+    room = TOP_ALL_MAX
+    chosen = [card for card in cards if may_hold_classes(card)]
+    for card in sorted(chosen, key=lambda card: (card["in_test"], card["distinct"])):
+        room -= card["distinct"]
+        if room < 0:
+            return
+        card["top"] = all_values(typed[card["name"]], train_rows)
+
+
+def all_values(column: Typed, train_rows: int) -> list[list[Any]]:
+    """The values of a column's training rows with their counts, the most frequent first."""
+    if column.values is not None:
+        train = column.values[:train_rows]
+        distinct, counts = np.unique(train[~np.isnan(train)], return_counts=True)
+        return top_numbers(column, distinct, counts, TOP_CLASSES_MAX)
+    assert column.codes is not None
+    codes = column.codes[:train_rows]
+    counts = np.bincount(codes[codes >= 0], minlength=len(column.levels)).astype(np.int64)
+    return top_levels(column, counts, TOP_CLASSES_MAX)
+
+
+def top_numbers(
+    column: Typed, distinct: NDArray[np.float64], counts: NDArray[np.int64], most: int
+) -> list[list[Any]]:
+    """The most frequent numbers or moments as text, with their counts."""
+    write = moment_text if column.kind == "datetime" else numbers.canonical
+    return [[write(float(distinct[i])), int(counts[i])] for i in largest(counts, most)]
+
+
+def top_levels(column: Typed, counts: NDArray[np.int64], most: int) -> list[list[Any]]:
+    """The most frequent levels, cut to a length, with their counts."""
+    shown = (i for i in largest(counts, most) if counts[i])
+    return [[column.levels[i][:TOP_CHARACTERS_MAX], int(counts[i])] for i in shown]
+
+
+def largest(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Places of the largest counts, the first among equals first."""
-    if len(counts) > 20 * TOP_MAX:
+    if len(counts) > 20 * most:
         # Only candidates above the last place are sorted.
-        least = np.partition(counts, -TOP_MAX)[-TOP_MAX]
+        least = np.partition(counts, -most)[-most]
         places = np.flatnonzero(counts >= least)
-        return places[np.argsort(-counts[places], kind="stable")][:TOP_MAX]
-    return np.argsort(-counts, kind="stable")[:TOP_MAX]
+        return places[np.argsort(-counts[places], kind="stable")][:most]
+    return np.argsort(-counts, kind="stable")[:most]
 
 
 def overlap(known: NDArray[np.bool_]) -> float | None:

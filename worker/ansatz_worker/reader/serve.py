@@ -16,7 +16,18 @@ from typing import Any
 from ansatz_worker import npy
 from ansatz_worker.channel import Channel, ChannelError, Message, close_all
 from ansatz_worker.errors import OrderError, Refused, failed
-from ansatz_worker.reader import arff, arrays, columns, files, images, joins, parquet, profile, separated
+from ansatz_worker.reader import (
+    arff,
+    arrays,
+    columns,
+    files,
+    images,
+    joins,
+    later,
+    parquet,
+    profile,
+    separated,
+)
 from ansatz_worker.reader.columns import Typed
 from ansatz_worker.reader.table import Notice, RawTable, below, short, some
 
@@ -123,6 +134,7 @@ class Reader:
         notices = [notice for table in tables for notice in table.notices]
         notices += [notice for column in self.typed.values() for notice in column.notices]
         notices += self._all_missing(cards)
+        profile.list_classes(cards, self.typed, self.train.rows)
         card = {
             "train_rows": self.train.rows,
             "test_rows": self.test.rows if self.test else 0,
@@ -288,7 +300,7 @@ def apply_schema(
 ) -> tuple[RawTable, arrays.Features, list[Notice]]:
     """A new file, its features read as the schema says, and notices; `Refused` for an absent column.
 
-    Tables to join lie in the folder.
+    Tables to join lie in the folder. A column that is written otherwise is read as it is written.
     """
     table, _ = read_table(file)
     if schema.get("images"):
@@ -314,11 +326,9 @@ def apply_schema(
         if record["name"] in built:
             typed.append(built[record["name"]])
             continue
-        cells = table.column(record["name"])
-        levels = record.get("levels") or []
-        notation = record.get("notation") or columns.likely_notation(cells, record["kind"], levels)
-        typed.append(columns.read_as(record["name"], cells, record["kind"], notation, levels))
-    return table, arrays.collect(typed, table.rows, added), _capped(table.notices)
+        typed.append(later.read(record, table.column(record["name"]), table.file))
+    notices = [*table.notices, *(notice for column in typed for notice in column.notices)]
+    return table, arrays.collect(typed, table.rows, added), _capped(notices)
 
 
 def read_more(paths: list[Path]) -> tuple[list[RawTable], list[Notice]]:

@@ -5,6 +5,7 @@ Stages are numbers of boosting rounds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..featurekit import boosting, table, targets
-from ..featurekit.columns import Floats, Task
+from ..featurekit.columns import Floats, Report, Task
 
 SPACE: dict[str, dict[str, Any]] = {
     "learning_rate": {"type": "float", "low": 0.01, "high": 0.3, "log": True, "default": 0.06},
@@ -28,6 +29,15 @@ SPACE: dict[str, dict[str, Any]] = {
     "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
 }
 BATCH = False
+# Losses of means that are learnt by their logarithms; nothing is nearer to a gamma deviance.
+LOSSES = {
+    "poisson": "Poisson",
+    "tweedie": "Tweedie:variance_power=1.5",
+    "gamma": "Tweedie:variance_power=1.95",
+}
+# Lines of a training's log, and what they say: the round, counted from 0, and the loss.
+LINES = 50
+LINE = re.compile(r"^\s*(\d+):\s+learn: (-?(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|nan|inf))", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -38,20 +48,21 @@ class Model:
     prior: Floats | None
     rounds: int
     log_target: bool
+    link: targets.Link | None = None
 
 
 def options(params: Mapping[str, Any]) -> table.Options:
     """The feature table that the parameters ask for."""
     if params.get("encoding", "native") == "native":
         return table.Options(native_levels_max=1_000_000, target_means=False, counts=True, pairs="none")
-    return table.Options()
+    return table.Options(calendar=True)
 
 
 def fit_features(
     train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
 ) -> tuple[table.Table, pd.DataFrame]:
     """The feature table; native categories are left to CatBoost."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y, absolute=True)
     return table.learn(train, y, task=task, options=options(params), seed=seed, log_target=log)
 
 
@@ -75,28 +86,52 @@ def fit(
     threads: int,
     weight: Floats | None = None,
     stage: float | None = None,
-    report: Callable[[int, float], None] | None = None,
+    report: Report | None = None,
 ) -> Model:
     """A booster of `stage` rounds, or of `params["rounds"]`."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y, absolute=True)
+    link = targets.Link.of(task, params, y)
+    values = targets.forward(y, log) if link is None else link.forward(y)
+    weight = targets.weights(task, y, weight)
     rounds = boosting.rounds(params, stage, SPACE)
-    prior = boosting.prior(X, targets.forward(y, log), task)
+    prior = boosting.prior(X, values, task, weight)
     if prior is not None:
-        return Model(None, prior, rounds, log)
-    label = targets.forward(y, log) if task.problem == "regression" else y.astype(np.int64)
-    booster = catboost.CatBoost(booster_params(task, params, seed, threads, rounds, X.shape[1]))
-    booster.fit(_pool(X, label, weight))
-    return Model(booster, None, rounds, log)
+        return Model(None, prior if link is None else np.log(prior), rounds, log, link)
+    label = values if task.problem == "regression" else y.astype(np.int64)
+    every = 0 if report is None else max(1, rounds // LINES)
+    chosen = booster_params(task, params, seed, threads, rounds, X.shape[1], every, link)
+    booster = catboost.CatBoost(chosen)
+    booster.fit(_pool(X, label, weight), log_cout=None if report is None else _teller(report, rounds))
+    return Model(booster, None, rounds, log, link)
+
+
+def _teller(report: Report, rounds: int) -> Callable[[str], None]:
+    """Reads the log of a training. A callback would be handed all losses so far after each round, and GPUs
+    know no callbacks.
+    """
+
+    def read(text: str) -> None:
+        for line in LINE.finditer(text):
+            report(int(line[1]) + 1, float(line[2]), rounds)
+
+    return read
 
 
 def booster_params(
-    task: Task, params: Mapping[str, Any], seed: int, threads: int, rounds: int, columns: int
+    task: Task,
+    params: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    rounds: int,
+    columns: int,
+    every: int = 0,
+    link: targets.Link | None = None,
 ) -> dict[str, Any]:
-    """CatBoost's own parameters, for this many columns."""
+    """CatBoost's own parameters, for this many columns; every so many rounds are logged, none for 0."""
     chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
     return {
         **(on_gpu() if task.device == "cuda" else on_cpu(params, columns)),
-        "loss_function": loss(task),
+        "loss_function": loss(task, link),
         **({"classes_count": task.outputs} if task.problem == "multiclass" else {}),
         "iterations": rounds,
         "learning_rate": chosen["learning_rate"],
@@ -108,10 +143,12 @@ def booster_params(
         "border_count": 64,
         "boosting_type": "Plain",
         "leaf_estimation_iterations": 1,
+        # Exact medians, the default for absolute losses, pass over the weights of rows.
+        **({"leaf_estimation_method": "Gradient"} if targets.weighs(task) else {}),
         "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
-        "logging_level": "Silent",
+        **({"verbose": every} if every else {"logging_level": "Silent"}),
     }
 
 
@@ -125,12 +162,14 @@ def on_gpu() -> dict[str, Any]:
     return {"task_type": "GPU", "devices": "0", "bootstrap_type": "Bernoulli", "subsample": 0.8}
 
 
-def loss(task: Task) -> str:
+def loss(task: Task, link: targets.Link | None = None) -> str:
     """What is minimised."""
     if task.problem == "multiclass":
         return "MultiClass"
     if task.problem == "binary":
         return "Logloss"
+    if link is not None:
+        return LOSSES[link.family]
     return "MAE" if targets.is_absolute(task) else "RMSE"
 
 
@@ -177,6 +216,8 @@ def _raw(model: Model, pool: Any, rows: int, start: int, end: int) -> Floats:
 
 
 def _finished(model: Model, raw: Floats, task: Task) -> Floats:
+    if model.link is not None:
+        return model.link.backward(raw)
     if task.problem == "regression":
         return targets.backward(raw, model.log_target)
     return boosting.probabilities(raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,21 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from ..featurekit import boosting, table, targets
-from ..featurekit.columns import Floats, Task
+from ..featurekit.columns import Floats, Report, Task
 
 SPACE: dict[str, dict[str, Any]] = {
     "trees": {"type": "int", "low": 50, "high": 500, "log": True, "default": 200},
     "leaf_rows_min": {"type": "int", "low": 1, "high": 20, "log": True, "default": 2},
     "columns_share": {"type": "float", "low": 0.1, "high": 1.0, "log": False, "default": 0.4},
     "smoothing": {"type": "float", "low": 1.0, "high": 100.0, "log": True, "default": 10.0},
+    "calendar": {"type": "categorical", "values": [True, False], "default": True},
     "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
 }
 BATCH = False
 # Leaves of the whole forest; bounds the size of the model (about 100 bytes a leaf) and the time to train it.
 LEAVES_MAX = 600_000
+# So many classes take the room of a leaf once again: a leaf keeps a number for each.
+LEAF_CLASSES = 8
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ def fit_features(
     train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
 ) -> tuple[State, np.ndarray[Any, Any]]:
     """Encoded columns; missing numbers get a value far below all others, so one split finds them."""
-    log = targets.uses_log(task, params, float(np.min(y)))
-    options = table.Options(smoothing=float(params.get("smoothing", 10.0)))
+    log = targets.uses_log(task, params, y)
+    options = table.Options(
+        smoothing=float(params.get("smoothing", 10.0)), calendar=bool(params.get("calendar", True))
+    )
     learnt, frame = table.learn(train, y, task=task, options=options, seed=seed, log_target=log)
     block = frame.to_numpy(dtype=np.float32)
     fill = np.array([_below(block[:, j]) for j in range(block.shape[1])])
@@ -81,15 +86,16 @@ def fit(
     threads: int,
     weight: Floats | None = None,
     stage: float | None = None,
-    report: Callable[[int, float], None] | None = None,
+    report: Report | None = None,
 ) -> Model:
     """A forest; leaves get larger with the number of rows so that its size stays bounded."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y)
     prior = boosting.prior(X, targets.forward(y, log), task)
     if prior is not None:
         return Model(None, prior, log)
     trees = int(params.get("trees", SPACE["trees"]["default"]))
-    leaf_rows = max(int(params.get("leaf_rows_min", 2)), -(-len(y) * trees // LEAVES_MAX))
+    leaves = LEAVES_MAX // max(1, task.outputs // LEAF_CLASSES)
+    leaf_rows = max(int(params.get("leaf_rows_min", 2)), -(-len(y) * trees // leaves))
     common = {
         "n_estimators": trees,
         "min_samples_leaf": leaf_rows,

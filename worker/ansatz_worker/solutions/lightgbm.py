@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..featurekit import boosting, table, targets
-from ..featurekit.columns import Floats, Task
+from ..featurekit.columns import Floats, Report, Task
 
 SPACE: dict[str, dict[str, Any]] = {
     "learning_rate": {"type": "float", "low": 0.01, "high": 0.2, "log": True, "default": 0.05},
@@ -27,6 +27,7 @@ SPACE: dict[str, dict[str, Any]] = {
     "extra_random": {"type": "categorical", "values": [False, True], "default": False},
     "encoding": {"type": "categorical", "values": ["native", "encoded"], "default": "encoded"},
     "smoothing": {"type": "float", "low": 1.0, "high": 100.0, "log": True, "default": 10.0},
+    "calendar": {"type": "categorical", "values": [True, False], "default": True},
     "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
 }
 BATCH = False
@@ -42,20 +43,23 @@ class Model:
     prior: Floats | None
     rounds: int
     log_target: bool
+    link: targets.Link | None = None
 
 
 def options(params: Mapping[str, Any]) -> table.Options:
     """The feature table that the parameters ask for."""
     if params.get("encoding", "encoded") == "native":
         return table.Options(native_levels_max=1000, target_means=False, counts=True, pairs="none")
-    return table.Options(smoothing=float(params.get("smoothing", 10.0)))
+    return table.Options(
+        smoothing=float(params.get("smoothing", 10.0)), calendar=bool(params.get("calendar", True))
+    )
 
 
 def fit_features(
     train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
 ) -> tuple[table.Table, pd.DataFrame]:
     """The feature table, with out-of-fold encodings for the training rows."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y, absolute=True)
     return table.learn(train, y, task=task, options=options(params), seed=seed, log_target=log)
 
 
@@ -79,19 +83,22 @@ def fit(
     threads: int,
     weight: Floats | None = None,
     stage: float | None = None,
-    report: Callable[[int, float], None] | None = None,
+    report: Report | None = None,
 ) -> Model:
     """A booster of `stage` rounds, or of `params["rounds"]`."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y, absolute=True)
+    link = targets.Link.of(task, params, y)
+    label = targets.forward(y, log) if link is None else link.forward(y)
+    weight = targets.weights(task, y, weight)
     rounds = boosting.rounds(params, stage, SPACE)
-    prior = boosting.prior(X, targets.forward(y, log), task)
+    prior = boosting.prior(X, label, task, weight)
     if prior is not None:
-        return Model(None, prior, rounds, log)
+        return Model(None, prior if link is None else np.log(prior), rounds, log, link)
     matrix, native = boosting.matrix(X)
     names = [f"c{j}" for j in range(matrix.shape[1])]
     data = lightgbm.Dataset(
         matrix,
-        targets.forward(y, log),
+        label,
         weight=weight,
         feature_name=names,
         categorical_feature=[names[j] for j in native],
@@ -99,18 +106,35 @@ def fit(
         free_raw_data=True,
     )
     booster = lightgbm.train(
-        booster_params(task, params, seed, threads, matrix.shape), data, num_boost_round=rounds
+        booster_params(task, params, seed, threads, matrix.shape, link),
+        data,
+        num_boost_round=rounds,
+        callbacks=[] if report is None else [_teller(report, rounds)],
     )
-    return Model(booster, None, rounds, log)
+    return Model(booster, None, rounds, log, link)
+
+
+def _teller(report: Report, rounds: int) -> Callable[[Any], None]:
+    """A callback that reports each round; the loss would cost a prediction of all rows."""
+
+    def after(moment: Any) -> None:
+        report(moment.iteration + 1, None, rounds)
+
+    return after
 
 
 def booster_params(
-    task: Task, params: Mapping[str, Any], seed: int, threads: int, shape: tuple[int, ...]
+    task: Task,
+    params: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    shape: tuple[int, ...],
+    link: targets.Link | None = None,
 ) -> dict[str, Any]:
     """LightGBM's own parameters, for a matrix of this shape."""
     chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
     return {
-        **objective(task),
+        **objective(task, link),
         "learning_rate": chosen["learning_rate"],
         "num_leaves": int(chosen["leaves"]),
         "min_data_in_leaf": max(1, min(int(chosen["leaf_rows_min"]), shape[0] // 10)),
@@ -129,12 +153,14 @@ def booster_params(
     }
 
 
-def objective(task: Task) -> dict[str, Any]:
+def objective(task: Task, link: targets.Link | None = None) -> dict[str, Any]:
     """What is minimised."""
     if task.problem == "multiclass":
         return {"objective": "multiclass", "num_class": task.outputs}
     if task.problem == "binary":
         return {"objective": "binary"}
+    if link is not None:
+        return {"objective": link.family}
     return {"objective": "l1" if targets.is_absolute(task) else "l2"}
 
 
@@ -169,6 +195,8 @@ def _raw(model: Model, matrix: Any, start: int, rounds: int) -> Floats:
 
 
 def _finished(model: Model, raw: Floats, task: Task) -> Floats:
+    if model.link is not None:
+        return model.link.backward(raw)
     if task.problem == "regression":
         return targets.backward(raw, model.log_target)
     return boosting.probabilities(raw)

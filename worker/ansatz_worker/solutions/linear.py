@@ -5,7 +5,7 @@ Stages are strengths of belief in the data (C; 1 / alpha for values), from the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ import pandas as pd
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from ..featurekit import boosting, design, targets
-from ..featurekit.columns import Floats, Task
+from ..featurekit import boosting, columns, design, targets
+from ..featurekit.columns import Floats, Report, Task
 
 SPACE: dict[str, dict[str, Any]] = {
     "rows_min": {"type": "int", "low": 1, "high": 20, "log": True, "default": 2},
@@ -25,6 +25,8 @@ SPACE: dict[str, dict[str, Any]] = {
 }
 BATCH = False
 STRENGTHS = (0.002, 0.01, 0.05, 0.25, 1.5)
+# Thousands of words, each of a weight below 1, want more belief in the data.
+STRENGTHS_OF_WORDS = (10.0, 60.0)
 # Widest matrix whose products of columns are written out; wider ones are solved by iteration.
 GRAM_COLUMNS_MAX = 3000
 ITERATIONS_MAX = 60
@@ -48,7 +50,7 @@ def fit_features(
     train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
 ) -> tuple[design.Design, Any]:
     """The design and the sparse matrix of the training rows."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y)
     options = design.Options(
         rows_min=int(params.get("rows_min", 2)),
         order=int(params.get("order", 3)),
@@ -62,9 +64,10 @@ def features(state: design.Design, rows: pd.DataFrame, *, task: Task) -> Any:
     return design.apply(state, rows)
 
 
-def stages(params: Mapping[str, Any]) -> list[float]:
-    """Strengths for which weights are found."""
-    return list(STRENGTHS)
+def stages(params: Mapping[str, Any], *, task: Task | None = None) -> list[float]:
+    """Strengths for which weights are found; more of them where the task has texts."""
+    has_words = task is not None and len(columns.texts_of(task)) > 0
+    return [*STRENGTHS, *(STRENGTHS_OF_WORDS if has_words else ())]
 
 
 def fit(
@@ -77,11 +80,11 @@ def fit(
     threads: int,
     weight: Floats | None = None,
     stage: float | None = None,
-    report: Callable[[int, float], None] | None = None,
+    report: Report | None = None,
 ) -> Model:
     """Weights for every strength, or for `stage` alone."""
-    strengths = STRENGTHS if stage is None else (float(stage),)
-    log = targets.uses_log(task, params, float(np.min(y)))
+    strengths = tuple(stages(params, task=task)) if stage is None else (float(stage),)
+    log = targets.uses_log(task, params, y)
     if task.problem == "regression":
         values = targets.forward(y, log)
         weights, offsets = ridge_path(X, values, strengths, weight)

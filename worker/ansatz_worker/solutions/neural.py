@@ -5,7 +5,7 @@ Stages are numbers of passes over the rows; a few networks from different starts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..featurekit import boosting, design, network, targets
-from ..featurekit.columns import Floats, Task
+from ..featurekit.columns import Floats, Report, Task
 
 SPACE: dict[str, dict[str, Any]] = {
     "learning_rate": {"type": "float", "low": 5e-4, "high": 2e-2, "log": True, "default": 3e-3},
@@ -24,6 +24,11 @@ SPACE: dict[str, dict[str, Any]] = {
     "networks": {"type": "int", "low": 1, "high": 8, "log": False, "default": 3},
     "rows_min": {"type": "int", "low": 1, "high": 50, "log": True, "default": 25},
     "bends": {"type": "categorical", "values": [False, True], "default": False},
+    "schedule": {
+        "type": "categorical",
+        "values": ["constant", "cosine", "hypergradient"],
+        "default": "constant",
+    },
     "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
 }
 BATCH = False
@@ -52,7 +57,7 @@ def fit_features(
     train: pd.DataFrame, y: Floats, *, task: Task, params: Mapping[str, Any], seed: int
 ) -> tuple[design.Design, Any]:
     """The design and the sparse matrix of the training rows."""
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y, absolute=True)
     options = design.Options(
         rows_min=int(params.get("rows_min", 25)), order=1, bends=bool(params.get("bends", False))
     )
@@ -80,15 +85,14 @@ def fit(
     threads: int,
     weight: Floats | None = None,
     stage: float | None = None,
-    report: Callable[[int, float], None] | None = None,
+    report: Report | None = None,
 ) -> Model:
     """Networks trained for all passes, with their weights kept at every stage."""
     wanted = stages(params) if stage is None else [float(max(1, round(stage)))]
-    log = targets.uses_log(task, params, float(np.min(y)))
+    log = targets.uses_log(task, params, y, absolute=True)
     values = targets.forward(y, log)
-    centre, scale = 0.0, 1.0
-    if task.problem == "regression":
-        centre, scale = float(values.mean()), float(values.std()) or 1.0
+    weight = targets.weights(task, y, weight)
+    centre, scale = _standard(values, task, weight)
     columns = _columns(X)
     layers = network.train(
         _dense(X, columns),
@@ -97,10 +101,21 @@ def fit(
         _loss(task),
         _settings(params, seed),
         None if weight is None else (weight / weight.mean()).astype(np.float32),
+        report,
     )
     margin = RANGE_MARGIN * float(np.ptp(values))
     low, high = float(values.min()) - margin, float(values.max()) + margin
     return Model(tuple(wanted), layers, columns, centre, scale, low, high, log)
+
+
+def _standard(values: Floats, task: Task, weight: Floats | None) -> tuple[float, float]:
+    """Centre and scale of the values; where shares of them count, those of the ones that weigh most."""
+    if task.problem != "regression":
+        return 0.0, 1.0
+    if task.metric in targets.SHARE_METRICS:
+        centre = targets.middle(values, weight)
+        return centre, float(np.average(np.abs(values - centre), weights=weight)) or 1.0
+    return float(values.mean()), float(values.std()) or 1.0
 
 
 def _columns(X: Any) -> Any:
@@ -135,6 +150,8 @@ def _settings(params: Mapping[str, Any], seed: int) -> network.Settings:
         weight_decay=float(chosen["weight_decay"]),
         dropout=float(chosen["dropout"]),
         seed=seed,
+        schedule=str(chosen["schedule"]),
+        horizon=int(chosen["passes"]),
     )
 
 
