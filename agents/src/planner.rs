@@ -700,6 +700,8 @@ mod tests {
             predicted: String::new(),
             measured: String::new(),
             state: String::new(),
+            brief: String::new(),
+            is_untold: false,
         };
         let found = |add: Vec<BranchIdea>, drop: &[&str], improve: Option<&str>| {
             let said = Replanned {

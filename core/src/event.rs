@@ -205,6 +205,10 @@ pub enum Event {
         model: Option<ArtifactId>,
         /// Score on the validation rows of the fold, at the best stage.
         score: Option<f64>,
+        /// What the search compares of the fold, larger being better; absent where the metric is undefined, and in journals
+        /// of versions that did not keep it.
+        #[serde(default)]
+        gain: Option<f64>,
         /// Wall time from order to predictions.
         wall_s: f64,
         /// Processor time of the child.
@@ -328,4 +332,20 @@ pub enum Event {
         /// What the user gets.
         result: Box<RunResult>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_of_older_journals_have_no_gain() {
+        let line = r#"{"event":"trial_finished","trial":3,"candidate":1,"fold":{"repeat":0,"fold":2,"rows_permille":1000},
+            "predictions":"p","model":null,"score":0.5,"wall_s":1.0,"cpu_s":1.0}"#;
+        let mut event: Event = serde_json::from_str(line).unwrap();
+        let Event::TrialFinished { gain, .. } = &mut event else { panic!("another event") };
+        assert_eq!(gain.replace(-0.1), None);
+        let again: Event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
+        assert_eq!(again, event);
+    }
 }

@@ -39,9 +39,8 @@ impl Answering {
         let role = if site.prepared.table.test_rows > 0 { "test" } else { "train" };
         let input = bundle::source_file(site.folder, role)?;
         let images = Some(site.folder.input().join("images")).filter(|images| images.is_dir());
-        let (inside, mounts) = bundle::placed(bundle, &input, images.as_deref());
-        let arguments = ["-m", "ansatz_worker", "answer", bundle::INSIDE, &inside].map(String::from);
-        let cell = cells::start_command(site.launcher, site.environment, "answer", &arguments, mounts)?;
+        let (launcher, environment) = (site.launcher, site.environment);
+        let cell = bundle::start(launcher, environment, "answer", bundle, &input, images.as_deref(), &[])?;
         let mut answering = Self { cell, rows: 0 };
         match answering.hear(LOADING_MAX)? {
             Said::Loaded { rows } if rows > 0 => answering.rows = rows,

@@ -16,7 +16,7 @@ use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::PredictionKind;
 use ansatz_core::task::{Problem, SubmissionKind, Task};
 use ansatz_referee::decision::Decision;
-use ansatz_sandbox::Launcher;
+use ansatz_sandbox::{Cell, Launcher};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,9 @@ pub const PROOF_ROWS: usize = 200;
 /// How far a proved prediction may lie from the delivered one, relative to its size.
 pub const TOLERANCE: f64 = 1e-6;
 /// Where the bundle is mounted in a cell.
-pub const INSIDE: &str = "/in/bundle";
+const INSIDE: &str = "/in/bundle";
+/// Where a cell finds the code that a bundle brings along.
+const CODE_INSIDE: &str = "/in/bundle/code";
 
 const PREDICT: &str = r#"#!/usr/bin/env python3
 """Predicts with this model: python predict.py INPUT.csv OUTPUT.csv
@@ -211,7 +213,35 @@ fn looks_at_images(bundle: &Path) -> bool {
     schema.is_some_and(|schema| schema["images"].as_array().is_some_and(|columns| !columns.is_empty()))
 }
 
-/// Runs a bundle on a CSV file in a fresh cell, with the folder of the images that it names; gives the CSV that it writes.
+/// Starts a cell in which a bundle does something with a file, `python -m ansatz_worker ROLE BUNDLE FILE` and what follows,
+/// with the folder of the images that the file names.
+///
+/// # Errors
+/// When no cell can be started; of kind `Sandbox` when the host cannot give one.
+pub fn start(
+    launcher: &Launcher,
+    environment: &Environment,
+    role: &str,
+    bundle: &Path,
+    input: &Path,
+    images: Option<&Path>,
+    further: &[String],
+) -> Result<Cell, RunError> {
+    let (inside, mounts) = placed(bundle, input, images);
+    let mut arguments = ["-m", "ansatz_worker", role, INSIDE, &inside].map(String::from).to_vec();
+    arguments.extend_from_slice(further);
+    cells::start_command(launcher, environment, role, code_of(bundle), &arguments, mounts)
+}
+
+/// Where a cell finds the code by which a bundle's models are loaded: what the bundle brings along, since its models were
+/// made by that; this program's own where it brings none.
+fn code_of(bundle: &Path) -> &'static str {
+    let brings_code = bundle.join("code/ansatz_worker/__main__.py").is_file();
+    if brings_code { CODE_INSIDE } else { cells::SOURCE }
+}
+
+/// Runs a bundle on a CSV file in a fresh cell, with the folder of the images that it names; gives the CSV that it writes, of
+/// the first `rows_max` rows where that is given.
 ///
 /// # Errors
 /// When the bundle does not load or refuses the file; the message is its last line.
@@ -221,12 +251,12 @@ pub fn apply(
     bundle: &Path,
     input: &Path,
     images: Option<&Path>,
+    rows_max: Option<usize>,
     limit: Duration,
 ) -> Result<Vec<u8>, RunError> {
-    let (inside, mounts) = placed(bundle, input, images);
-    let arguments =
-        ["-m", "ansatz_worker", "apply", INSIDE, &inside, "/out/predictions.csv"].map(String::from);
-    let cell = cells::start_command(launcher, environment, "apply", &arguments, mounts)?;
+    let mut further = vec!["/out/predictions.csv".to_owned()];
+    further.extend(rows_max.map(|rows| rows.to_string()));
+    let cell = start(launcher, environment, "apply", bundle, input, images, &further)?;
     let ended = cell.wait(limit);
     let report = cell.stop(Duration::ZERO);
     if !ended {
@@ -245,7 +275,7 @@ pub fn apply(
 
 /// Where a cell finds the file that a bundle is to predict, and what is mounted for it: the bundle at [`INSIDE`], the file, and
 /// the images that it names, where the bundle's model looks at them.
-pub fn placed(bundle: &Path, input: &Path, images: Option<&Path>) -> (String, Vec<(PathBuf, PathBuf)>) {
+fn placed(bundle: &Path, input: &Path, images: Option<&Path>) -> (String, Vec<(PathBuf, PathBuf)>) {
     let name =
         input.file_name().map_or_else(|| "input.csv".into(), |name| name.to_string_lossy().into_owned());
     let inside = format!("/in/user/{}", safe(&name));
@@ -280,7 +310,9 @@ pub fn prove(
     let source = source_file(folder, role)?;
     let images = Some(folder.input().join("images")).filter(|images| images.is_dir());
     let bundle = folder.path(FOLDER);
-    let got = apply(site.launcher, site.environment, &bundle, &source, images.as_deref(), limit)?;
+    // Of the training file no more was predicted when the models were trained.
+    let rows_max = (role == "train").then_some(PROOF_ROWS);
+    let got = apply(site.launcher, site.environment, &bundle, &source, images.as_deref(), rows_max, limit)?;
     let got =
         String::from_utf8(got).map_err(|_| RunError::failed("the bundle's predictions are not text"))?;
     let is_whole = !has_parts(folder, role);
@@ -517,6 +549,24 @@ mod tests {
         };
         let asked = Task { submission: Some(submission), ..task(Problem::Binary, "roc_auc", &["0", "1"]) };
         assert_eq!(output(&asked), json!({"id": "key", "columns": ["p"], "kind": "probability"}));
+    }
+
+    #[test]
+    fn a_bundle_is_applied_by_its_own_code_where_it_brings_any() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(code_of(folder.path()), cells::SOURCE);
+        let package = folder.path().join("code/ansatz_worker");
+        std::fs::create_dir_all(&package).unwrap();
+        assert_eq!(code_of(folder.path()), cells::SOURCE, "an empty folder is no code");
+        std::fs::write(package.join("__main__.py"), "").unwrap();
+        assert_eq!(code_of(folder.path()), CODE_INSIDE);
+        let (_, mounts) = placed(folder.path(), Path::new("new.csv"), None);
+        let holds_code = |(source, target): &(PathBuf, PathBuf)| {
+            source == folder.path() && target.join("code") == Path::new(CODE_INSIDE)
+        };
+        assert!(mounts.iter().any(holds_code));
+        // What is written into a bundle is laid out that way.
+        assert!(environment::source_files().any(|(name, _)| name == "ansatz_worker/__main__.py"));
     }
 
     #[test]

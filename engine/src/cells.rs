@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Largest array file that is taken from a cell.
 pub const ARRAYS_BYTES_MAX: u64 = 16 << 30;
 /// Where the worker's source is mounted.
-const SOURCE: &str = "/opt/ansatz/worker";
+pub const SOURCE: &str = "/opt/ansatz/worker";
 /// Memory of a cell with a GPU, processes and files together.
 const GPU_CELL_BYTES_MAX: u64 = 32 << 30;
 /// Processes and threads of such a cell: CUDA starts some of its own.
@@ -34,10 +34,11 @@ pub fn start(
     extra: Vec<(PathBuf, PathBuf)>,
 ) -> Result<Cell, RunError> {
     let argv = ["-m", "ansatz_worker", role].map(String::from);
-    start_command(launcher, environment, name, &argv, extra)
+    start_command(launcher, environment, name, SOURCE, &argv, extra)
 }
 
-/// Starts a cell that runs Python with the given arguments.
+/// Starts a cell that runs Python with the given arguments; `code` is the folder, as the cell sees it, in which the package
+/// `ansatz_worker` is found.
 ///
 /// # Errors
 /// When no cell can be started; of kind `Sandbox` when the host cannot give one.
@@ -45,10 +46,11 @@ pub fn start_command(
     launcher: &Launcher,
     environment: &Environment,
     name: &str,
+    code: &str,
     arguments: &[String],
     extra: Vec<(PathBuf, PathBuf)>,
 ) -> Result<Cell, RunError> {
-    let (python, policy) = furnish(launcher, environment, extra)?;
+    let (python, policy) = furnish(launcher, environment, code, extra)?;
     start_policy(launcher, &python, name, arguments, policy)
 }
 
@@ -64,7 +66,7 @@ pub fn start_on_gpu(
     extra: Vec<(PathBuf, PathBuf)>,
     gpu: GpuBinding,
 ) -> Result<Cell, RunError> {
-    let (python, mut policy) = furnish(launcher, environment, extra)?;
+    let (python, mut policy) = furnish(launcher, environment, SOURCE, extra)?;
     let limits = &mut policy.limits;
     limits.memory_bytes = limits.memory_bytes.min(GPU_CELL_BYTES_MAX);
     limits.pids = GPU_CELL_PIDS;
@@ -90,6 +92,7 @@ fn start_policy(
 fn furnish(
     launcher: &Launcher,
     environment: &Environment,
+    code: &str,
     extra: Vec<(PathBuf, PathBuf)>,
 ) -> Result<(PathBuf, Policy), RunError> {
     let (python, mut mounts) = launcher.python(&environment.python).map_err(|error| sandbox_error(&error))?;
@@ -101,7 +104,7 @@ fn furnish(
         ("TMPDIR", "/tmp"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
-        ("PYTHONPATH", SOURCE),
+        ("PYTHONPATH", code),
         // Named, because a cell without a root of its own has its folder elsewhere.
         ("ANSATZ_OUT", "/out"),
         ("PYTHONHASHSEED", "0"),

@@ -37,7 +37,7 @@ const TIMED_PER_SOLUTION: usize = 2;
 const STAGE_GROWTH_POWER: f64 = 0.5;
 /// A challenger takes the lead when it is better with at least this probability.
 pub const INCUMBENT_GATE: f64 = 0.6;
-/// Longest time for one order when trials are counted rather than seconds.
+/// Longest time for one order where no time is set.
 const ORDER_SECONDS_MAX: f64 = 3600.0;
 /// An order that begins late has this long all the same.
 const ORDER_SECONDS_MIN: f64 = 0.5;
@@ -45,8 +45,9 @@ const ORDER_SECONDS_MIN: f64 = 0.5;
 const REFITS_MAX: usize = 5;
 /// Solutions that learn the same, or nearly, whatever their seed: a second training would add nothing.
 const SEEDLESS: [&str; 2] = [playbook::READABLE, playbook::BASELINE];
-/// Bytes of a model above which it is delivered once: what further seeds add is small beside so much more to carry.
-const REFIT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all delivered models together that further seeds must not carry them beyond: what they add is small beside so
+/// much more to carry. A model of more than half of it is delivered once, however little the others weigh.
+const REFIT_BYTES_MAX: usize = 128 << 20;
 /// Seconds for loading one more model and predicting with it when the delivered model is proved, beside the share of its
 /// training time.
 const PROOF_SECONDS: f64 = 0.1;
@@ -113,6 +114,18 @@ pub struct Delivery {
     pub trained: &'static str,
 }
 
+/// What an order brought. Its model is among the blobs: many, each large, are not kept in memory.
+struct Brought {
+    /// One matrix per stage, as the scoring takes them in.
+    stages: Vec<Matrix>,
+    /// The fitted model, where it was asked for and is not too large.
+    model: Option<ArtifactId>,
+    /// Bytes of that model.
+    bytes: usize,
+    /// Wall time from order to end.
+    wall_s: f64,
+}
+
 /// What the first training of a member on all rows came to.
 struct Trained {
     member: CandidateId,
@@ -136,6 +149,8 @@ pub struct Finalise<'a> {
     pub pool: &'a mut Pool<Job>,
     /// Time.
     pub pace: Pace,
+    /// Whether trials are counted, by which a run is the same on every machine: a limit of time beside that only ends it.
+    pub counts_trials: bool,
     /// Measured times.
     pub measured: Measured,
     /// The run's seed.
@@ -423,22 +438,22 @@ impl Finalise<'_> {
             orders.push(self.refit_order(member, 0)?);
         }
         let outputs = self.carry_out(orders).await?;
-        let mut trained: Vec<(&Member, TrialOutput)> = choice.members.iter().zip(outputs).collect();
-        let one = |(member, output): &(&Member, TrialOutput)| Trained {
+        let mut trained: Vec<(&Member, Brought)> = choice.members.iter().zip(outputs).collect();
+        let one = |(member, brought): &(&Member, Brought)| Trained {
             member: member.id,
-            work_s: self.work_s(member.id, output.wall_s, threads),
-            bytes: output.model.as_ref().map_or(0, Vec::len),
+            work_s: self.work_s(member.id, brought.wall_s, threads),
+            bytes: brought.bytes,
         };
         let first: Vec<Trained> = trained.iter().map(one).collect();
         trained.extend(self.refit_further(choice, &first).await?);
         let owners: Vec<CandidateId> = trained.iter().map(|(member, _)| member.id).collect();
         let (mut parts, mut predictions) = (Vec::new(), Vec::new());
-        for (member, output) in &trained {
+        for (member, brought) in &trained {
             let weight = shared_weight(member, &owners);
-            let model =
-                output.model.as_deref().ok_or_else(|| RunError::failed("a model is too large to keep"))?;
-            parts.push(Part { member: member.id, model: self.record.blob(model)?, weight, stage: None });
-            predictions.extend(output.stages.first().map(|stage| (stage, weight)));
+            let model = brought.model.clone();
+            let model = model.ok_or_else(|| RunError::failed("a model is too large to keep"))?;
+            parts.push(Part { member: member.id, model, weight, stage: None });
+            predictions.extend(brought.stages.first().map(|stage| (stage, weight)));
         }
         let test = blend(&predictions).filter(|_| predictions.len() == parts.len());
         let test = test.ok_or_else(|| RunError::failed("predictions of test rows are missing"))?;
@@ -458,17 +473,21 @@ impl Finalise<'_> {
         &mut self,
         choice: &'c Choice,
         first: &[Trained],
-    ) -> Result<Vec<(&'c Member, TrialOutput)>, RunError> {
+    ) -> Result<Vec<(&'c Member, Brought)>, RunError> {
         let Some(wall) = self.pace.wall_s else { return Ok(Vec::new()) };
-        if limits::bind(&self.task.constraints) || self.stop.asked() {
+        if self.counts_trials || limits::bind(&self.task.constraints) || self.stop.asked() {
             return Ok(Vec::new());
         }
         let until_s = wall - self.pace.base_s(&Measured { predict_s: 0.0, judging_s: 0.0, ..self.measured });
-        let worth = first.iter().filter(|one| one.bytes <= REFIT_BYTES_MAX && self.has_seed(one.member));
-        let (ids, again_s): (Vec<CandidateId>, Vec<f64>) = worth.map(|one| (one.member, one.work_s)).unzip();
+        let is_worth = |one: &&Trained| one.bytes <= REFIT_BYTES_MAX / 2 && self.has_seed(one.member);
+        let worth: Vec<&Trained> = first.iter().filter(is_worth).collect();
+        let (ids, again_s): (Vec<CandidateId>, Vec<f64>) =
+            worth.iter().map(|one| (one.member, one.work_s)).unzip();
         let again: Vec<&Member> = choice.members.iter().filter(|member| ids.contains(&member.id)).collect();
         let all_s: Vec<f64> = first.iter().map(|one| one.work_s).collect();
-        let times = further_times(&self.pace, &all_s, &again_s, until_s - self.record.elapsed_s());
+        let by_time = further_times(&self.pace, &all_s, &again_s, until_s - self.record.elapsed_s());
+        let all_bytes = first.iter().map(|one| one.bytes).sum();
+        let times = by_time.min(times_by_bytes(all_bytes, worth.iter().map(|one| one.bytes).sum()));
         let (mut owners, mut orders) = (Vec::new(), Vec::new());
         for time in 1..=times {
             for member in &again {
@@ -481,7 +500,7 @@ impl Finalise<'_> {
             self.record.warn(format!("not all models were trained with further seeds: {failure}"))?;
         }
         let done = owners.into_iter().zip(outputs).filter_map(|(member, output)| Some((member, output?)));
-        Ok(done.filter(|(_, output)| output.model.is_some() && !output.stages.is_empty()).collect())
+        Ok(done.filter(|(_, brought)| brought.model.is_some() && !brought.stages.is_empty()).collect())
     }
 
     /// Whether another seed makes another model of a candidate.
@@ -520,7 +539,7 @@ impl Finalise<'_> {
     /// Threads for each of so many orders: places that would stay empty are shared among them. In a run that counts trials each
     /// has one, so that no number depends on how many processors there are.
     fn threads_each(&self, orders: usize) -> u32 {
-        if self.pace.wall_s.is_none() {
+        if self.counts_trials {
             return 1;
         }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -545,7 +564,7 @@ impl Finalise<'_> {
             drop: self.drop.clone(),
             sealed: ["train_rows", "y", "predict_rows"].map(String::from).to_vec(),
             deadline_s: left,
-            timed: self.pace.wall_s.is_some(),
+            timed: !self.counts_trials,
             keep_model: false,
             stage,
             model: None,
@@ -592,7 +611,7 @@ impl Finalise<'_> {
     }
 
     /// Runs orders in the pool; all must succeed. Outputs come in the order of the orders.
-    async fn carry_out(&mut self, orders: Vec<(Order, Vec<Vec<u8>>)>) -> Result<Vec<TrialOutput>, RunError> {
+    async fn carry_out(&mut self, orders: Vec<(Order, Vec<Vec<u8>>)>) -> Result<Vec<Brought>, RunError> {
         let (outputs, failure) = self.run_all(orders, self.pace.wall_s, false).await;
         if let Some(failure) = failure {
             return Err(failure);
@@ -610,9 +629,9 @@ impl Finalise<'_> {
         orders: Vec<(Order, Vec<Vec<u8>>)>,
         until_s: Option<f64>,
         is_bonus: bool,
-    ) -> (Vec<Option<TrialOutput>>, Option<RunError>) {
+    ) -> (Vec<Option<Brought>>, Option<RunError>) {
         let threads = self.threads_each(orders.len());
-        let mut outputs: Vec<Option<TrialOutput>> = orders.iter().map(|_| None).collect();
+        let mut outputs: Vec<Option<Brought>> = orders.iter().map(|_| None).collect();
         let mut waiting = orders.into_iter().enumerate();
         let (mut failure, stop) = (None, self.stop);
         loop {
@@ -646,10 +665,15 @@ impl Finalise<'_> {
             };
             let Job::Trial(TrialId(index), _, _) = ended.key else { continue };
             match ended.result {
-                Ok(mut output) => {
+                Ok(output) => {
                     self.record.count_cpu(output.cpu_s);
-                    output.stages.iter_mut().for_each(|stage| self.scoring.admit(stage));
-                    outputs[index as usize] = Some(output);
+                    match self.take_in(output) {
+                        Ok(brought) => outputs[index as usize] = Some(brought),
+                        Err(error) => {
+                            self.pool.stop();
+                            failure.get_or_insert(error);
+                        }
+                    }
                 }
                 Err(error) => {
                     self.record.count_cpu(error.cpu_s);
@@ -662,6 +686,17 @@ impl Finalise<'_> {
             self.pool.resume();
         }
         (outputs, failure)
+    }
+
+    /// What an order brought, with its model put among the blobs.
+    fn take_in(&self, output: TrialOutput) -> Result<Brought, RunError> {
+        let TrialOutput { mut stages, model, wall_s, .. } = output;
+        for stage in &mut stages {
+            self.scoring.admit(stage);
+        }
+        let bytes = model.as_ref().map_or(0, Vec::len);
+        let model = model.map(|model| self.record.blob(&model)).transpose()?;
+        Ok(Brought { stages, model, bytes, wall_s })
     }
 
     /// Members of the baseline alone, for the lift.
@@ -688,6 +723,13 @@ fn further_times(pace: &Pace, all_s: &[f64], again_s: &[f64], left_s: f64) -> us
         pace.refit_s(&measured) + proof(all_s) + times * proof(again_s) <= left_s
     };
     (1..REFITS_MAX).rev().find(fits).unwrap_or(0)
+}
+
+/// How often members are trained with further seeds at most for the bytes of the delivered models, given those of one model of
+/// each member, and of each that is to be trained again.
+fn times_by_bytes(all: usize, again: usize) -> usize {
+    let room = REFIT_BYTES_MAX.saturating_sub(all);
+    room.checked_div(again).map_or(REFITS_MAX - 1, |times| times.min(REFITS_MAX - 1))
 }
 
 /// What one of a member's models weighs, given whose all models are.
@@ -758,6 +800,20 @@ mod tests {
         // A member without a seed is proved, but not trained again.
         assert_eq!(times(&[10.0, 0.1], &[0.1], 4.0), REFITS_MAX - 1);
         assert_eq!(times(&[1.0], &[], 100.0), 0);
+    }
+
+    #[test]
+    fn further_seeds_keep_all_models_together_below_a_limit() {
+        const MIB: usize = 1 << 20;
+        assert_eq!(times_by_bytes(MIB, MIB), REFITS_MAX - 1);
+        // Four members of 10 MiB: three models of each are 120 MiB.
+        assert_eq!(times_by_bytes(40 * MIB, 40 * MIB), 2);
+        assert_eq!(times_by_bytes(64 * MIB, 64 * MIB), 1);
+        assert_eq!(times_by_bytes(70 * MIB, 70 * MIB), 0);
+        // A large one that is delivered once leaves less room to the others, or none.
+        assert_eq!(times_by_bytes(110 * MIB, 10 * MIB), 1);
+        assert_eq!(times_by_bytes(200 * MIB, MIB), 0);
+        assert_eq!(times_by_bytes(MIB, 0), REFITS_MAX - 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::error::RunError;
 use crate::finalise::{Choice, Finalise, mix};
 use crate::limits;
+use crate::pace::{Measured, Pace};
 use crate::scoring::Decision;
 use ansatz_core::event::Event;
 use ansatz_core::ids::CandidateId;
@@ -167,7 +168,9 @@ fn by_bootstrap(finalise: &Finalise<'_>, choice: &Choice, seal: &Seal<'_>) -> Ou
         looks: seal.looks_before + 1,
         seed: Seed(0).derive("judge"),
     };
-    let Ok(found) = ensemble::correct(&chosen) else { return Outcome::default() };
+    let end_s = correcting_end_s(finalise.pace, &finalise.measured, finalise.record.elapsed_s());
+    let until = || end_s.is_some_and(|end_s| finalise.record.elapsed_s() >= end_s);
+    let Ok(found) = ensemble::correct(&chosen, until) else { return Outcome::default() };
     let test_rows = test_rows(seal, rows);
     let (low, high) = found.expected(scoring.metric(), rows.len(), test_rows);
     let baseline = theirs
@@ -179,6 +182,12 @@ fn by_bootstrap(finalise: &Finalise<'_>, choice: &Choice, seal: &Seal<'_>) -> Ou
         holdout.method += "; weights are kept as they were chosen";
     }
     Outcome { holdout: Some(holdout), expected: Some(Expected { low, high, rows: test_rows }), baseline }
+}
+
+/// When correcting ends, in seconds since the start: it has the time that is kept back for judging. `None` where trials are
+/// counted, so that the result is the same on every machine.
+fn correcting_end_s(pace: Pace, measured: &Measured, now_s: f64) -> Option<f64> {
+    pace.wall_s.map(|_| now_s + measured.judging_s)
 }
 
 /// What is drawn as one when the rows are drawn again: what the split kept together.
@@ -228,4 +237,16 @@ fn over_reference(
         .prior(finalise.board.open_truth(), finalise.task.outputs())
         .and_then(|prior| scoring.score(truth, &prior.predict(truth.len()), &prior.decision));
     Some(Baseline { score, lift: lift.score, low: lift.low, high: lift.high, guessing })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn correcting_is_bounded_by_the_clock_alone_and_only_where_there_is_one() {
+        let measured = Measured { judging_s: 1.5, ..Measured::default() };
+        let end = |wall_s: Option<f64>| correcting_end_s(Pace { wall_s, jobs: 1 }, &measured, 40.0);
+        assert_eq!((end(Some(60.0)), end(None)), (Some(41.5), None));
+    }
 }

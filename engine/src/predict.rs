@@ -49,7 +49,7 @@ pub fn predict(
     let beside = input.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
     let environment = environment::ensure(home, progress)?;
     let launcher = Launcher::new(cells::helper()?).map_err(|error| cells::sandbox_error(&error))?;
-    let csv = bundle::apply(&launcher, &environment, &model, input, beside.as_deref(), PREDICT_MAX)?;
+    let csv = bundle::apply(&launcher, &environment, &model, input, beside.as_deref(), None, PREDICT_MAX)?;
     let rows = csv.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count().saturating_sub(1);
     Ok(Prediction { csv, rows })
 }

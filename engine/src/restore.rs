@@ -23,7 +23,9 @@ pub fn restore(
                 board.add(candidate.as_ref().clone(), step.clone());
             }
             Event::TrialStarted { trial, .. } => progress.next_trial = progress.next_trial.max(trial.0 + 1),
-            Event::TrialFinished { candidate, fold, predictions, model, score, wall_s, cpu_s, .. } => {
+            Event::TrialFinished {
+                candidate, fold, predictions, model, score, gain, wall_s, cpu_s, ..
+            } => {
                 progress.trials_started += 1;
                 if let Some(score) = score {
                     progress.fold_scores.insert((*candidate, fold.clone()), *score);
@@ -32,8 +34,11 @@ pub fn restore(
                 let decoded =
                     record.blobs.get(predictions).ok().and_then(|bytes| predictions::decode(&bytes, rows));
                 let Some((stages, stage_values)) = decoded else { continue };
-                let truth = board.truth_of(board.rows.validation(fold));
-                let gain = scoring.fold(&truth, &stages).gain;
+                // Asked for anew only where the journal does not hold it: a metric may be dear.
+                let gain = gain.or_else(|| {
+                    let truth = board.truth_of(board.rows.validation(fold));
+                    scoring.fold(&truth, &stages).gain
+                });
                 progress.fold_gains.extend(gain.map(|gain| ((*candidate, fold.clone()), gain)));
                 let held = Held {
                     stages,
@@ -79,5 +84,74 @@ pub fn restore(
                 board.absorb_repeat(candidate, repeat);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Rows;
+    use crate::observer::Silent;
+    use ansatz_core::budget::Spent;
+    use ansatz_core::candidate::{Candidate, Origin, Params, Solution};
+    use ansatz_core::clock::ManualClock;
+    use ansatz_core::event::Fold;
+    use ansatz_core::ids::{StepId, TrialId};
+    use ansatz_core::matrix::Matrix;
+    use ansatz_core::seed::Seed;
+    use ansatz_core::status::Status;
+    use ansatz_core::task::{Constraints, Problem, Task};
+    use ansatz_journal::{Blobs, Journal};
+    use std::sync::Arc;
+
+    fn scoring() -> Scoring {
+        let task = Task {
+            name: "t".into(),
+            request: String::new(),
+            problem: Problem::Regression,
+            target: "y".into(),
+            id: None,
+            metric: ansatz_referee::metrics::lookup("rmse").unwrap().spec().clone(),
+            classes: Vec::new(),
+            constraints: Constraints::default(),
+            submission: None,
+            inferred: Vec::new(),
+        };
+        Scoring::of(&task, Seed(1)).unwrap()
+    }
+
+    #[test]
+    fn what_a_fold_was_worth_is_taken_from_the_journal_and_computed_where_that_lacks_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::create(folder.path(), Arc::new(ManualClock::default())).unwrap();
+        let blobs = Blobs::new(folder.path());
+        let record = Record::new(journal, blobs, Box::new(Silent), Status::New, Spent::default());
+        let predicted = predictions::encode(&[Matrix::column(vec![1.0, 4.0])], &[0.0]);
+        let predictions = record.blob(&predicted).unwrap();
+
+        let rows = Rows::new(4, Vec::new(), vec![0, 1, 2, 3], vec![vec![vec![0, 1], vec![2, 3]]]);
+        let mut board = Board::new(rows, vec![0.0, 3.0, 0.0, 3.0]);
+        let id = board.next_id();
+        let solution = Solution::Builtin("a".into());
+        let candidate = Candidate { id, solution, params: Params::new(), origin: Origin::Playbook };
+        board.add(candidate, StepId::new("model:a"));
+        let fold = |fold| Fold { repeat: 0, fold, rows_permille: 1000 };
+        let finished = |number, gain| Event::TrialFinished {
+            trial: TrialId(number),
+            candidate: id,
+            fold: fold(number),
+            predictions: predictions.clone(),
+            model: None,
+            score: Some(1.0),
+            gain,
+            wall_s: 1.0,
+            cpu_s: 1.0,
+        };
+        let mut progress = Progress::default();
+        let past = [finished(0, Some(-42.0)), finished(1, None)];
+        restore(&past, &mut board, &record, &scoring(), &mut progress);
+        let gain = |number| progress.fold_gains.get(&(id, fold(number))).copied();
+        assert_eq!((gain(0), gain(1)), (Some(-42.0), Some(-1.0)));
+        assert_eq!(board.entries[&id].held.len(), 2);
     }
 }

@@ -392,6 +392,7 @@ impl Life {
             scoring: &scoring,
             pool: &mut pool,
             pace,
+            counts_trials: self.options.deterministic(),
             measured,
             seed: self.options.seed,
             drop: prepared.setup.leaks.clone(),

@@ -1,16 +1,19 @@
 //! The ledger: tokens and money of every call, and the caps that hold before a call is made.
 //!
 //! One line for each call that an endpoint was sent, repeats and attempts that came to nothing among them. A call whose end
-//! nobody waits for is booked by what was sent and heard until then.
+//! nobody waits for is booked by what was sent and heard until then. A call is refused when what was used leaves no place for
+//! it; when only calls under way are in its way it waits, and those that come later leave it its place.
 
 use crate::error::{LlmError, LlmErrorKind};
-use crate::model::{Answer, Answering, Ask, ChatModel, Key, OnText, Want, tokens_estimated};
+use crate::model::{Answer, Answering, Ask, ChatModel, Key, Left, OnText, Want, tokens_estimated};
 use crate::patient::add;
 use ansatz_core::bill::{Bill, PriceTable, Spending, Usage};
 use serde::{Deserialize, Serialize};
+use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What refusals of calls begin with: of a refusal that was recorded there are its words alone.
@@ -54,6 +57,68 @@ pub struct Charge {
     pub error: Option<String>,
 }
 
+/// Tokens in both directions, and USD.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    tokens: u64,
+    usd: f64,
+}
+
+impl Add for Amount {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { tokens: self.tokens + other.tokens, usd: self.usd + other.usd }
+    }
+}
+
+/// How the run, or one of its steps, stands to its caps.
+struct Standing {
+    /// What calls that ended used.
+    used: Amount,
+    /// What others may use at most.
+    held: Amount,
+    tokens_max: Option<u64>,
+    usd_max: Option<f64>,
+    /// Whose caps these are, for messages.
+    whose: String,
+}
+
+impl Standing {
+    /// Whether a call that may use so much has a place now; a refusal when it has none even should the others use nothing.
+    fn holds(&self, most: Amount) -> Result<bool, LlmErrorKind> {
+        let (used, whose) = (self.used, &self.whose);
+        let (least, all) = (used + most, used + self.held + most);
+        if let Some(cap) = self.tokens_max.filter(|cap| least.tokens > *cap) {
+            return Err(LlmErrorKind::Cap(format!(
+                "the next call needs up to {} tokens, and {} of {cap}{whose} are used",
+                most.tokens, used.tokens
+            )));
+        }
+        if let Some(cap) = self.usd_max.filter(|cap| least.usd > *cap) {
+            return Err(LlmErrorKind::Cap(format!(
+                "the next call may cost {:.4} USD, and {:.4} of {cap:.4}{whose} are used",
+                most.usd, used.usd
+            )));
+        }
+        let is_held = self.tokens_max.is_some_and(|cap| all.tokens > cap)
+            || self.usd_max.is_some_and(|cap| all.usd > cap);
+        Ok(!is_held)
+    }
+
+    /// Tokens of an answer that are left beside such a call.
+    fn left(&self, most: Amount, usd_of_token: f64) -> Left {
+        let beside = |all: Amount| {
+            let by_tokens = self.tokens_max.map(|cap| cap.saturating_sub(all.tokens));
+            let priced = self.usd_max.filter(|_| usd_of_token > 0.0);
+            let by_usd = priced.map(|cap| ((cap - all.usd) / usd_of_token) as u64);
+            by_tokens.unwrap_or(u64::MAX).min(by_usd.unwrap_or(u64::MAX))
+        };
+        let later = self.used + most;
+        Left { now: beside(later + self.held), later: beside(later) }
+    }
+}
+
 #[derive(Default)]
 struct Book {
     bill: Bill,
@@ -65,8 +130,15 @@ struct Book {
     next: u64,
 }
 
-/// A call under way.
+impl Book {
+    fn position(&self, number: u64) -> Option<usize> {
+        self.pending.iter().position(|pending| pending.number == number)
+    }
+}
+
+/// A call that did not end yet.
 struct Pending {
+    /// Its place in the order in which calls came.
     number: u64,
     key: Key,
     model: String,
@@ -74,11 +146,10 @@ struct Pending {
     input: u64,
     /// Letters heard so far.
     heard: Arc<AtomicU64>,
-    began: Instant,
-    /// Tokens that it may use at most, in both directions.
-    tokens: u64,
-    /// USD that it may cost at most.
-    usd: f64,
+    /// `None` while it waits for others to end.
+    began: Option<Instant>,
+    /// What it may use.
+    most: Amount,
 }
 
 impl Pending {
@@ -101,7 +172,7 @@ impl Pending {
     }
 
     fn line(&self, model: &str, usage: Usage, usd: Option<f64>, error: Option<String>) -> Charge {
-        let took = self.began.elapsed();
+        let took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
         Charge { key: self.key.clone(), model: model.into(), usage, usd, took, error }
     }
 }
@@ -110,22 +181,24 @@ impl Pending {
 pub struct Ledger {
     caps: Caps,
     prices: PriceTable,
-    /// Changed at the start and end of every call.
+    /// Changed when a call comes, begins and ends.
     book: Mutex<Book>,
+    /// Told to those that wait whenever a call has ended.
+    ended: Notify,
 }
 
 impl Ledger {
     /// An empty ledger.
     pub fn new(caps: Caps, prices: PriceTable) -> Self {
         let bill = Bill { prices_as_of: prices.as_of.clone(), ..Bill::default() };
-        Self { caps, prices, book: Mutex::new(Book { bill, ..Book::default() }) }
+        Self { caps, prices, book: Mutex::new(Book { bill, ..Book::default() }), ended: Notify::new() }
     }
 
     /// What was spent so far; of calls under way what was sent and heard, estimated.
     pub fn bill(&self) -> Bill {
         let book = self.book();
         let mut bill = book.bill.clone();
-        for pending in &book.pending {
+        for pending in book.pending.iter().filter(|pending| pending.began.is_some()) {
             enter(&mut bill, &pending.so_far(&self.prices, None));
         }
         bill
@@ -163,15 +236,13 @@ impl Ledger {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets aside what a call may use at most.
-    fn reserve(&self, ask: &Ask, model: &str, heard: &Arc<AtomicU64>) -> Result<u64, LlmErrorKind> {
-        let input = ask.tokens_estimated();
+    /// What a call may use at most.
+    fn most(&self, ask: &Ask, model: &str) -> Result<Amount, LlmErrorKind> {
         let most = Usage {
-            input: input + schema_tokens(&ask.want),
+            input: ask.tokens_estimated() + schema_tokens(&ask.want),
             output: ask.tokens_max.into(),
             ..Usage::default()
         };
-        let tokens = most.input + most.output;
         let usd = match (self.caps.usd, self.prices.price(model)) {
             (None, _) => 0.0,
             (Some(_), Some(price)) => price.of(&most),
@@ -180,63 +251,100 @@ impl Ledger {
                 return Err(LlmErrorKind::Cap(why));
             }
         };
+        Ok(Amount { tokens: most.input + most.output, usd })
+    }
+
+    /// How the run and a step stand, with the calls that count held against them.
+    fn standings(&self, book: &Book, step: &str, counts: impl Fn(&Pending) -> bool) -> [Standing; 2] {
+        let used = |spending: Option<&Spending>| {
+            let amount =
+                |spending: &Spending| Amount { tokens: spending.tokens(), usd: spending.usd.unwrap_or(0.0) };
+            spending.map(amount).unwrap_or_default()
+        };
+        let held = |only: Option<&str>| {
+            let of_it = |pending: &&Pending| only.is_none_or(|only| only == pending.key.step);
+            let held = book.pending.iter().filter(of_it).filter(|pending| counts(pending));
+            held.fold(Amount::default(), |sum, pending| sum + pending.most)
+        };
+        let standing = |used: Amount, held: Amount, share: f64, whose: String| Standing {
+            used,
+            held,
+            tokens_max: self.caps.tokens.map(|cap| (cap as f64 * share) as u64),
+            usd_max: self.caps.usd.map(|cap| cap * share),
+            whose,
+        };
+        let of_step = used(book.bill.steps.get(step));
+        [
+            standing(used(Some(&book.bill.total)), held(None), 1.0, String::new()),
+            standing(of_step, held(Some(step)), self.caps.step_share, format!(" for step {step}")),
+        ]
+    }
+
+    /// What caps leave beside a request.
+    fn left(&self, ask: &Ask, model: &str) -> Left {
+        let Ok(most) = self.most(ask, model) else { return Left::default() };
+        let usd_of_token = self.prices.price(model).map_or(0.0, |price| price.output / 1e6);
+        let standings = self.standings(&self.book(), &ask.key.step, |_| true);
+        let [run, step] = standings.map(|standing| standing.left(most, usd_of_token));
+        Left { now: run.now.min(step.now), later: run.later.min(step.later) }
+    }
+
+    /// Queues a call that has not begun. Those that come later leave it what it may use.
+    fn queue(&self, ask: &Ask, model: &str, most: Amount, heard: &Arc<AtomicU64>) -> u64 {
         let mut book = self.book();
-        let step = &ask.key.step;
-        let of = |spending: Option<&Spending>| {
-            spending.map_or((0, 0.0), |spending| (spending.tokens(), spending.usd.unwrap_or(0.0)))
-        };
-        let total = of(Some(&book.bill.total));
-        let of_step = of(book.bill.steps.get(step));
-        let reserved = |only: Option<&str>| {
-            book.pending
-                .iter()
-                .filter(|pending| only.is_none_or(|only| only == pending.key.step))
-                .fold((0, 0.0), |sum, pending| (sum.0 + pending.tokens, sum.1 + pending.usd))
-        };
-        let share = self.caps.step_share;
-        for (used, held, share, whose) in [
-            (total, reserved(None), 1.0, String::new()),
-            (of_step, reserved(Some(step)), share, format!(" for step {step}")),
-        ] {
-            if let Some(cap) = self.caps.tokens.map(|cap| (cap as f64 * share) as u64)
-                && used.0 + held.0 + tokens > cap
-            {
-                let why = format!(
-                    "the next call needs up to {tokens} tokens, and {} of {cap}{whose} are used",
-                    used.0 + held.0
-                );
-                return Err(LlmErrorKind::Cap(why));
-            }
-            if let Some(cap) = self.caps.usd.map(|cap| cap * share)
-                && used.1 + held.1 + usd > cap
-            {
-                let why = format!(
-                    "the next call may cost {usd:.4} USD, and {:.4} of {cap:.4}{whose} are used",
-                    used.1 + held.1
-                );
-                return Err(LlmErrorKind::Cap(why));
-            }
-        }
         let number = book.next;
         book.next += 1;
         book.pending.push(Pending {
             number,
             key: ask.key.clone(),
             model: model.into(),
-            input,
+            input: ask.tokens_estimated(),
             heard: Arc::clone(heard),
-            began: Instant::now(),
-            tokens,
-            usd,
+            began: None,
+            most,
         });
-        Ok(number)
+        number
+    }
+
+    /// Begins a queued call when the caps hold it beside those under way and those that came before; `false` when one of them
+    /// must end first.
+    fn begin(&self, number: u64) -> Result<bool, LlmErrorKind> {
+        let mut book = self.book();
+        let Some(at) = book.position(number) else { return Ok(true) };
+        let own = &book.pending[at];
+        let counts = |other: &Pending| other.number < number || other.began.is_some();
+        let mut is_held = false;
+        for standing in self.standings(&book, &own.key.step, counts) {
+            is_held |= !standing.holds(own.most)?;
+        }
+        if !is_held {
+            book.pending[at].began = Some(Instant::now());
+        }
+        Ok(!is_held)
+    }
+
+    /// Waits until a queued call has begun. Whoever asks decides how long: a call that is dropped leaves the queue.
+    async fn turn(&self, number: u64) -> Result<(), LlmErrorKind> {
+        loop {
+            // Listened for before the book is looked into, so that no end is missed in between.
+            let ended = self.ended.notified();
+            if self.begin(number)? {
+                return Ok(());
+            }
+            ended.await;
+        }
     }
 
     /// Books a call that ended, or that nobody waits for any longer.
     fn end(&self, number: u64, outcome: Option<&Result<Answer, LlmError>>) {
         let mut book = self.book();
-        let Some(at) = book.pending.iter().position(|pending| pending.number == number) else { return };
+        let Some(at) = book.position(number) else { return };
         let pending = book.pending.swap_remove(at);
+        // They look into the book when it is free again, hence after this call is entered.
+        self.ended.notify_waiters();
+        if pending.began.is_none() {
+            return;
+        }
         let charge = match outcome {
             Some(Ok(answer)) => pending.answered(&self.prices, answer),
             // What was sent was probably counted there, so it is counted here.
@@ -278,7 +386,7 @@ pub struct Metered<M> {
     ledger: Arc<Ledger>,
 }
 
-/// A call under way; when it is dropped before its end it is booked as far as it came.
+/// A call that waits or is under way; when it is dropped before its end it is booked as far as it came.
 struct Open<'a> {
     ledger: &'a Ledger,
     number: u64,
@@ -305,8 +413,10 @@ impl<M: ChatModel> ChatModel for Metered<M> {
         Box::pin(async move {
             let heard = Arc::new(AtomicU64::new(0));
             let refused = |kind| LlmError::new(self.name(), kind);
-            let number = self.ledger.reserve(ask, &self.name, &heard).map_err(refused)?;
+            let most = self.ledger.most(ask, &self.name).map_err(refused)?;
+            let number = self.ledger.queue(ask, &self.name, most, &heard);
             let open = Open { ledger: &self.ledger, number, is_under_way: true };
+            self.ledger.turn(number).await.map_err(refused)?;
             let mut hear = |text: &str| {
                 heard.fetch_add(text.chars().count() as u64, Ordering::Relaxed);
                 on_text(text);
@@ -319,6 +429,10 @@ impl<M: ChatModel> ChatModel for Metered<M> {
 
     fn name(&self) -> String {
         self.model.name()
+    }
+
+    fn left(&self, ask: &Ask) -> Left {
+        self.ledger.left(ask, &self.name)
     }
 }
 
@@ -450,7 +564,78 @@ mod tests {
             model.answer(&ask, d)
         );
         let made = [outcomes.0.is_ok(), outcomes.1.is_ok(), outcomes.2.is_ok(), outcomes.3.is_ok()];
-        assert_eq!(made.iter().filter(|made| **made).count(), 2, "200 tokens each are set aside");
+        // 200 tokens each are set aside and 120 are used, so that the third waits and nothing is left for the fourth.
+        assert_eq!(made, [true, true, true, false]);
+        assert_eq!(ledger.bill().total.tokens(), 360);
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_what_others_may_still_use() {
+        let busy = || {
+            let kind = LlmErrorKind::RateLimited { message: String::new(), after: None };
+            Err(LlmError::new("m", kind))
+        };
+        let ok = || Ok(crate::scripted::answered("ok"));
+        let tokens = Caps { tokens: Some(350), step_share: 1.0, ..Caps::default() };
+        let usd = Caps { usd: Some(0.0015), step_share: 1.0, ..Caps::default() };
+        let step = Caps { tokens: Some(700), step_share: 0.5, ..Caps::default() };
+        for (caps, first) in [(tokens, ok()), (tokens, busy()), (usd, ok()), (step, ok())] {
+            let ledger = Arc::new(Ledger::new(caps, prices()));
+            let script = Scripted::new(vec![first, ok()]).slow(Duration::from_millis(20));
+            let model = ledger.meter(script, "m");
+            let (ask, mut first, mut second) = (ask("a"), silent(), silent());
+            let began = Instant::now();
+            let (_, second) = tokio::join!(model.answer(&ask, &mut first), model.answer(&ask, &mut second));
+            assert!(second.is_ok(), "{second:?}");
+            assert!(began.elapsed() >= Duration::from_millis(40), "one after the other");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_leaves_when_dropped_and_is_refused_once_nothing_can_be_left() {
+        let soon = Duration::from_millis(20);
+        let caps = Caps { tokens: Some(350), step_share: 1.0, ..Caps::default() };
+        let ledger = Arc::new(Ledger::new(caps, PriceTable::default()));
+        let (stalls, model) = (ledger.meter(Stalls, "m"), ledger.meter(Scripted::saying(["ok"]), "m"));
+        let (ask, mut quiet, mut other) = (ask("a"), silent(), silent());
+        let mut stalled = stalls.answer(&ask, &mut quiet);
+        tokio::time::timeout(soon, &mut stalled).await.unwrap_err();
+        let before = ledger.bill();
+        let mut waiting = model.answer(&ask, &mut other);
+        tokio::time::timeout(soon, &mut waiting).await.unwrap_err();
+        assert_eq!(ledger.bill(), before, "what waits costs nothing");
+        let small = Ask { messages: Vec::new(), tokens_max: 50, ..ask.clone() };
+        let mut later = silent();
+        let passed = tokio::time::timeout(soon, model.answer(&small, &mut later)).await;
+        assert!(passed.is_err(), "it would take the place of the one that came before");
+        drop(waiting);
+        assert_eq!((ledger.bill(), ledger.charges().len()), (before, 0));
+        model.answer(&small, &mut silent()).await.unwrap();
+        let large = Ask { tokens_max: 200, ..ask.clone() };
+        let error = model.answer(&large, &mut silent()).await.unwrap_err();
+        assert_eq!(
+            error.kind.to_string(),
+            "the next call needs up to 304 tokens, and 120 of 350 are used",
+            "the end of the call under way cannot help"
+        );
+        drop(stalled);
+        assert_eq!(ledger.charges().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_caps_leave_is_told() {
+        let of = |caps: Caps| Arc::new(Ledger::new(caps, prices())).meter(Stalls, "m");
+        assert_eq!(of(Caps::default()).left(&ask("a")), Left::default());
+        let model = of(Caps { tokens: Some(2000), step_share: 0.5, ..Caps::default() });
+        assert_eq!(model.left(&ask("a")), Left { now: 800, later: 800 });
+        let (ask_a, mut quiet) = (ask("a"), silent());
+        let mut stalled = model.answer(&ask_a, &mut quiet);
+        tokio::time::timeout(Duration::from_millis(20), &mut stalled).await.unwrap_err();
+        assert_eq!(model.left(&ask("a")), Left { now: 600, later: 800 });
+        assert_eq!(model.left(&ask("b")), Left { now: 800, later: 800 }, "its own step is free");
+        // 104 tokens sent and 96 received cost 0.001064 USD; 0.00001 each are what the rest costs.
+        let left = of(Caps { usd: Some(0.002_069), step_share: 1.0, ..Caps::default() }).left(&ask("a"));
+        assert_eq!(left, Left { now: 100, later: 100 });
     }
 
     #[tokio::test]

@@ -46,7 +46,9 @@ pub use error::{LlmError, LlmErrorKind};
 pub use fit::fit;
 pub use json::extract;
 pub use ledger::{Caps, Charge, Ledger, Metered};
-pub use model::{Answer, Answering, Ask, ChatModel, Finish, Key, Message, OnText, Role, Rung, Want, silent};
+pub use model::{
+    Answer, Answering, Ask, ChatModel, Finish, Key, Left, Message, OnText, Role, Rung, Want, silent,
+};
 pub use pace::{Leaps, Pace, RealPace};
 pub use patient::{LastFailure, Patience, Patient};
 pub use read::{Readable, read, understand};

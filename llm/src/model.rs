@@ -148,6 +148,22 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, LlmError>> +
 /// Hears the pieces of an answer as they arrive. A later attempt begins anew: what was heard then is void.
 pub type OnText<'a> = &'a mut (dyn FnMut(&str) + Send);
 
+/// Tokens that caps leave beside a request: room for thoughts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Should the calls under way use as much as they may.
+    pub now: u64,
+    /// Should they use nothing.
+    pub later: u64,
+}
+
+impl Default for Left {
+    /// No cap holds.
+    fn default() -> Self {
+        Self { now: u64::MAX, later: u64::MAX }
+    }
+}
+
 /// Something that answers.
 pub trait ChatModel: Send + Sync {
     /// Answers a request; `on_text` hears the words as they arrive.
@@ -155,6 +171,11 @@ pub trait ChatModel: Send + Sync {
 
     /// Its name, for people.
     fn name(&self) -> String;
+
+    /// What caps leave beside this request.
+    fn left(&self, _ask: &Ask) -> Left {
+        Left::default()
+    }
 }
 
 impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
@@ -165,6 +186,10 @@ impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
     fn name(&self) -> String {
         (**self).name()
     }
+
+    fn left(&self, ask: &Ask) -> Left {
+        (**self).left(ask)
+    }
 }
 
 impl<M: ChatModel + ?Sized> ChatModel for std::sync::Arc<M> {
@@ -174,6 +199,10 @@ impl<M: ChatModel + ?Sized> ChatModel for std::sync::Arc<M> {
 
     fn name(&self) -> String {
         (**self).name()
+    }
+
+    fn left(&self, ask: &Ask) -> Left {
+        (**self).left(ask)
     }
 }
 

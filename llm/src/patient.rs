@@ -73,7 +73,8 @@ impl Line {
     /// One answer, with the room that this model's thoughts are known to need: as much of it as caps and context hold. Gives also
     /// how many tokens the answer might have had.
     async fn answer(&self, ask: &Ask, room: Room, on_text: OnText<'_>) -> Result<(Answer, u32), LlmError> {
-        let mut room = Room { wanted: room.wanted.max(self.thinking(|thinking| thinking.room())), ..room };
+        let wanted = room.wanted.max(self.thinking(|thinking| thinking.room()));
+        let mut room = Room { wanted, ..room }.within(self.model.left(ask));
         let mut is_bounded = false;
         loop {
             let limit = ask.tokens_max.saturating_add(room.wanted);
@@ -179,8 +180,9 @@ impl Patient {
     }
 
     /// The endpoint to use now: the one that rests least, was not just seen to fail, and is in the least doubt, so that whoever
-    /// answered last is asked before one that failed or hung; the first of equals. Gives how long to wait for it.
-    fn choose(&self, failed: &[usize]) -> Result<(usize, Duration), LlmError> {
+    /// answered last is asked before one that failed or hung; the first of equals. Gives how long to wait for it; `None` when all
+    /// that are not left out are dead.
+    fn choose(&self, failed: &[usize], left_out: &[usize]) -> Option<(usize, Duration)> {
         let now = self.pace.now();
         let standing = |n: usize| {
             self.lines[n].breaker(|breaker| {
@@ -188,9 +190,9 @@ impl Patient {
                 breaker.dead().is_none().then(|| (rest, failed.contains(&n), breaker.doubt(now), n))
             })
         };
-        let best = (0..self.lines.len()).filter_map(standing).min();
-        let (rest, _, _, n) = best.ok_or_else(|| self.all_dead())?;
-        Ok((n, rest))
+        let others = (0..self.lines.len()).filter(|n| !left_out.contains(n));
+        let (rest, _, _, n) = others.filter_map(standing).min()?;
+        Some((n, rest))
     }
 
     fn all_dead(&self) -> LlmError {
@@ -234,10 +236,12 @@ impl Patient {
     /// Gets an answer from some endpoint, and how many tokens it might have had.
     async fn reach(&self, ask: &Ask, room: Room, on_text: OnText<'_>) -> Result<(Answer, u32), LlmError> {
         let mut failures = 0;
-        let mut failed = Vec::new();
-        let mut latest = None;
+        let (mut failed, mut refused) = (Vec::new(), Vec::new());
+        let (mut latest, mut refusal) = (None, None);
         loop {
-            let (n, rest) = self.choose(&failed)?;
+            let Some((n, rest)) = self.choose(&failed, &refused) else {
+                return Err(refusal.unwrap_or_else(|| self.all_dead()));
+            };
             let line = &self.lines[n];
             if rest > self.patience.backoff.cap {
                 let resting = || LlmError::new(line.model.name(), LlmErrorKind::Resting(rest));
@@ -273,14 +277,14 @@ impl Patient {
                 continue;
             }
             let Retry::Later { after } = error.retry() else {
-                // The next endpoint may read longer prompts or know the parameter; each is asked once.
-                failed.push(n);
-                if (0..self.lines.len()).any(|n| {
-                    !failed.contains(&n) && self.lines[n].breaker(|breaker| breaker.dead().is_none())
-                }) {
-                    continue;
-                }
-                return Err(error);
+                // The next endpoint may read longer prompts or know the parameter, if need be after its rest; each is asked once.
+                refused.push(n);
+                let tried = [failed.as_slice(), refused.as_slice()].concat();
+                let next = self.choose(&[], &tried).filter(|(_, rest)| *rest <= self.patience.backoff.cap);
+                let Some((_, rest)) = next else { return Err(error) };
+                (latest, refusal) = (Some(error.clone()), Some(error));
+                self.pace.sleep(rest).await;
+                continue;
             };
             let now = self.pace.now();
             line.breaker(|breaker| {
@@ -293,8 +297,8 @@ impl Patient {
             failures += 1;
             failed.push(n);
             // Another endpoint that has not failed yet needs no waiting for.
-            let is_fresh =
-                self.choose(&failed).is_ok_and(|(next, rest)| rest.is_zero() && !failed.contains(&next));
+            let next = self.choose(&failed, &refused);
+            let is_fresh = next.is_some_and(|(next, rest)| rest.is_zero() && !failed.contains(&next));
             if is_fresh && failures < self.patience.backoff.tries {
                 latest = Some(error);
                 continue;
@@ -500,6 +504,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_refuses_is_asked_once_while_another_rests() {
+        for refusal in [
+            LlmErrorKind::ContextOverflow(String::new()),
+            LlmErrorKind::Rejected { status: 400, message: String::new(), param: None },
+            LlmErrorKind::TooLarge { max: 9 },
+            LlmErrorKind::Shape { problem: String::new(), sample: String::new() },
+        ] {
+            for (rest, waited) in [(20, 20), (3600, 0)] {
+                let first = Arc::new(Scripted::new(vec![busy(Some(rest)), text("first")]));
+                let refusing = std::iter::repeat_with(|| kind(refusal.clone())).take(9);
+                let second = Arc::new(Scripted::new([text("second")].into_iter().chain(refusing).collect()));
+                let (patient, pace) =
+                    caller(vec![Box::new(Arc::clone(&first)), Box::new(Arc::clone(&second))]);
+                assert_eq!(patient.answer(&ask(), &mut silent()).await.unwrap().text, "second");
+                let outcome = patient.answer(&ask(), &mut silent()).await;
+                let outcome = outcome.map(|answer| answer.text).map_err(|error| error.kind);
+                let expected: Result<String, LlmErrorKind> =
+                    if waited > 0 { Ok("first".into()) } else { Err(refusal.clone()) };
+                assert_eq!((outcome, second.asked().len()), (expected, 2));
+                assert_eq!(pace.now(), Duration::from_secs(waited));
+            }
+        }
+        let too_long = || kind(LlmErrorKind::ContextOverflow(String::new()));
+        let played = play(&ask(), vec![vec![too_long(), too_long()], vec![busy(None), text("second")]]).await;
+        assert_eq!((played.result, played.asked[0].len()), (Ok("second".into()), 1));
+        let quota = kind(LlmErrorKind::Quota(String::new()));
+        let played = play(&ask(), vec![vec![too_long(), too_long()], vec![quota]]).await;
+        assert_eq!(
+            played.result,
+            Err(LlmErrorKind::ContextOverflow(String::new())),
+            "a shorter prompt helps"
+        );
+        assert_eq!(played.asked[0].len(), 1);
+    }
+
+    #[tokio::test]
     async fn when_all_endpoints_are_busy_it_waits() {
         let played = play(&ask(), vec![vec![busy(None), text("first")], vec![busy(None)]]).await;
         assert_eq!(played.result, Ok("first".into()));
@@ -618,6 +658,49 @@ mod tests {
         }
         let asked: Vec<u32> = model.asked().iter().map(|ask| ask.tokens_max).collect();
         assert_eq!(asked, [100, 400, 200, 200], "what the context holds is remembered");
+    }
+
+    #[tokio::test]
+    async fn calls_side_by_side_get_their_room_one_after_the_other() {
+        let caps = Caps { tokens: Some(4500), step_share: 1.0, ..Caps::default() };
+        let ledger = Arc::new(Ledger::new(caps, PriceTable::default()));
+        let usage = Usage { reasoning: Some(1400), output: 1420, ..answered("plan").usage };
+        let thoughtful = Ok(Answer { usage, ..answered("plan") });
+        let script = Scripted::new(vec![thoughtful, text("plan"), text("plan")]);
+        let model = Arc::new(script.slow(Duration::from_millis(10)));
+        let (patient, _) = caller(vec![Box::new(ledger.meter(Arc::clone(&model), "m"))]);
+        patient.answer(&ask(), &mut silent()).await.unwrap();
+        let (ask, mut quiet, mut other) = (ask(), silent(), silent());
+        let began = tokio::time::Instant::now();
+        let (one, two) = tokio::join!(patient.answer(&ask, &mut quiet), patient.answer(&ask, &mut other));
+        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+        assert!(began.elapsed() >= Duration::from_millis(20), "the caps do not hold both at once");
+        // 1520 tokens are used: the one takes half of the other 2874 beside its 106, the other waits for what thoughts were seen
+        // to need.
+        let asked: Vec<u32> = model.asked().iter().map(|ask| ask.tokens_max).collect();
+        assert_eq!(asked, [100, 1537, 1500]);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_what_others_may_use_ends_with_the_patience() {
+        let caps = Caps { tokens: Some(300), step_share: 1.0, ..Caps::default() };
+        let ledger = Arc::new(Ledger::new(caps, PriceTable::default()));
+        let slow = ledger.meter(Scripted::saying(["late"]).slow(Duration::from_mins(1)), "m");
+        let model = Arc::new(Scripted::saying(["plan"]));
+        let patience = Patience { total: Duration::from_millis(50), ..Patience::default() };
+        let metered = ledger.meter(Arc::clone(&model), "m");
+        let patient = Patient::new(vec![Box::new(metered)], patience, Seed(0));
+        let large = Ask { tokens_max: 250, ..ask() };
+        let (ask, mut quiet, mut other) = (ask(), silent(), silent());
+        tokio::select! {
+            biased;
+            _ = slow.answer(&large, &mut quiet) => panic!("it takes a minute"),
+            outcome = patient.answer(&ask, &mut other) => {
+                let error = outcome.unwrap_err();
+                assert!(matches!(error.kind, LlmErrorKind::Timeout { what: "the whole request", .. }));
+            }
+        }
+        assert!(model.asked().is_empty());
     }
 
     #[tokio::test]

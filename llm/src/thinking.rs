@@ -3,7 +3,7 @@
 
 use crate::cut;
 use crate::error::LlmErrorKind;
-use crate::model::{Answer, Finish, tokens_estimated};
+use crate::model::{Answer, Finish, Left, tokens_estimated};
 
 /// Most tokens of room: few models may write more.
 const ROOM_MAX: u32 = 32_000;
@@ -13,6 +13,9 @@ const ROOM_MIN: u32 = 256;
 
 /// The limit of a repeat, in multiples of the one that thoughts used up.
 const WIDER: u32 = 4;
+
+/// One call's thoughts get at most one part in so many of what caps leave.
+const PARTS: u64 = 2;
 
 /// Room that a request has beside its answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +35,19 @@ impl Room {
         let is_more = tokens_max.saturating_add(wanted) > limit;
         let is_thought = cut.text.is_empty() || thoughts(cut) > 0;
         (cut.finish == Finish::Length && is_thought && is_more).then_some(Self { wanted, least })
+    }
+
+    /// The room as far as caps leave it: at most half of what is left, so that one call's thoughts do not take it all. Half of what
+    /// is wanted is what thoughts were seen to need: for that much the call waits until others have ended.
+    #[must_use]
+    pub fn within(self, left: Left) -> Self {
+        let [now, later] = [left.now, left.later].map(|left| u32::try_from(left / PARTS).unwrap_or(u32::MAX));
+        let wanted = self.wanted.min(now.max(later.min(self.wanted / 2)));
+        if wanted == self.wanted {
+            return self;
+        }
+        let wanted = if wanted < ROOM_MIN { self.least } else { wanted.max(self.least) };
+        Self { wanted, ..self }
     }
 
     /// Less room, after a failure that it may heal: what a cap or the model's context does not hold. `None` for other failures,
@@ -133,6 +149,20 @@ mod tests {
             None,
             "room has no part in it"
         );
+    }
+
+    #[test]
+    fn one_calls_thoughts_take_no_more_than_half_of_what_caps_leave() {
+        let room = Room { wanted: 8000, least: 0 };
+        let within = |room: Room, now, later| room.within(Left { now, later }).wanted;
+        assert_eq!(room.within(Left::default()), room);
+        assert_eq!(within(room, 16_000, 16_000), 8000);
+        assert_eq!(within(room, 15_000, 15_000), 7500);
+        assert_eq!(within(room, 3000, 15_000), 4000, "what was seen to be needed is worth waiting for");
+        assert_eq!(within(room, 3000, 5000), 2500, "but no more than half of what there can be");
+        assert_eq!(within(room, 400, 400), 0, "too little to be of use");
+        assert_eq!(within(Room { least: 1000, ..room }, 400, 400), 1000);
+        assert_eq!(within(Room { wanted: 100, least: 0 }, 300, 300), 100);
     }
 
     #[test]

@@ -238,6 +238,8 @@ pub fn replan() -> Replan {
         predicted: "0.835".into(),
         measured: measured.into(),
         state: state.into(),
+        brief: String::new(),
+        is_untold: false,
     };
     Replan {
         case: measured_case(),
@@ -251,6 +253,7 @@ pub fn replan() -> Replan {
         left: "140 s".into(),
         evidence: texts(&["visits per week alone reaches 0.79"]),
         noise: "0.004".into(),
+        untold: 0,
     }
 }
 

@@ -3,8 +3,17 @@
 use crate::case::Case;
 use crate::prompts::Prompt;
 use crate::reply::{Reply, Setting};
+use crate::text::shown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Branches that are told in whole when the plan is looked at again, and leading ones among them whether or not they are new.
+const WHOLE_MAX: usize = 8;
+const LEADING_MAX: usize = 3;
+/// Further branches that are told in brief, and the letters that each gets.
+const BRIEF_MAX: usize = 10;
+const BRIEF_CHARS_MAX: usize = 120;
 
 /// Something that the rules concluded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -354,6 +363,10 @@ pub struct BranchResult {
     pub origin: String,
     /// What it does.
     pub what: String,
+    /// The same in few letters; empty where the whole is shown.
+    pub brief: String,
+    /// Whether it is counted among the others and not shown.
+    pub is_untold: bool,
     /// The predicted score.
     pub predicted: String,
     /// The measured score with its error.
@@ -381,11 +394,34 @@ pub struct Replan {
     pub evidence: Vec<String>,
     /// Differences below this mean nothing.
     pub noise: String,
+    /// Branches that are not shown.
+    pub untold: usize,
 }
 
 impl Prompt for Replan {
     const NAME: &'static str = "planner/replan";
-    const MEASURED: &'static [&'static str] = &["measured", "best", "left", "noise", "evidence", "state"];
+    const MEASURED: &'static [&'static str] =
+        &["measured", "best", "left", "noise", "evidence", "state", "brief", "is_untold", "untold"];
+}
+
+impl Replan {
+    /// Leaves of many branches what a planner needs: in whole those that lead and those that are new to it, in brief the best of
+    /// the others, of the rest their number. Both lists hold places of branches; `best` those that were measured, best first.
+    pub fn abridge(&mut self, best: &[usize], new: &[usize]) {
+        let known: BTreeSet<usize> = best.iter().copied().collect();
+        let unmeasured = (0..self.branches.len()).filter(|place| !known.contains(place));
+        let ranked: Vec<usize> = best.iter().copied().chain(unmeasured).collect();
+        let leading = best.iter().take(LEADING_MAX);
+        let others = ranked.iter().skip(leading.len()).filter(|place| new.contains(place));
+        let whole: BTreeSet<usize> = leading.chain(others).copied().take(WHOLE_MAX).collect();
+        let rest = ranked.into_iter().filter(|place| !whole.contains(place));
+        for (rank, place) in rest.enumerate() {
+            let Some(branch) = self.branches.get_mut(place) else { continue };
+            branch.brief = shown(&branch.what, BRIEF_CHARS_MAX);
+            branch.is_untold = rank >= BRIEF_MAX;
+        }
+        self.untold = self.branches.iter().filter(|branch| branch.is_untold).count();
+    }
 }
 
 /// The plan looked at again: what the rest of the budget is spent on. Empty lists leave it as it is.
@@ -411,4 +447,65 @@ pub struct Replanned {
 impl Reply for Replanned {
     const NAME: &'static str = "replanned";
     const TOKENS_MAX: u32 = 3000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examples;
+    use crate::prompts::Prompts;
+
+    /// Second thoughts about so many branches, each described at the greatest length.
+    fn replan(count: usize) -> Replan {
+        let example = examples::replan();
+        let branch = |place: usize| BranchResult {
+            name: format!("idea-{place}"),
+            what: format!("{place:04}{}", " ranks".repeat(400))[..2000].to_owned(),
+            ..example.branches[0].clone()
+        };
+        Replan { branches: (0..count).map(branch).collect(), ..example }
+    }
+
+    fn rendered(replan: &Replan) -> (String, u64) {
+        let rendered = Prompts::built_in().unwrap().render(replan).unwrap();
+        let chars = rendered.system.chars().count() + rendered.user.chars().count();
+        // As calls are estimated: on the high side.
+        (rendered.user, (chars as u64 * 10).div_ceil(35))
+    }
+
+    #[test]
+    fn second_thoughts_about_many_branches_stay_short() {
+        let mut replan = replan(40);
+        assert!(rendered(&replan).1 > 20_000);
+        let worst_first: Vec<usize> = (0..38).collect();
+        replan.abridge(&worst_first, &[30, 31, 39]);
+        let (text, tokens) = rendered(&replan);
+        assert!(tokens < 12_000, "{tokens}");
+        let in_whole = |branch: &&BranchResult| text.contains(&branch.what);
+        let whole: Vec<&str> =
+            replan.branches.iter().filter(in_whole).map(|branch| branch.name.as_str()).collect();
+        assert_eq!(whole, ["idea-0", "idea-1", "idea-2", "idea-30", "idea-31", "idea-39"]);
+        for place in 3..13 {
+            assert!(text.contains(&format!("- idea-{place} (model): \"{place:04} ranks")), "{text}");
+        }
+        assert!(!text.contains("idea-13 ") && !text.contains("idea-38 "), "{text}");
+        assert!(text.contains("24 more branches"), "{text}");
+    }
+
+    #[test]
+    fn a_resumed_run_to_which_all_branches_are_new_stays_short_as_well() {
+        let mut replan = replan(40);
+        let all: Vec<usize> = (0..40).collect();
+        replan.abridge(&all, &all);
+        let (text, tokens) = rendered(&replan);
+        assert!(tokens < 12_000, "{tokens}");
+        assert_eq!(replan.branches.iter().filter(|branch| text.contains(&branch.what)).count(), WHOLE_MAX);
+    }
+
+    #[test]
+    fn few_branches_are_told_in_whole() {
+        let mut few = replan(3);
+        few.abridge(&[2], &[0, 1]);
+        assert_eq!(few, replan(3));
+    }
 }

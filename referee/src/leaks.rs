@@ -33,6 +33,9 @@ const CLASS_LIMITS: Limits =
 const VALUE_LIMITS: Limits =
     Limits { identifier: 0.98, near_perfect: 0.99, perfect: 0.9999, others: 0.8, filled: 0.25 };
 
+/// Where all other columns explain less of the variance than this, the parts of a sum may be the only features there are.
+const OTHERS_SIGNAL_MIN: f64 = 0.2;
+
 /// Test rows are filled at most this many times as often as training rows before the gap is one.
 const FILL_RATIO_MAX: f64 = 0.25;
 
@@ -224,11 +227,13 @@ impl Judge<'_> {
         Some(decision(column, Action::Warn, "leak", text))
     }
 
-    /// Whether columns are the target's parts: it is their plain sum or difference, nothing else comes near, and no test file
-    /// has them, so that they are not known to be there at the time of prediction. Any other formula may be the task itself.
+    /// Whether columns are the target's parts: it is their plain sum or difference, the other columns make a task without them
+    /// but do not come near, and no test file has them, so that they are not known to be there at the time of prediction. Any
+    /// other formula may be the task itself.
     fn are_parts(&self, sum: &SumEvidence, evidence: &LeakEvidence) -> bool {
         let has_test = evidence.columns.iter().any(|column| column.filled_test.is_some());
-        let is_unmatched = sum.others.is_some_and(|others| others <= self.limits().others);
+        let signal = OTHERS_SIGNAL_MIN..=self.limits().others;
+        let is_unmatched = sum.others.is_some_and(|others| signal.contains(&others));
         sum.plain && is_unmatched && !has_test
     }
 
@@ -487,11 +492,15 @@ mod tests {
 
     #[test]
     fn parts_of_the_target_go_together() {
-        let (dropped, warning) = summed(true, Some(0.7), None);
-        assert_eq!((dropped, warning), (vec!["Drop casual".to_owned(), "Drop registered".to_owned()], None));
+        for others in [0.7, 0.2] {
+            let dropped = vec!["Drop casual".to_owned(), "Drop registered".to_owned()];
+            assert_eq!(summed(true, Some(others), None), (dropped, None), "{others}");
+        }
         let text = "the target is a plain sum or difference of `registered`, `casual` (R² 1.000, cross-validated); \
                     check that their values are known at the time of prediction";
-        for (others, filled_test) in [(Some(0.9), None), (None, None), (Some(0.7), Some(1.0))] {
+        for (others, filled_test) in
+            [(Some(0.9), None), (Some(0.15), None), (None, None), (Some(0.7), Some(1.0))]
+        {
             assert_eq!(summed(true, others, filled_test), (Vec::new(), Some(text.to_owned())));
         }
         let (kept, warning) = summed(false, Some(0.1), None);

@@ -209,6 +209,7 @@ fn events() -> Vec<Event> {
             predictions: ArtifactId::new("q"),
             model: None,
             score: Some(0.85),
+            gain: None,
             wall_s: 1.0,
             cpu_s: 1.0,
         },

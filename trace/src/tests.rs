@@ -64,6 +64,7 @@ fn tried(trial: u32, candidate: u32, on: u32) -> Event {
         predictions: artifact(&format!("p{trial}")),
         model: Some(artifact(&format!("m{trial}"))),
         score: Some(0.8),
+        gain: None,
         wall_s: 1.0,
         cpu_s: 1.0,
     }

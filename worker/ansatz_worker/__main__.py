@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-USAGE = "usage: python -m ansatz_worker reader | zygote | apply BUNDLE INPUT.csv OUTPUT.csv"
+USAGE = "usage: python -m ansatz_worker reader | zygote | apply BUNDLE INPUT.csv OUTPUT.csv [ROWS]"
 CONTROL_DESCRIPTOR = 3
 
 
@@ -37,10 +37,10 @@ def main(arguments: list[str]) -> int:
             from ansatz_worker import answering
 
             return answering.main(CONTROL_DESCRIPTOR, Path(bundle), Path(source))
-        case ["apply", bundle, source, output]:
+        case ["apply", bundle, source, output, *rows_max] if len(rows_max) <= 1:
             from ansatz_worker import bundle_predict
 
-            return bundle_predict.run(Path(bundle), Path(source), Path(output))
+            return bundle_predict.run(Path(bundle), Path(source), Path(output), *map(int, rows_max))
         case _:
             print(USAGE, file=sys.stderr)
             return 2

@@ -67,16 +67,18 @@ class Bundle:
 
 def main(arguments: list[str]) -> int:
     """`predict.py`: bundle folder, input, output; the exit status. Errors take one line of standard error."""
-    if len(arguments) != 3:
-        print(USAGE, file=sys.stderr)
-        return 2
-    return run(*(Path(argument) for argument in arguments))
+    match arguments:
+        case [folder, source, output]:
+            return run(Path(folder), Path(source), Path(output))
+        case _:
+            print(USAGE, file=sys.stderr)
+            return 2
 
 
-def run(folder: Path, source: Path, output: Path) -> int:
-    """Predicts `source` with the bundle and writes `output`; the exit status."""
+def run(folder: Path, source: Path, output: Path, rows_max: int | None = None) -> int:
+    """Predicts `source`, or its first rows alone, with the bundle and writes `output`; the exit status."""
     try:
-        header, rows = apply(folder, source)
+        header, rows = apply(folder, source, rows_max)
         with output.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
@@ -90,18 +92,19 @@ def run(folder: Path, source: Path, output: Path) -> int:
     return 0
 
 
-def apply(folder: Path, source: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the predictions for a file, in its order."""
+def apply(folder: Path, source: Path, rows_max: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the predictions for a file, in its order; of its first `rows_max` rows if given."""
     bundle = Bundle.open(folder)
     # The reader needs pyarrow; frames must be made without it, as they were in training.
     from ansatz_worker.reader import serve
 
     table, features, notices = serve.apply_schema(source, bundle.schema, folder)
     identifier = bundle.record["output"].get("id")
-    ids = serve.ids(table, identifier)
+    asked = slice(rows_max)
+    ids = serve.ids(table, identifier)[asked]
     for notice in notices:
         print(f"warning: {one_line(notice.message)}", file=sys.stderr)
-    predictions = Members.load(bundle, features).predict()
+    predictions = Members.load(bundle, features).predict(asked)
     output = bundle.record["output"]
     header = [*([identifier] if identifier else []), *output["columns"], *(output.get("probabilities") or [])]
     cells = written(bundle.record, predictions)

@@ -140,9 +140,18 @@ def run(order: dict[str, Any], bench: Bench) -> dict[str, Any]:
             return predict(order, bench)
         case "space":
             solution = solutions.load(order.get("solution"))
-            return {"event": "done", "space": solutions.space(solution), "batch": solution.batch}
+            told = solutions.space(solution, space_task(order, bench))
+            return {"event": "done", "space": told, "batch": solution.batch}
         case other:
             raise OrderError(f"no order is called {other!r}")
+
+
+def space_task(order: dict[str, Any], bench: Bench) -> TaskView | None:
+    """The task that a space is asked for; None where the order names none."""
+    if not order.get("task"):
+        return None
+    drop = dropped(order.get("drop"), {}, bench.columns)
+    return TaskView.parse(order["task"], kinds(bench.columns, drop))
 
 
 def fit(order: dict[str, Any], bench: Bench) -> dict[str, Any]:

@@ -164,9 +164,16 @@ def _source(name: str, code: str) -> ModuleType:
     return module
 
 
-def space(solution: Solution) -> dict[str, dict[str, Any]]:
-    """The search space as the host reads it; raises `ContractError` naming a malformed parameter."""
-    return {str(name): _dimension(str(name), record) for name, record in solution.module.SPACE.items()}
+def space(solution: Solution, task: TaskView | None = None) -> dict[str, dict[str, Any]]:
+    """The search space as the host reads it; raises `ContractError` naming a malformed parameter. One with
+    `only` counts for tasks of that problem, or with columns of that kind.
+    """
+    told = {str(name): _dimension(str(name), record) for name, record in solution.module.SPACE.items()}
+    if task is None:
+        return told
+    counts = {task.problem, *(kind for kind, names in task.columns.items() if names)}
+    only = {name: solution.module.SPACE[name].get("only") for name in told}
+    return {name: record for name, record in told.items() if only[name] is None or only[name] in counts}
 
 
 def _dimension(name: str, record: Any) -> dict[str, Any]:

@@ -253,6 +253,19 @@ def test_labels_come_with_probabilities_where_the_output_names_columns_for_them(
     assert bundle_predict.written(record, THREE[:1]) == [["b", "0.2", "0.5", "0.3"]]
 
 
+def test_the_first_rows_of_a_file_are_predicted_as_in_the_whole(bundle: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "new.csv", tmp_path / "out.csv"
+    write(source, rows_of(30, 2))
+    header, rows = bundle_predict.apply(bundle, source)
+    assert bundle_predict.apply(bundle, source, 7) == (header, rows[:7])
+    assert bundle_predict.apply(bundle, source, 100) == (header, rows)
+    # As the host asks for them: by the code that the bundle brings along.
+    command = [sys.executable, "-m", "ansatz_worker", "apply", str(bundle), str(source), str(output), "7"]
+    environment = {"PATH": "/usr/bin", "PYTHONPATH": str(bundle / "code"), "PYTHONSAFEPATH": "1"}
+    subprocess.run(command, check=True, cwd="/", env=environment)
+    assert list(csv.reader(output.open())) == [header, *rows[:7]]
+
+
 def test_a_file_is_predicted_with_labels_and_probabilities(bundle: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("code"))

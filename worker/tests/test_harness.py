@@ -226,6 +226,21 @@ def test_the_space_is_told_and_checked() -> None:
     nothing = harness.Bench(pd.DataFrame(), [], {}, lambda *told: None)
     done = harness.run({"order": "space", "solution": driver.source(GOOD)}, nothing)
     assert done["space"] == {"depth": {"type": "int", "log": False, "low": 1, "high": 8, "default": 3}}
+    # What counts for some tasks only is not told for others.
+    for name, only in (("target", "regression"), ("calendar", "datetime")):
+        told = {
+            problem: harness.run(
+                {
+                    "order": "space",
+                    "solution": {"builtin": "lightgbm"},
+                    "task": {"problem": problem, "metric": "m", "outputs": 1, "higher_is_better": True},
+                },
+                nothing,
+            )["space"]
+            for problem in ("regression", "binary")
+        }
+        assert (name in told["regression"]) == (only == "regression")
+        assert name not in told["binary"] and "leaves" in told["binary"]
     for broken in ('"default": 9', '"default": 3, "log": True, "low": 0', '"type": "real"'):
         code = GOOD.replace('"default": 3', broken)
         with pytest.raises(ContractError, match="depth"):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
 
 from ansatz_worker.featurekit import columns, table, targets, text
 from ansatz_worker.featurekit.categories import Vocabulary
@@ -410,6 +412,61 @@ def test_weights_of_shares() -> None:
     assert targets.middle(np.array([3.0, 1.0, 2.0]), np.array([1.0, 5.0, 1.0])) == 1.0
 
 
+def test_weights_of_squared_shares() -> None:
+    rmspe = task_of("regression", "rmspe")
+    found = targets.weights(rmspe, np.array([1.0, 2.0, -4.0, 0.0]), None)
+    assert found is not None and found.mean() == pytest.approx(1.0)
+    assert found[0] / found[1] == pytest.approx(4.0) and found[0] / found[2] == pytest.approx(16.0)
+    assert found[3] / found[1] == pytest.approx(1.0 / targets.WEIGHT_SHARE_MIN), "bounded, as of other shares"
+    assert not targets.is_absolute(rmspe) and targets.quantile(rmspe) is None
+    assert targets.weights(task_of("binary", "rmspe"), np.array([0.0, 1.0]), None) is None
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost", "neural"])
+def test_squared_shares_are_learnt_as_means_that_weigh_small_values_more(name: str) -> None:
+    """Of 120 ones and 180 tens, 138 / 121.8 has the smallest squared shares; the mean is 6.4."""
+    draw, task = np.random.default_rng(4), task_of("regression", "rmspe")
+    train = pd.DataFrame({"noise": draw.normal(size=300), "more": draw.normal(size=300)})
+    y = np.where(np.arange(300) % 5 < 2, 1.0, 10.0)
+    small = {"neural": {"passes": 30}, "lightgbm": {"leaves": 4}, "catboost": {"depth": 2}}
+    rows = pd.DataFrame({"noise": draw.normal(size=100), "more": draw.normal(size=100)})
+    found = predicted(*fitted(name, train, y, task, {"rounds": 100, **small[name]}), rows)
+    assert np.median(found) < 2.5
+    same = pd.DataFrame({"noise": np.zeros(300)})
+    if name != "neural":
+        assert predicted(*fitted(name, same, y, task, {}), same).max() == pytest.approx(138 / 121.8)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost"])
+@pytest.mark.parametrize("percent", [10, 90])
+def test_quantiles_are_learnt_as_such(name: str, percent: int) -> None:
+    task, draw = task_of("regression", f"pinball_{percent}"), np.random.default_rng(7)
+    train = pd.DataFrame({"x": draw.integers(0, 2, 2000).astype(float), "noise": draw.normal(size=2000)})
+    y = 5.0 * train["x"].to_numpy() + draw.normal(size=2000)
+    params = {"rounds": 150, "leaves": 4, "depth": 2}
+    values = predicted(*fitted(name, train, y, task, params), train)[:, 0]
+    assert (y < values).mean() == pytest.approx(percent / 100, abs=0.04)
+    assert np.corrcoef(values, train["x"])[0, 1] > 0.9
+    same = pd.DataFrame({"noise": np.zeros(2000)})
+    alone = predicted(*fitted(name, same, y, task, {}), same)
+    np.testing.assert_allclose(alone, np.quantile(y, percent / 100))
+
+
+def test_which_metrics_want_which_quantile() -> None:
+    for metric in ("wape", "d2_absolute_error_score", "mean_pinball_loss", "pinball_50", "mae", "mape"):
+        task = task_of("regression", metric)
+        assert targets.is_absolute(task) and targets.quantile(task) == 0.5, metric
+        assert lightgbm.objective(task) == {"objective": "l1"} and catboost.loss(task) == "MAE"
+    tenth = task_of("regression", "pinball_10")
+    assert lightgbm.objective(tenth) == {"objective": "quantile", "alpha": 0.1}
+    assert catboost.loss(tenth) == "Quantile:alpha=0.1" and not targets.is_absolute(tenth)
+    for metric in ("rmse", "r2", "50", "pinball_", "pinball_0", "pinball_100"):
+        assert targets.quantile(task_of("regression", metric)) is None, metric
+    weight = np.array([1.0, 1.0, 8.0])
+    assert targets.middle(np.array([1.0, 2.0, 3.0]), weight, 0.15) == 2.0
+    assert targets.centre(task_of("regression"), np.array([1.0, 2.0, 3.0]), weight) == pytest.approx(2.7)
+
+
 def test_which_targets_are_learnt_as_logarithms() -> None:
     draw = np.random.default_rng(0)
     even, skewed = np.abs(draw.normal(size=500)) + 3.0, np.exp(2.0 * draw.normal(size=500))
@@ -424,6 +481,8 @@ def test_which_targets_are_learnt_as_logarithms() -> None:
     assert not log("rmse", skewed) and log("rmsle", even) and log("smape", even)
     # A learner of squared errors learns shares as differences of logarithms.
     assert not log("mape", skewed) and log("mape", even, absolute=False)
+    assert not log("rmspe", skewed) and log("rmspe", even, absolute=False)
+    assert log("wape", skewed) and not log("pinball_90", skewed)
 
 
 # --- texts
@@ -489,6 +548,98 @@ def test_pieces_are_for_short_texts_and_for_few_of_them() -> None:
     assert text.has_pieces(strings(40, 1000), 1) and not text.has_pieces(strings(200, 1000), 1)
     assert not text.has_pieces(strings(40, 40_000), 1) and not text.has_pieces(strings(40, 1000), 100)
     assert not text.has_pieces(Strings(np.array([], dtype=object), np.full(5, -1, dtype=np.int64)), 1)
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 5])
+def test_names_of_very_many_characters_are_learnt_thriftily(
+    outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "PIECED_CHARACTERS_MAX", 1000)
+    draw = np.random.default_rng(2)
+    classes = max(2, outputs)
+    y = draw.integers(0, classes, 600).astype(float)
+    values = [f"w{int(one)} n{draw.integers(40)} n{draw.integers(40)}" for one in y]
+    column = columns.strings_of(pd.Series(np.array(values, dtype=object)))
+    task, folds = task_of("binary" if outputs == 1 else "multiclass"), np.arange(600) % 5
+    task.outputs = outputs
+    learnt, found = text.TextScores.learn(column, y, task, folds, 0, named=True)
+    assert isinstance(learnt.model, MultinomialNB) and sum(key.startswith("topic") for key in found) > 4
+    for scores in (found, learnt.apply(column)):
+        told = np.column_stack([scores[f"score{j}"] for j in range(outputs)])
+        guess = told[:, 0] > 0 if outputs == 1 else told.argmax(axis=1)
+        assert (guess == y).mean() > 0.9
+    # Sentences are learnt as before, and so are names of few characters.
+    assert isinstance(text.TextScores.learn(column, y, task, folds, 0)[0].model, LogisticRegression)
+    monkeypatch.setattr(text, "PIECED_CHARACTERS_MAX", 1_000_000)
+    few, _ = text.TextScores.learn(column, y, task, folds, 0, named=True)
+    assert isinstance(few.model, LogisticRegression)
+
+
+def test_which_columns_are_learnt_thriftily(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "PIECED_CHARACTERS_MAX", 1000)
+    train, y = titles(400, 1)
+    train["note"] = np.array([f"one two three four five six {name}" for name in train["title"]], dtype=object)
+    task = task_of("binary")
+    task.text = ("title", "note")
+    state, _ = lightgbm.fit_features(train, y, task=task, params={}, seed=0)
+    assert isinstance(state.texts["title"].model, MultinomialNB)
+    assert isinstance(state.texts["note"].model, LogisticRegression)
+
+
+def test_a_class_that_a_fold_lacks_gets_the_lowest_score() -> None:
+    matrix, y = np.eye(3)[[0, 0, 1, 1, 2]], np.array([0, 0, 2, 2, 2])
+    scores = text._score(MultinomialNB().fit(matrix, y), matrix, 4)
+    assert scores.shape == (5, 4) and (scores.argmax(axis=1) == y).all()
+    np.testing.assert_array_equal(scores[:, 1], scores.min(axis=1))
+
+
+# --- models of earlier versions
+
+
+def without(thing: Any, **changed: Any) -> Any:
+    """The thing as an earlier version pickled it: with some fields otherwise, or, if `None`, not at all."""
+    state = {**thing.__dict__, **changed}
+    old = object.__new__(type(thing))
+    old.__dict__.update({name: value for name, value in state.items() if value is not None})
+    return old
+
+
+def test_tables_and_texts_of_earlier_versions_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "PIECED_CHARACTERS_MAX", 0)
+    train = frame_of(300)
+    task, y = task_of("binary"), target_of(train, "binary")
+    state, _ = lightgbm.fit_features(train, y, task=task, params={"calendar": False}, seed=0)
+    expected = lightgbm.features(state, train[:20], task=task)
+    (words,) = state.texts["note"].weights.parts
+    texts = {"note": without(state.texts["note"], weights=words, topics=None)}
+    kinds = without(state.kinds, sentences=None)
+    old = without(state, kinds=kinds, texts=texts, calendar=None, partners=None)
+    old.kept = [name for name in state.kept if "|topic" not in name]
+    found = pickle.loads(pickle.dumps(old))
+    pd.testing.assert_frame_equal(lightgbm.features(found, train[:20], task=task), expected[found.names])
+    assert found.kinds.sentences == ["note"] and found.sizes == state.sizes
+    # A column without any word.
+    empty = pickle.loads(pickle.dumps(_old_text(None)))
+    assert empty.apply(columns.strings_of(train["note"])) == {}
+
+
+def _old_text(weights: Any) -> Any:
+    old = object.__new__(text.TextScores)
+    old.__dict__.update({"weights": weights, "model": None, "outputs": 1})
+    return old
+
+
+def test_designs_of_earlier_versions_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "PIECED_CHARACTERS_MAX", 0)
+    train = frame_of(300)
+    task, y = task_of("binary"), target_of(train, "binary")
+    state, _ = linear.fit_features(train, y, task=task, params={}, seed=0)
+    (words,) = state.words["note"].parts
+    base = without(state.base, calendar=None, partners=None)
+    found = pickle.loads(pickle.dumps(without(state, base=base, words={"note": words})))
+    expected = dense(linear.features(state, train[:20], task=task))
+    np.testing.assert_array_equal(dense(linear.features(found, train[:20], task=task)), expected)
+    assert linear.design.names(found) == linear.design.names(state)
 
 
 def test_linear_models_of_words_try_more_belief_in_the_data() -> None:

@@ -124,6 +124,7 @@ fn trial(number: u32) -> [Event; 2] {
             predictions: ArtifactId::new("p"),
             model: None,
             score: Some(0.85),
+            gain: None,
             wall_s: 1.25,
             cpu_s: 1.0,
         }

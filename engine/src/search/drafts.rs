@@ -149,6 +149,9 @@ impl Dispatcher<'_, '_> {
 
     /// Looks at new code without running it; code that fails goes back to its author.
     pub(super) fn take_code(&mut self, step: &StepId, code: String) -> Result<(), RunError> {
+        if self.is_dropped(step) {
+            return Ok(());
+        }
         let Some(draft) = self.ideas.as_mut().and_then(|ideas| ideas.drafts.get_mut(step)) else {
             return Ok(());
         };
@@ -187,6 +190,9 @@ impl Dispatcher<'_, '_> {
 
     /// Generated features turned out to be computed row by row: the candidate can be tried.
     pub(super) fn draft_passed(&mut self, step: &StepId) {
+        if self.is_dropped(step) {
+            return;
+        }
         let Some(draft) = self.ideas.as_mut().and_then(|ideas| ideas.drafts.get_mut(step)) else { return };
         draft.is_ready = true;
         let model = draft.model.clone();
@@ -226,6 +232,9 @@ impl Dispatcher<'_, '_> {
     /// Sends a draft back to the model with what went wrong, or gives it up when that was tried often enough. In a run that counts
     /// trials it is sent back when nothing is under way.
     pub(super) fn mend(&mut self, step: &StepId, failure: &Failure) -> Result<(), RunError> {
+        if self.is_dropped(step) {
+            return Ok(());
+        }
         let must_wait = self.must_wait();
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
         let can_ask = ideas.council.may_ask();
@@ -278,7 +287,7 @@ impl Dispatcher<'_, '_> {
         if entry.candidate.origin != Origin::Model {
             return Ok(());
         }
-        let Some(step) = self.draft_of(&name) else { return Ok(()) };
+        let Some(step) = self.draft_of(&name).filter(|step| !self.is_dropped(step)) else { return Ok(()) };
         let fold = entry.failures.keys().next().cloned();
         let kind = fold.and_then(|fold| self.failure_kinds.get(&(id, fold)).copied());
         let kind = kind_in_words(kind.unwrap_or(FailureKind::Error)).into();
@@ -291,6 +300,9 @@ impl Dispatcher<'_, '_> {
 
     /// A draft comes to nothing: its steps are lost, as far as they did not end before.
     pub(super) fn give_up_draft(&mut self, step: &StepId, why: &str) -> Result<(), RunError> {
+        if self.is_dropped(step) {
+            return Ok(());
+        }
         let Some(ideas) = &mut self.ideas else { return Ok(()) };
         let Some(draft) = ideas.drafts.get_mut(step) else { return Ok(()) };
         draft.is_written = true;

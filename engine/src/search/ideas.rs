@@ -7,6 +7,7 @@
 use super::Dispatcher;
 use super::advice::{Advice, Kind};
 use super::drafts::Draft;
+use super::dropping::Dropped;
 use super::refining::Workpiece;
 use crate::error::RunError;
 use crate::minds::{Cases, Council, News};
@@ -102,6 +103,8 @@ pub struct Ideas {
     /// How often the plan was looked at again, and model steps whose outcome was known then.
     pub(super) replans: u32,
     pub(super) judged: BTreeSet<StepId>,
+    /// Ideas that second thoughts dropped.
+    pub(super) dropped: Dropped,
     /// The idea whose code second thoughts want revised.
     pub(super) wished: Option<String>,
     pub(super) has_planned: bool,
@@ -133,6 +136,7 @@ impl Ideas {
             mends_due: BTreeMap::new(),
             replans: 0,
             judged: BTreeSet::new(),
+            dropped: Dropped::default(),
             wished: None,
             has_planned: false,
             has_planned_again: false,

@@ -7,6 +7,7 @@ mod advice;
 mod asking;
 mod concluding;
 mod drafts;
+mod dropping;
 mod ideas;
 mod joined;
 mod next;

@@ -3,6 +3,7 @@
 //! that does better takes the place of what it revised, and the next begins with it.
 
 use super::Dispatcher;
+use super::dropping::Dropped;
 use super::ideas::{About, Ideas};
 use crate::board::State;
 use crate::error::RunError;
@@ -11,7 +12,7 @@ use ansatz_agents::code::{self, Part};
 use ansatz_agents::model::{self, ABLATIONS_MAX, Ablation, Revised, Work};
 use ansatz_agents::playbook::Proposal;
 use ansatz_agents::thought::Thought;
-use ansatz_core::candidate::{Origin, Params};
+use ansatz_core::candidate::{Origin, Params, Space};
 use ansatz_core::event::{Event, Fold};
 use ansatz_core::ids::{CandidateId, StepId};
 use ansatz_core::verdict::Stage;
@@ -91,6 +92,23 @@ impl Workpiece {
         rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix("-r").is_some_and(is_number))
     }
 
+    /// Whether it can be taken apart: its space is known, it was not before, and its idea was not dropped.
+    fn can_be_taken_apart(&self, spaces: &BTreeMap<String, Space>, dropped: &Dropped) -> bool {
+        self.ablated.is_none() && spaces.contains_key(&self.name) && !dropped.holds(&self.name)
+    }
+
+    /// What its groups are worth of which one may be revised: none when its idea was dropped.
+    fn open_groups(&self, dropped: &Dropped) -> Vec<Ablation> {
+        if dropped.holds(&self.name) { Vec::new() } else { self.ablations.clone() }
+    }
+
+    /// What was not measured while it was taken apart will not be; if it is wanted again, that begins anew.
+    pub fn interrupt(&mut self) {
+        if self.ablations.is_empty() {
+            self.ablated = None;
+        }
+    }
+
     /// Counts a try and gives the name of its revision.
     fn count(&mut self, switch: &str, change: String) -> String {
         let name = format!("{}-r{}", self.name, self.tries.len() + 1);
@@ -159,7 +177,7 @@ impl Dispatcher<'_, '_> {
         if ideas.works.iter().any(is_open) {
             return None;
         }
-        let can_be = |work: &Workpiece| work.ablated.is_none() && ideas.own_spaces.contains_key(&work.name);
+        let can_be = |work: &Workpiece| work.can_be_taken_apart(&ideas.own_spaces, &ideas.dropped);
         if let Some(wished) = self.wished().filter(|index| can_be(&ideas.works[*index])) {
             return Some(wished);
         }
@@ -316,7 +334,7 @@ impl Dispatcher<'_, '_> {
         if ideas.works.iter().any(|work| work.trying != Trying::Nothing) {
             return Ok(());
         }
-        let works: Vec<Work> = ideas.works.iter().map(|work| self.work(work)).collect();
+        let works: Vec<Work> = ideas.works.iter().map(|work| self.work(work, &ideas.dropped)).collect();
         let wished = self.wished();
         let own = wished.and_then(|at| Some((at, model::next_block(&works[at..=at], noise)?.1)));
         let Some((index, switch)) = own.or_else(|| model::next_block(&works, noise)) else { return Ok(()) };
@@ -360,7 +378,7 @@ impl Dispatcher<'_, '_> {
     }
 
     /// A workpiece as the choice among all sees it.
-    fn work(&self, work: &Workpiece) -> Work {
+    fn work(&self, work: &Workpiece, dropped: &Dropped) -> Work {
         let gain = |name: &str| {
             let entries = self.s.board.entries.values();
             let own = entries.filter(|entry| entry.candidate.solution.name() == name);
@@ -369,7 +387,7 @@ impl Dispatcher<'_, '_> {
         let revised = |one: &Try| (one.switch.clone(), gain(&one.name).unwrap_or(f64::NEG_INFINITY));
         Work {
             gain: self.gain_of(work.id).unwrap_or(f64::NEG_INFINITY),
-            ablations: work.ablations.clone(),
+            ablations: work.open_groups(dropped),
             revised: work.tries.iter().map(revised).collect(),
         }
     }
@@ -383,9 +401,12 @@ impl Dispatcher<'_, '_> {
 
     /// Puts a revised group in its place and proposes the result.
     pub(super) fn take_block(&mut self, index: usize, switch: &str, block: &str) -> Result<(), RunError> {
-        let Some(work) = self.ideas.as_mut().and_then(|ideas| ideas.works.get_mut(index)) else {
+        let Some(ideas) = &mut self.ideas else { return Ok(()) };
+        let Some(work) = ideas.works.get_mut(index) else { return Ok(()) };
+        if ideas.dropped.holds(&work.name) {
+            work.lose(switch);
             return Ok(());
-        };
+        }
         let Some((switch, source)) = revised(&work.source, switch, block) else {
             let subject = format!("a revision of {switch} in {}", work.name);
             let evidence = format!("the reply does not hold the function that {switch} switches");
@@ -411,7 +432,10 @@ impl Dispatcher<'_, '_> {
     /// A revision passed its check and may compete; false when the solution is no revision.
     pub(super) fn revision_checked(&mut self, solution: &str, passed: bool) -> bool {
         let Some((step, proposal)) = self.revisions_due.remove(solution) else { return false };
-        if passed && let Some(ideas) = &mut self.ideas {
+        if passed
+            && let Some(ideas) = &mut self.ideas
+            && !ideas.dropped.holds(solution)
+        {
             ideas.extra.push_back((step, proposal));
         }
         true
@@ -496,6 +520,25 @@ mod tests {
         assert_eq!((work.id, work.version.as_str(), work.source.as_str()), (CandidateId(7), "x-r1", "new"));
         let worths: Vec<f64> = work.ablations.iter().map(|one| (one.worth * 1e3).round()).collect();
         assert_eq!(worths, [10.0, 12.0], "its group is worth so much more");
+    }
+
+    #[test]
+    fn what_was_dropped_is_neither_taken_apart_nor_revised() {
+        let mut work = work();
+        let spaces = BTreeMap::from([("x".to_owned(), Space::new())]);
+        let (none, mut dropped) = (Dropped::default(), Dropped::default());
+        dropped.add("x".into());
+        assert!(work.can_be_taken_apart(&spaces, &none) && !work.can_be_taken_apart(&spaces, &dropped));
+        assert!(!work.can_be_taken_apart(&BTreeMap::new(), &none), "its space is not known");
+        let groups = (work.open_groups(&none).len(), work.open_groups(&dropped).len());
+        assert_eq!(groups, (2, 0));
+        // What was taken apart stays so; what was not measured yet stands in nobody's way.
+        work.ablated = Some([("use_size".to_owned(), Params::new())].into());
+        work.interrupt();
+        assert!(!work.can_be_taken_apart(&spaces, &none));
+        work.ablations.clear();
+        work.interrupt();
+        assert!(work.can_be_taken_apart(&spaces, &none));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ansatz_agents::thought::Thought;
 use ansatz_core::ids::StepId;
 use ansatz_core::verdict::Stage;
 use ansatz_prompts::planner::{BranchResult, Replan, Replanned};
-use ansatz_prompts::{digits, with_error};
+use ansatz_prompts::{digits, shown, with_error};
 use std::collections::BTreeSet;
 
 /// Shares of the search between which the plan is looked at again; in a long run that may be earlier.
@@ -19,6 +19,9 @@ const SHARE: (f64, f64) = (0.5, 0.85);
 const SURPRISE: f64 = 3.0;
 /// Branches with code that each look at the plan may add.
 const CODE_BRANCHES_MAX: usize = 2;
+/// Letters of the reason for which an idea failed, and contradictions that are told.
+const FAILURE_MAX: usize = 240;
+const EVIDENCE_MAX: usize = 8;
 /// What a verdict about second thoughts is about.
 const SUBJECT: &str = "second thoughts of the language model";
 
@@ -67,6 +70,7 @@ impl Dispatcher<'_, '_> {
         let steps = minds::ideas_of(&self.s.plan);
         let settled: BTreeSet<StepId> =
             steps.iter().filter(|(step, _)| self.is_settled(step)).map(|(step, _)| step.clone()).collect();
+        let (best, unknown) = (self.best_first(&steps), places(&steps, |step| !ideas.judged.contains(step)));
         let new: Vec<&(StepId, Idea)> =
             steps.iter().filter(|(step, _)| settled.contains(step) && !ideas.judged.contains(step)).collect();
         let evidence: Vec<String> =
@@ -75,16 +79,18 @@ impl Dispatcher<'_, '_> {
         if !(Moment { news, open, surprises: evidence.len(), ..moment }).is_due() {
             return Ok(false);
         }
-        let prompt = Replan {
+        let mut prompt = Replan {
             case: self.case_now(ideas),
             solutions: planner::solution_views(&ideas.spaces),
             cards: planner::card_views(&ideas.known.cards),
             branches: steps.iter().map(|(step, idea)| self.result_of(step, idea)).collect(),
             best: self.best_in_words(),
             left: self.left_in_words(),
-            evidence,
+            evidence: evidence.into_iter().take(EVIDENCE_MAX).collect(),
             noise: digits(self.noise(), 2),
+            untold: 0,
         };
+        prompt.abridge(&best, &unknown);
         if let Some(ideas) = &mut self.ideas {
             ideas.replans += 1;
             ideas.judged = settled;
@@ -93,17 +99,27 @@ impl Dispatcher<'_, '_> {
         Ok(true)
     }
 
-    /// Whether a model step's idea came to something: a score, or nothing.
+    /// Places of the ideas that were measured, best first.
+    fn best_first(&self, steps: &[(StepId, Idea)]) -> Vec<usize> {
+        let gain = |step: &StepId| Some(self.s.scoring.gain(self.best_of_step(step)?));
+        let measured = steps.iter().enumerate().filter_map(|(place, (step, _))| Some((place, gain(step)?)));
+        let mut measured: Vec<(usize, f64)> = measured.collect();
+        measured.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        measured.into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// Whether a model step's idea came to something: a score, or nothing, as what was dropped does.
     fn is_settled(&self, step: &StepId) -> bool {
         let mut entries = self.s.board.entries.values();
-        self.lost.contains_key(step) || entries.any(|entry| entry.step == *step && entry.score().is_some())
+        let is_over = self.lost.contains_key(step) || self.is_dropped(step);
+        is_over || entries.any(|entry| entry.step == *step && entry.score().is_some())
     }
 
     /// Where prediction and measurement of an idea are at odds.
     fn surprise_of(&self, step: &StepId, idea: &Idea) -> Option<String> {
         let error = self.noise().max(1e-12);
         if let Some(why) = self.lost.get(step) {
-            return Some(format!("{} failed: {why}", idea.name));
+            return Some(format!("{} failed: {}", idea.name, shown(why, FAILURE_MAX)));
         }
         let (predicted, measured) = (idea.predicted?, self.best_of_step(step)?);
         let is_far = (predicted - measured).abs() > SURPRISE * error;
@@ -124,10 +140,13 @@ impl Dispatcher<'_, '_> {
             name: idea.name.clone(),
             origin: "model".into(),
             what: idea.what.clone(),
+            brief: String::new(),
+            is_untold: false,
             predicted: idea.predicted.map(|score| digits(score, 4)).unwrap_or_default(),
             measured: best.map_or_else(|| "none".into(), |score| with_error(score, self.noise())),
             state: match self.lost.get(step) {
-                Some(why) => format!("failed: {why}"),
+                _ if self.is_dropped(step) => "dropped".into(),
+                Some(why) => format!("failed: {}", shown(why, FAILURE_MAX)),
                 None if best.is_none() => "running".into(),
                 None => String::new(),
             },
@@ -153,10 +172,13 @@ impl Dispatcher<'_, '_> {
 
     /// Acts on second thoughts.
     pub(super) fn replan(&mut self, said: &Replanned) -> Result<(), RunError> {
-        self.drop_own(&said.drop);
+        self.drop_own(&said.drop)?;
         if let Some(ideas) = &mut self.ideas {
             ideas.learn(said.surprise.clone());
             ideas.wished = said.improve.clone().filter(|name| !name.trim().is_empty());
+            if let Some(wished) = &ideas.wished {
+                ideas.dropped.take_back(wished);
+            }
         }
         let Some(means) = self.means(CODE_BRANCHES_MAX) else { return Ok(()) };
         match planner::added(&said.add, &said.because, &means) {
@@ -165,21 +187,12 @@ impl Dispatcher<'_, '_> {
             Err(error) => self.s.record.check(Stage::Plan, SUBJECT, false, error.to_string()),
         }
     }
+}
 
-    /// What is dropped is not tried further; what was measured of it stays. A model drops its own ideas, never the playbook's.
-    fn drop_own(&mut self, dropped: &[String]) {
-        let own: Vec<String> = minds::ideas_of(&self.s.plan).into_iter().map(|(_, idea)| idea.name).collect();
-        let is_dropped = |step: &StepId| {
-            let name = step.as_str().split_once(':').map_or("", |(_, name)| name);
-            dropped.iter().any(|dropped| dropped == name && own.contains(dropped))
-        };
-        for (_, due) in self.proposals.iter_mut().filter(|(step, _)| is_dropped(step)) {
-            due.clear();
-        }
-        for (_, tuner) in self.tuners.iter_mut().filter(|(step, _)| is_dropped(step)) {
-            tuner.exhausted = true;
-        }
-    }
+/// Places of the ideas whose steps are such.
+fn places(steps: &[(StepId, Idea)], is_such: impl Fn(&StepId) -> bool) -> Vec<usize> {
+    let such = steps.iter().enumerate().filter(|(_, (step, _))| is_such(step));
+    such.map(|(place, _)| place).collect()
 }
 
 #[cfg(test)]

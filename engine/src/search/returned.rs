@@ -148,7 +148,8 @@ impl Dispatcher<'_, '_> {
         pasts.extend(playbook::pasts(&solution, self.s.task.problem));
         let search = Searcher::new(space, self.s.seed.derive(&format!("tune {solution}")));
         let search = search.knowing(pasts).by(self.s.method);
-        self.tuners.insert(step.clone(), Tuner { solution, search, exhausted: false });
+        let exhausted = self.is_dropped(step);
+        self.tuners.insert(step.clone(), Tuner { solution, search, exhausted });
         Ok(())
     }
 
@@ -210,6 +211,7 @@ impl Dispatcher<'_, '_> {
             predictions: predictions.clone(),
             model: model.clone(),
             score: found.score,
+            gain: found.gain,
             wall_s: output.wall_s,
             cpu_s: output.cpu_s,
         };

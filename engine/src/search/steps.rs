@@ -1,6 +1,6 @@
 //! Steps of the plan: which begin, which are complete, which are lost.
 
-use super::{Dispatcher, StepState};
+use super::{Dispatcher, StepState, dropping};
 use crate::board::State;
 use crate::error::RunError;
 use ansatz_agents::planner;
@@ -53,6 +53,10 @@ impl Dispatcher<'_, '_> {
         }
         if playbook::solution_of(step).is_some_and(|solution| self.s.steered.without.contains(&solution)) {
             self.skip_step(&step.id, "you left it out")?;
+            return Ok(true);
+        }
+        if self.is_dropped(&step.id) {
+            self.skip_step(&step.id, dropping::WHY)?;
             return Ok(true);
         }
         self.s.record.write(Event::StepStarted { step: step.id.clone() })?;

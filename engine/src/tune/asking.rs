@@ -1,12 +1,13 @@
 //! Questions to a language model, answered in a thread of their own: neither limits nor the user nor other trials wait for it.
 
-use super::Oracle;
+use super::{Counter, Oracle};
 use crate::error::RunError;
 use ansatz_core::bill::Bill;
 use ansatz_tuner::operation::Operation;
 use ansatz_tuner::query::{Answer, Query};
 use ansatz_tuner::samplers::Random;
 use ansatz_tuner::study::Study;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 
 /// What came back.
@@ -15,8 +16,6 @@ pub struct Answered {
     pub query: u32,
     /// The answer.
     pub answer: Answer,
-    /// All that was spent so far, where somebody counts.
-    pub bill: Option<Bill>,
     /// Why the study must end: a model that was required cannot be had.
     pub refusal: Option<RunError>,
 }
@@ -24,14 +23,31 @@ pub struct Answered {
 /// Whoever answers, and the question that is open.
 pub struct Asker {
     oracle: Option<Box<dyn Oracle>>,
+    counter: Option<Counter>,
     questions: Option<Sender<(Query, Vec<Operation>)>>,
-    open: Option<u32>,
+    /// The open question, and when it was asked, in seconds of the study.
+    open: Option<(u32, f64)>,
 }
 
 impl Asker {
     /// Nothing is asked yet, and no thread runs.
     pub fn new(oracle: Box<dyn Oracle>) -> Self {
-        Self { oracle: Some(oracle), questions: None, open: None }
+        Self { counter: oracle.counter(), oracle: Some(oracle), questions: None, open: None }
+    }
+
+    /// The bill of the moment, where somebody counts.
+    pub fn bill(&self) -> Option<Bill> {
+        self.counter.as_ref().map(|counter| counter())
+    }
+
+    /// Whether this question is the open one.
+    pub fn is_about(&self, query: u32) -> bool {
+        self.open.is_some_and(|(open, _)| open == query)
+    }
+
+    /// The open question, if it was asked so many seconds ago.
+    pub fn overdue(&self, now_s: f64, patience_s: f64) -> Option<u32> {
+        self.open.filter(|(_, asked_s)| now_s - asked_s > patience_s).map(|(open, _)| open)
     }
 
     /// Whether an answer is waited for.
@@ -39,7 +55,7 @@ impl Asker {
         self.open.is_some()
     }
 
-    /// Has a question answered, unless it is being answered already; `reply` hears the answer, and says whether it wants more.
+    /// Has a question answered, unless it is being answered already (`now_s`: seconds of the study); `reply` hears the answer, and says whether it wants more.
     ///
     /// # Errors
     /// When no thread can be had.
@@ -47,9 +63,10 @@ impl Asker {
         &mut self,
         query: &Query,
         study: &Study,
+        now_s: f64,
         reply: impl Fn(Answered) -> bool + Send + 'static,
     ) -> Result<(), RunError> {
-        if self.open == Some(query.id) {
+        if self.is_about(query.id) {
             return Ok(());
         }
         if let Some(oracle) = self.oracle.take() {
@@ -68,7 +85,7 @@ impl Asker {
                 .map_err(|error| RunError::failed(format!("starting a thread: {error}")))?;
             self.questions = Some(sender);
         }
-        self.open = Some(query.id);
+        self.open = Some((query.id, now_s));
         let question = (query.clone(), study.operations().to_vec());
         let is_heard = self.questions.as_ref().is_some_and(|questions| questions.send(question).is_ok());
         if is_heard { Ok(()) } else { Err(RunError::failed("nobody answers the study's questions any more")) }
@@ -83,12 +100,14 @@ impl Asker {
 fn answered(oracle: &mut dyn Oracle, query: &Query, operations: Vec<Operation>) -> Answered {
     // Whoever renders the question sees the study as it was when it was asked, in a copy of its own.
     let answer = match Study::replay(operations, Box::new(Random)) {
-        Ok(study) => oracle.answer(query, &study),
+        // A study must not wait for ever for an answer that a bug of ours has swallowed.
+        Ok(study) => catch_unwind(AssertUnwindSafe(|| oracle.answer(query, &study)))
+            .unwrap_or_else(|_| Answer::Unavailable { cause: "a bug in ansatz: please report it".into() }),
         Err(error) => Answer::Unavailable { cause: error.to_string() },
     };
     let is_lost = matches!(answer, Answer::Unavailable { .. });
     let refusal = if is_lost { oracle.refusal() } else { None };
-    Answered { query: query.id, answer, bill: oracle.spent(), refusal }
+    Answered { query: query.id, answer, refusal }
 }
 
 #[cfg(test)]
@@ -125,8 +144,9 @@ mod tests {
         let query = Query { id: 4, question: Question::WarmStart { count: 2 } };
         for _ in 0..3 {
             let sender = sender.clone();
-            asker.ask(&query, &study, move |answered| sender.send(answered).is_ok()).unwrap();
-            assert!(asker.is_open());
+            asker.ask(&query, &study, 3.0, move |answered| sender.send(answered).is_ok()).unwrap();
+            assert!(asker.is_open() && asker.is_about(4) && !asker.is_about(5));
+            assert_eq!((asker.overdue(12.9, 10.0), asker.overdue(13.1, 10.0)), (None, Some(4)));
         }
         let answered = replies.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(answered.query, 4);

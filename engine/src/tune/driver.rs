@@ -16,7 +16,7 @@ use ansatz_tuner::formula::suggestions;
 use ansatz_tuner::operation::Operation;
 use ansatz_tuner::pruner::Advice;
 use ansatz_tuner::query::Answer;
-use ansatz_tuner::study::{Ask, Options, Study};
+use ansatz_tuner::study::{Ask, Options, Study, StudyError};
 use ansatz_tuner::trial::{Outcome, Trial, TrialNumber, TrialState};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -42,6 +42,10 @@ const FAILURES_MAX: usize = 30;
 const CONSTANT_TOLD: usize = 10;
 /// Seconds between two writings of the page while the study goes on.
 const REDRAWN_S: f64 = 3.0;
+/// How long an answer of a language model is waited for: a share of the time that the study has, within these seconds.
+const ANSWER_SHARE: f64 = 0.1;
+const ANSWER_S_MIN: f64 = 20.0;
+const ANSWER_S_MAX: f64 = 120.0;
 /// Failed trials keep a reason that begins so when they did not fail but were called off.
 const CALLED_OFF: &str = "called off";
 
@@ -54,6 +58,8 @@ pub struct Driver<'a> {
     stop: &'a Control,
     news: &'a mut dyn FnMut(TuneNews),
     asker: Asker,
+    /// Whether somebody judges runs by what they report.
+    is_judging: bool,
     /// Whether the model has answered a question.
     is_answered: bool,
     /// What the model cost so far.
@@ -181,6 +187,9 @@ impl<'a> Driver<'a> {
                 Line::Study { .. } => {}
             }
         }
+        // Who was being stopped and runs anew is judged anew.
+        let study = &driver.study;
+        driver.pruned.retain(|trial, _| !study.trials()[*trial as usize].is_running());
         // Trials that were called off by a limit or the user count as tried; those cut off by the end of the process run anew.
         driver.queue = driver.study.trials().iter().filter(|t| t.is_running()).map(|t| t.number.0).collect();
         if torn > 0 {
@@ -201,7 +210,9 @@ impl<'a> Driver<'a> {
     ) -> Result<Self, RunError> {
         let (sender, receiver) = channel();
         let Surroundings { clock, stop, news, oracle } = surroundings;
-        let study = match options.judge()? {
+        let pruner = options.judge()?;
+        let is_judging = pruner.is_some();
+        let study = match pruner {
             Some(pruner) => study.with_pruner(pruner),
             None => study,
         };
@@ -214,6 +225,7 @@ impl<'a> Driver<'a> {
             stop,
             news,
             asker: Asker::new(oracle),
+            is_judging,
             is_answered: false,
             bill: None,
             study,
@@ -248,6 +260,7 @@ impl<'a> Driver<'a> {
                 self.running.remove(&slot);
             }
         }
+        self.book()?;
         searched?;
         if self.end != Some(TuneEnd::Interrupted) {
             self.compare()?;
@@ -286,6 +299,7 @@ impl<'a> Driver<'a> {
         loop {
             if self.end.is_none() {
                 self.look_at_limits();
+                self.look_at_question()?;
             }
             while self.end.is_none() && self.running.len() < self.options.parallel.max(1) {
                 if !self.start_next()? {
@@ -297,12 +311,37 @@ impl<'a> Driver<'a> {
                 return Ok(());
             }
             match self.receiver.recv_timeout(TICK) {
-                Ok(Message::Report { slot, report }) => self.take_report(slot, report)?,
-                Ok(Message::Ended { slot, measured }) => self.take(slot, measured)?,
-                Ok(Message::Answered(answered)) => self.take_answer(*answered)?,
+                Ok(message) => self.take_all(message)?,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+    }
+
+    /// Takes everything that waits, and puts it on disk at one go: programs may tell hundreds of values in a second.
+    fn take_all(&mut self, first: Message) -> Result<(), RunError> {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Report { slot, report } => self.take_report(slot, report)?,
+                Message::Ended { slot, measured } => self.take(slot, measured)?,
+                Message::Answered(answered) => self.take_answer(*answered)?,
+            }
+            next = self.receiver.try_recv().ok();
+        }
+        self.keep()
+    }
+
+    /// Whoever does not answer in time is not waited for any longer: the search goes on without.
+    fn look_at_question(&mut self) -> Result<(), RunError> {
+        let patience = match self.options.wall {
+            Some(wall) => (wall.as_secs_f64() * ANSWER_SHARE).clamp(ANSWER_S_MIN, ANSWER_S_MAX),
+            None => ANSWER_S_MAX,
+        };
+        let Some(query) = self.asker.overdue(self.seconds(), patience) else { return Ok(()) };
+        self.asker.close();
+        let cause = format!("no answer within {patience:.0} s");
+        self.study.answer(query, Answer::Unavailable { cause }).map_err(broken)?;
+        self.keep()
     }
 
     fn look_at_limits(&mut self) {
@@ -390,7 +429,8 @@ impl<'a> Driver<'a> {
             Ask::Query(query) => {
                 let sender = self.sender.clone();
                 let reply = move |answered| sender.send(Message::Answered(Box::new(answered))).is_ok();
-                self.asker.ask(&query, &self.study, reply)?;
+                let at_s = self.seconds();
+                self.asker.ask(&query, &self.study, at_s, reply)?;
                 Ok(None)
             }
             Ask::Exhausted { reason } => {
@@ -403,14 +443,25 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn take_answer(&mut self, answered: Answered) -> Result<(), RunError> {
-        let Answered { query, answer, bill, refusal } = answered;
-        self.asker.close();
-        if let Some(bill) = bill {
-            let at_s = self.seconds();
-            self.diary.write(&[Line::Spent { at_s, bill: Box::new(bill.clone()) }])?;
-            self.bill = Some(bill);
+    /// Writes down what the model has cost, a question that is open included.
+    pub(super) fn book(&mut self) -> Result<(), RunError> {
+        let Some(bill) = self.asker.bill().filter(|bill| bill.total.calls > 0) else { return Ok(()) };
+        if self.bill.as_ref() == Some(&bill) {
+            return Ok(());
         }
+        let at_s = self.seconds();
+        self.diary.write(&[Line::Spent { at_s, bill: Box::new(bill.clone()) }])?;
+        self.bill = Some(bill);
+        Ok(())
+    }
+
+    fn take_answer(&mut self, answered: Answered) -> Result<(), RunError> {
+        let Answered { query, answer, refusal } = answered;
+        self.book()?;
+        if !self.asker.is_about(query) {
+            return Ok(());
+        }
+        self.asker.close();
         if let Some(error) = refusal.filter(|_| !self.is_answered) {
             return Err(error);
         }
@@ -437,12 +488,21 @@ impl<'a> Driver<'a> {
         let Some(running) = self.running.get(&slot).filter(|running| running.is_judged) else {
             return Ok(());
         };
+        // What nobody judges is not written down; a step without a number says nothing.
+        if !self.is_judging || self.end.is_some() || !report.value.is_finite() {
+            return Ok(());
+        }
         let (trial, off) = (running.trial, Arc::clone(&running.off));
-        let advice = self.study.report(TrialNumber(trial), report.step, report.value).map_err(broken)?;
-        self.keep()?;
+        let advice = match self.study.report(TrialNumber(trial), report.step, report.value) {
+            Ok(advice) => advice,
+            // So many values say no more than those that are known.
+            Err(StudyError::Full(_)) => return Ok(()),
+            Err(error) => return Err(broken(error)),
+        };
         if let Advice::Stop { reason } = advice
             && !self.pruned.contains_key(&trial)
         {
+            self.keep()?;
             let at_s = self.seconds();
             self.diary.write(&[Line::Stopped { at_s, trial, why: reason.clone() }])?;
             self.pruned.insert(trial, reason);

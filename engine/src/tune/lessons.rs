@@ -26,7 +26,14 @@ const WEIGHT_OF_OTHERS: f64 = 0.5;
 
 /// What is tuned, as memory names it: two studies of the same subject are the same question again.
 fn subject(options: &TuneOptions) -> String {
-    options.description.clone().unwrap_or_else(|| options.command.join(" "))
+    let what = options.description.clone().unwrap_or_else(|| options.command.join(" "));
+    match options.goals.as_slice() {
+        [] => what,
+        goals => {
+            let names: Vec<&str> = goals.iter().map(|goal| goal.name.as_str()).collect();
+            format!("{what}, by {}", names.join(" and "))
+        }
+    }
 }
 
 /// The memory of a study, where it has one.
@@ -177,7 +184,7 @@ pub fn study(options: &TuneOptions, result: &TuneResult, at: u64) -> Option<Stud
         at,
         space: format!("{:016x}", options.space.fingerprint()),
         subject: subject(options),
-        direction: match options.direction {
+        direction: match options.direction() {
             Direction::Minimize => metric::Direction::Minimize,
             Direction::Maximize => metric::Direction::Maximize,
         },

@@ -210,13 +210,16 @@ pub enum TuneNews {
     Warning(String),
 }
 
+/// Gives the bill of the moment.
+pub type Counter = Box<dyn Fn() -> Bill + Send>;
+
 /// Who answers a sampler's questions to a language model.
 pub trait Oracle: Send {
     /// The answer; [`Answer::Unavailable`] with the cause when there is none.
     fn answer(&mut self, query: &Query, study: &Study) -> Answer;
 
-    /// All that was spent so far, where somebody counts.
-    fn spent(&self) -> Option<Bill> {
+    /// Who counts what is spent, where somebody does: the bill of the moment, calls under way included.
+    fn counter(&self) -> Option<Counter> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! A language model that answers a study's questions.
 
-use super::Oracle;
+use super::{Counter, Oracle};
 use crate::error::{RunError, RunErrorKind};
 use crate::minds::caller::Caller;
 use crate::minds::{TOKENS_DEFAULT, caller, wordings};
@@ -66,7 +66,9 @@ impl ModelOracle {
         let is_new = settings.before.is_none();
         let caller = caller::connect(options, keys, caps, patience, settings.seed, clock, is_new)?;
         if let Some(bill) = &settings.before {
-            caller.ledger.carry_over(earlier(bill, &caller.name));
+            for charge in earlier(bill, &caller.name) {
+                caller.ledger.carry_over(charge);
+            }
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -83,11 +85,23 @@ impl ModelOracle {
     }
 }
 
-/// One line of the ledger for all that earlier lives spent.
-fn earlier(bill: &Bill, model: &str) -> Charge {
+/// What earlier lives spent, as so many lines of the ledger as there were calls: their sum stands in the first.
+fn earlier(bill: &Bill, model: &str) -> Vec<Charge> {
     let key = Key { template: "earlier".into(), step: "tune".into(), ..Key::default() };
-    let usage = Usage { input: bill.total.tokens_in, output: bill.total.tokens_out, ..Usage::default() };
-    Charge { key, model: model.into(), usage, usd: bill.total.usd, took: Duration::ZERO, error: None }
+    let cached = Some(bill.total.tokens_cached);
+    let sum =
+        Usage { input: bill.total.tokens_in, cached, output: bill.total.tokens_out, ..Usage::default() };
+    let charge = |usage: Usage, usd: Option<f64>| Charge {
+        key: key.clone(),
+        model: model.into(),
+        usage,
+        usd,
+        took: Duration::ZERO,
+        error: None,
+    };
+    let rest = (1..bill.total.calls).map(|_| charge(Usage::default(), Some(0.0)));
+    let first = (bill.total.calls > 0).then(|| charge(sum, bill.total.usd));
+    first.into_iter().chain(rest).collect()
 }
 
 /// A case of no data: prompts about a command show none.
@@ -129,8 +143,9 @@ impl Oracle for ModelOracle {
         self.runtime.block_on(hpo::answer(&mind, &observation, query, &purpose, &mut silent()))
     }
 
-    fn spent(&self) -> Option<Bill> {
-        Some(self.caller.ledger.bill())
+    fn counter(&self) -> Option<Counter> {
+        let ledger = Arc::clone(&self.caller.ledger);
+        Some(Box::new(move || ledger.bill()))
     }
 
     fn refusal(&self) -> Option<RunError> {

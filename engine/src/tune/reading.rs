@@ -28,7 +28,18 @@ pub struct Found {
     pub values: Vec<f64>,
     /// Whether its line held other numbers too, so that another may have been meant.
     pub is_ambiguous: bool,
-    is_named: bool,
+    rank: Rank,
+}
+
+/// How sure it is that a number is the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A number in a plain line.
+    Plain,
+    /// The only number of a JSON line.
+    Alone,
+    /// A field that is asked for.
+    Named,
 }
 
 /// Hears the lines of one run.
@@ -44,11 +55,16 @@ pub struct Reader {
 #[derive(Debug, Clone, PartialEq)]
 enum Said {
     Report(Report),
-    Named(Vec<f64>),
-    Number(f64, bool),
+    Found(Found),
     /// A JSON object with several numbers, none of them under a name that is asked for.
     Unnamed(String),
     Nothing,
+}
+
+impl Found {
+    fn of(values: Vec<f64>, rank: Rank) -> Self {
+        Self { values, is_ambiguous: false, rank }
+    }
 }
 
 impl Reader {
@@ -64,11 +80,9 @@ impl Reader {
                 self.latest = Some(report.value);
                 return Some(report);
             }
-            Said::Named(values) => self.found = Some(Found { values, is_ambiguous: false, is_named: true }),
-            Said::Number(value, is_ambiguous) => {
-                let is_outranked = self.found.as_ref().is_some_and(|found| found.is_named);
-                if !is_outranked && self.goals.len() < 2 {
-                    self.found = Some(Found { values: vec![value], is_ambiguous, is_named: false });
+            Said::Found(found) => {
+                if self.found.as_ref().is_none_or(|known| found.rank >= known.rank) {
+                    self.found = Some(found);
                 }
             }
             Said::Unnamed(names) => self.unnamed = Some(names),
@@ -82,13 +96,11 @@ impl Reader {
     /// # Errors
     /// Why there is no result, for a person to read.
     pub fn result(self) -> Result<Found, String> {
-        // A number in a plain line is no result where only JSON lines were meant to be: the last value on the way counts then.
+        // Where values on the way are told, the last of them outranks what is no answer to what was asked.
         let latest = self.latest.filter(|_| self.goals.len() < 2);
-        let named = self.found.as_ref().is_some_and(|found| found.is_named);
+        let is_named = self.found.as_ref().is_some_and(|found| found.rank == Rank::Named);
         match (self.found, latest) {
-            (_, Some(value)) if !named => {
-                Ok(Found { values: vec![value], is_ambiguous: false, is_named: true })
-            }
+            (_, Some(value)) if !is_named => Ok(Found::of(vec![value], Rank::Named)),
             (Some(found), _) => Ok(found),
             (None, _) if self.goals.len() > 1 => {
                 Err(format!("it printed no JSON line with the fields {}", self.goals.join(", ")))
@@ -107,13 +119,18 @@ impl Reader {
 fn read(line: &str, goals: &[String]) -> Said {
     let line = line.trim();
     if line.starts_with('{') {
-        let parsed = serde_json::from_str(line).or_else(|_| serde_json::from_str(&with_nulls(line)));
+        let parsed = serde_json::from_str(line).or_else(|_| serde_json::from_str(&with_texts(line)));
         if let Ok(Value::Object(fields)) = parsed {
             return read_object(&fields, goals);
         }
     }
     let numbers: Vec<f64> = line.split(is_between).filter_map(number).collect();
-    numbers.last().map_or(Said::Nothing, |last| Said::Number(*last, numbers.len() > 1))
+    match numbers.last() {
+        Some(last) if goals.len() < 2 => {
+            Said::Found(Found { is_ambiguous: numbers.len() > 1, ..Found::of(vec![*last], Rank::Plain) })
+        }
+        _ => Said::Nothing,
+    }
 }
 
 fn read_object(fields: &Map<String, Value>, goals: &[String]) -> Said {
@@ -121,51 +138,49 @@ fn read_object(fields: &Map<String, Value>, goals: &[String]) -> Said {
     let asked: Vec<&str> =
         if goals.is_empty() { vec![RESULT_FIELD] } else { goals.iter().map(String::as_str).collect() };
     let named: Option<Vec<f64>> = asked.iter().map(|name| fields.get(*name).and_then(figure)).collect();
-    match (step, named) {
-        (Some(step), Some(values)) => return Said::Report(Report { step, value: values[0] }),
-        (None, Some(values)) => return Said::Named(values),
-        _ => {}
-    }
-    if asked.len() > 1 {
+    if let Some(step) = step {
         // Values on the way need the first goal alone.
         let first = fields.get(asked[0]).and_then(figure);
-        return match step.zip(first) {
-            Some((step, value)) => Said::Report(Report { step, value }),
-            None => Said::Nothing,
-        };
+        return first.map_or(Said::Nothing, |value| Said::Report(Report { step, value }));
+    }
+    if let Some(values) = named {
+        return Said::Found(Found::of(values, Rank::Named));
+    }
+    if !goals.is_empty() {
+        return Said::Nothing;
     }
     let others: Vec<(&String, f64)> = fields
         .iter()
         .filter(|(name, _)| !COUNTERS.contains(&name.as_str()))
         .filter_map(|(name, value)| Some((name, value.as_f64()?)))
         .collect();
-    match (others.as_slice(), step) {
-        ([(_, value)], Some(step)) => Said::Report(Report { step, value: *value }),
-        ([(_, value)], None) => Said::Named(vec![*value]),
-        ([], _) | (_, Some(_)) => Said::Nothing,
-        (several, None) => {
+    match others.as_slice() {
+        [] => Said::Nothing,
+        [(_, value)] => Said::Found(Found::of(vec![*value], Rank::Alone)),
+        several => {
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
             Said::Unnamed(names.join(", "))
         }
     }
 }
 
-/// A number of JSON; what stands for none is not finite.
+/// A number of JSON; null says nothing.
 fn figure(value: &Value) -> Option<f64> {
     match value {
-        Value::Null => Some(f64::NAN),
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
     }
 }
 
-/// JSON as Python writes it: `NaN`, `Infinity` and `-Infinity` outside of texts become null.
-fn with_nulls(line: &str) -> String {
+/// JSON as Python writes it: `NaN`, `Infinity` and `-Infinity` outside of texts become texts.
+fn with_texts(line: &str) -> String {
     let (mut patched, mut is_text, mut rest) = (String::with_capacity(line.len()), false, line);
     while let Some(sign) = rest.chars().next() {
         let odd = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word));
         if let Some(word) = odd.filter(|_| !is_text) {
-            patched.push_str("null");
+            patched.push('"');
+            patched.push_str(word);
+            patched.push('"');
             rest = &rest[word.len()..];
             continue;
         }
@@ -238,7 +253,10 @@ mod tests {
         check(&[r#"{"epoch": 4, "accuracy": 0.9}"#], 0.9, false);
         let mut reader = Reader::default();
         assert_eq!(reader.hear(r#"{"step": 3, "value": 0.5}"#), Some(Report { step: 3, value: 0.5 }));
-        assert_eq!(reader.hear(r#"{"step": 4, "loss": 0.4}"#), Some(Report { step: 4, value: 0.4 }));
+        // Neither another quantity nor a step that was not measured is a value on the way.
+        assert_eq!(reader.hear(r#"{"step": 4, "loss": 0.4}"#), None);
+        assert_eq!(reader.hear(r#"{"step": 5, "value": null}"#), None);
+        assert_eq!(reader.result().unwrap().values, [0.5]);
         let several = heard(&[r#"{"auc": 0.9, "seconds": 3}"#], &[]).unwrap_err();
         assert!(several.contains("auc, seconds") && several.contains("`value`"), "{several}");
     }
@@ -246,7 +264,7 @@ mod tests {
     #[test]
     fn a_result_that_is_not_finite_is_never_taken_for_another_number() {
         check(&[r#"{"step": null, "epoch": 12, "value": NaN}"#], f64::NAN, false);
-        check(&[r#"{"value": -Infinity, "note": "a \"NaN\" here"}"#], f64::NAN, false);
+        check(&[r#"{"value": -Infinity, "note": "a \"NaN\" here"}"#], f64::NEG_INFINITY, false);
         check(&[r#"{"value": "nan"}"#], f64::NAN, false);
         let mut reader = Reader::default();
         let report = reader.hear(r#"{"step": 30, "value": NaN}"#).unwrap();
@@ -260,6 +278,8 @@ mod tests {
         check(&["epoch 3 loss 0.7", r#"{"value": 0.91}"#], 0.91, false);
         check(&[r#"{"step": 1, "value": 0.5}"#, r#"{"step": 2, "value": 0.4}"#, "took 9 s"], 0.4, false);
         check(&[r#"{"step": 1, "value": 0.5}"#, r#"{"value": 0.3}"#], 0.3, false);
+        check(&[r#"{"value": 0.91}"#, r#"{"peak_mb": 1234}"#], 0.91, false);
+        check(&[r#"{"accuracy": 0.9}"#, "took 12 s"], 0.9, false);
         check(&["{'epoch': 3, 'loss': 0.25}"], 0.25, true);
     }
 
@@ -271,5 +291,9 @@ mod tests {
         let missing = heard(&[r#"{"loss": 0.1}"#], &goals).unwrap_err();
         assert!(missing.contains("loss, seconds"), "{missing}");
         assert_eq!(heard(&[r#"{"loss": 0.1, "x": 2}"#], &["loss"]), Ok((vec![0.1], false)));
+        assert_eq!(
+            heard(&[r#"{"loss": 0.1}"#, r#"{"seconds": 12}"#, "7"], &["loss"]),
+            Ok((vec![0.1], false))
+        );
     }
 }

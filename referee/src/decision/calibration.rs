@@ -5,6 +5,7 @@
 
 use super::{Decision, Effort, is_better};
 use crate::gates::spread_rows;
+use crate::metrics::{self, Formula, RowLoss};
 use ansatz_core::matrix::Matrix;
 use ansatz_core::metric::{Metric, MetricError};
 use ansatz_core::seed::Seed;
@@ -23,7 +24,10 @@ const ROWS_MIN: usize = 2_000;
 
 /// Whether a metric takes probabilities at their word, rather than their order alone.
 pub(super) fn suits(metric: &dyn Metric) -> bool {
-    matches!(metric.spec().name.as_str(), "log_loss" | "brier_score")
+    matches!(
+        metrics::formula(metric.spec()),
+        Some(Formula::Rows(RowLoss::Log | RowLoss::Brier | RowLoss::BrierSum, _))
+    )
 }
 
 /// Fits the temperature on out-of-fold predictions.
@@ -92,16 +96,17 @@ mod tests {
 
     #[test]
     fn probabilities_that_are_too_sure_are_cooled_down_and_timid_ones_heated() {
-        for metric in ["log_loss", "brier_score"] {
+        for metric in ["log_loss", "brier_score", "d2_log_loss_score", "d2_brier_score"] {
             for (told_at, expected) in [(0.5, 2.0), (2.0, 0.5)] {
                 let (truth, raw) = told(4000, told_at, 1);
                 let found = temperature(metric, &truth, &raw).unwrap();
                 assert!((found / expected).ln().abs() < 0.15, "{metric}: {found}, not {expected}");
                 let (fresh_truth, fresh) = told(4000, told_at, 2);
-                let score = |decision: Decision| {
-                    decision.score(&*lookup(metric).unwrap(), &fresh_truth, &fresh).unwrap()
+                let own = lookup(metric).unwrap();
+                let gain = |decision: Decision| {
+                    own.spec().direction.gain(decision.score(&*own, &fresh_truth, &fresh).unwrap())
                 };
-                assert!(score(Decision::Temperature { value: found }) < score(Decision::AsIs) - 0.005);
+                assert!(gain(Decision::Temperature { value: found }) > gain(Decision::AsIs) + 0.005);
             }
         }
     }

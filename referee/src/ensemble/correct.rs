@@ -4,11 +4,12 @@
 //! anew on the rows that were drawn: the candidate or the weights, and the decision. What was chosen so is scored on the
 //! rows that were not drawn, beside the choice that knew them. The mean difference is what knowing them was worth, and
 //! the scores' spread over the draws is the uncertainty. Nothing is trained again, so stages stay as they were chosen.
+//! Whoever has little time makes do with fewer draws.
 
 use super::{Ensemble, select_within};
 use crate::decision::Decision;
 use crate::interval::{self, Interval, Judged, LEVEL, stretch};
-use crate::metrics::{self, Prepared};
+use crate::metrics::{self, Formula, Prepared};
 use crate::resample::{Resampling, Sampler};
 use crate::statistics::quantile;
 use ansatz_core::matrix::Matrix;
@@ -26,6 +27,9 @@ const DEAR_DRAWS: usize = 100;
 
 /// Fewer draws that have a score on both sides say nothing.
 const DRAWS_MIN: usize = 20;
+
+/// Draws between two looks at the time, where all of them are scored with few calls.
+const BLOCK: usize = 25;
 
 /// Candidates of one solution that are combined at most, as in a run.
 const PER_SOLUTION_MAX: usize = 4;
@@ -90,20 +94,22 @@ impl Corrected {
     }
 }
 
-/// Corrects the score of a choice.
+/// Corrects the score of a choice. `until` says whether time is up: no further rows are drawn then, unless that would leave
+/// too few draws to say anything.
 ///
 /// # Errors
 /// [`MetricError`] when shapes differ or the score is undefined, on all rows or on too many of the draws.
-pub fn correct(chosen: &Chosen<'_>) -> Result<Corrected, MetricError> {
+pub fn correct(chosen: &Chosen<'_>, until: impl Fn() -> bool) -> Result<Corrected, MetricError> {
     let direction = chosen.metric.spec().direction;
     let known = chosen.decision.apply(chosen.raw);
     let apparent = direction.gain(chosen.metric.score(chosen.truth, &known, None)?);
-    let draws = Draws::of(chosen);
+    let mut draws = Draws::of(chosen);
     let anew = if metrics::is_native(chosen.metric.spec()) {
-        chosen_anew(chosen, &draws)
+        chosen_anew(chosen, &draws, until)
     } else {
-        picked_anew(chosen, &known, &draws)
+        picked_anew(chosen, &known, &draws, until)
     };
+    draws.keep(anew.len());
     let known_gains = gains(chosen, &known, &draws.outside);
     let pairs = || {
         let pairs = anew.iter().zip(&known_gains);
@@ -144,6 +150,33 @@ impl Draws {
         let not_drawn = |counts: &Vec<u32>| counts.iter().map(|&count| u32::from(count == 0)).collect();
         Self { outside: inside.iter().map(not_drawn).collect(), inside }
     }
+
+    fn count(&self) -> usize {
+        self.inside.len()
+    }
+
+    /// Forgets all but the first draws.
+    fn keep(&mut self, count: usize) {
+        self.inside.truncate(count);
+        self.outside.truncate(count);
+    }
+
+    /// Whether no further draw is looked at, after these gains of the first ones.
+    fn are_done(&self, gains: &[Option<f64>], until: &impl Fn() -> bool) -> bool {
+        gains.len() == self.count() || (gains.iter().flatten().count() >= DRAWS_MIN && until())
+    }
+}
+
+/// The metric by which candidates are weighted inside a draw, where it is not that of the choice: rankings of several classes
+/// are too dear to ask for every pick of every draw, and candidates are weighted much the same by the log loss.
+fn metric_of_draws(chosen: &Chosen<'_>) -> Option<Box<dyn Metric>> {
+    let formula = metrics::formula(chosen.metric.spec());
+    if !matches!(formula, Some(Formula::OneVsRest(_) | Formula::ManyClasses(_))) {
+        return None;
+    }
+    let log_loss = metrics::lookup("log_loss").ok()?;
+    let has_score = |contender: &Contender<'_>| log_loss.score(chosen.truth, contender.raw, None).is_ok();
+    chosen.contenders.iter().all(has_score).then_some(log_loss)
 }
 
 /// Gains of predictions over the rows of each draw; `None` where the metric has no value.
@@ -157,30 +190,45 @@ fn gains(chosen: &Chosen<'_>, predictions: &Matrix, counts: &[Vec<u32>]) -> Vec<
 }
 
 /// For each draw the gain outside of it of what is chosen inside of it: weights, or the best candidate, and the decision.
-fn chosen_anew(chosen: &Chosen<'_>, draws: &Draws) -> Vec<Option<f64>> {
-    let alone = |contender: &Contender<'_>| {
+fn chosen_anew(chosen: &Chosen<'_>, draws: &Draws, until: impl Fn() -> bool) -> Vec<Option<f64>> {
+    let decided = |contender: &Contender<'_>| {
         let seed = chosen.seed.derive("contender");
         let decision = Decision::fit_quickly(chosen.metric, chosen.truth, contender.raw, seed)
             .unwrap_or_else(|_| Decision::plain(chosen.metric.spec(), contender.raw.columns()));
-        gains(chosen, &decision.apply(contender.raw), &draws.inside)
+        decision.apply(contender.raw)
     };
-    let alone: Vec<Vec<Option<f64>>> = chosen.contenders.iter().map(alone).collect();
+    let decided: Vec<Matrix> = chosen.contenders.iter().map(decided).collect();
+    let alone: Vec<Option<Prepared<'_>>> =
+        decided.iter().map(|own| Prepared::new(chosen.metric, chosen.truth, own).ok()).collect();
+    let direction = chosen.metric.spec().direction;
+    let gain_inside = |contender: usize, draw: usize| {
+        let score = alone[contender].as_ref()?.score(&draws.inside[draw])?;
+        Some(direction.gain(score)).filter(|gain| gain.is_finite())
+    };
+    let quick = metric_of_draws(chosen);
+    let by = quick.as_deref().unwrap_or(chosen.metric);
     let rows = |counts: &[u32]| -> Vec<usize> {
         let times = counts.iter().enumerate();
         times.flat_map(|(row, &count)| std::iter::repeat_n(row, count as usize)).collect()
     };
     let one = |draw: usize| {
-        let ranked = ranking(chosen.contenders, |contender| alone[contender][draw]);
+        let ranked = ranking(chosen.contenders, |contender| gain_inside(contender, draw));
         let most = if chosen.is_ensemble { COMBINED_MAX } else { 1 };
         let (inside, outside) = (rows(&draws.inside[draw]), rows(&draws.outside[draw]));
         let seed = chosen.seed.derive(&format!("draw {draw}"));
-        gain_outside(chosen, &ranked[..ranked.len().min(most)], &inside, &outside, seed)
+        gain_outside(chosen, by, &ranked[..ranked.len().min(most)], &inside, &outside, seed)
     };
-    (0..draws.inside.len()).map(one).collect()
+    let mut anew = Vec::with_capacity(draws.count());
+    while !draws.are_done(&anew, &until) {
+        anew.push(one(anew.len()));
+    }
+    anew
 }
 
+/// The gain outside of a draw of what is chosen inside of it among ranked contenders, weighted by the metric `by`.
 fn gain_outside(
     chosen: &Chosen<'_>,
+    by: &dyn Metric,
     ranked: &[usize],
     inside: &[usize],
     outside: &[usize],
@@ -195,7 +243,7 @@ fn gain_outside(
     let ensemble = match ranked.len() {
         0 => return None,
         1 => Ensemble { weights: vec![1.0] },
-        _ => select_within(VISITS_MAX, metric, &known_truth, &known, seed).ok()?,
+        _ => select_within(VISITS_MAX, by, &known_truth, &known, seed).ok()?,
     };
     let raw = ensemble.combine(&known)?;
     // Fits that are dear have a quick form; the others are chosen as they are for what is delivered.
@@ -224,22 +272,42 @@ fn ranking(contenders: &[Contender<'_>], gain: impl Fn(usize) -> Option<f64>) ->
 
 /// As [`chosen_anew`] for a metric that is too dear for new weights: the choice is between what was delivered and each
 /// candidate alone, all scored with few calls.
-fn picked_anew(chosen: &Chosen<'_>, known: &Matrix, draws: &Draws) -> Vec<Option<f64>> {
+fn picked_anew(
+    chosen: &Chosen<'_>,
+    known: &Matrix,
+    draws: &Draws,
+    until: impl Fn() -> bool,
+) -> Vec<Option<f64>> {
     let plain = Decision::plain(chosen.metric.spec(), chosen.raw.columns());
     let mut rivals = vec![known.clone()];
     rivals.extend(chosen.contenders.iter().map(|contender| plain.apply(contender.raw)));
-    let inside: Vec<Vec<Option<f64>>> =
-        rivals.iter().map(|rival| gains(chosen, rival, &draws.inside)).collect();
+    let mut anew = Vec::with_capacity(draws.count());
+    while !draws.are_done(&anew, &until) {
+        let block = anew.len()..(anew.len() + BLOCK).min(draws.count());
+        anew.extend(picked_of(chosen, &rivals, &draws.inside[block.clone()], &draws.outside[block]));
+    }
+    anew
+}
+
+/// For each of some draws the gain outside of it of the rival that is best inside of it; of equal ones the first.
+fn picked_of(
+    chosen: &Chosen<'_>,
+    rivals: &[Matrix],
+    inside: &[Vec<u32>],
+    outside: &[Vec<u32>],
+) -> Vec<Option<f64>> {
+    let gains_inside: Vec<Vec<Option<f64>>> =
+        rivals.iter().map(|rival| gains(chosen, rival, inside)).collect();
     let winner = |draw: usize| {
         // Of equal ones the last is taken, hence what was delivered stands at the end.
-        let scored = (0..rivals.len()).rev().filter_map(|rival| Some((rival, inside[rival][draw]?)));
+        let scored = (0..rivals.len()).rev().filter_map(|rival| Some((rival, gains_inside[rival][draw]?)));
         scored.max_by(|a, b| a.1.total_cmp(&b.1)).map(|best| best.0)
     };
-    let winners: Vec<Option<usize>> = (0..draws.inside.len()).map(winner).collect();
+    let winners: Vec<Option<usize>> = (0..inside.len()).map(winner).collect();
     let mut anew = vec![None; winners.len()];
     for (at, rival) in rivals.iter().enumerate() {
         let won: Vec<usize> = (0..winners.len()).filter(|&draw| winners[draw] == Some(at)).collect();
-        let counts: Vec<Vec<u32>> = won.iter().map(|&draw| draws.outside[draw].clone()).collect();
+        let counts: Vec<Vec<u32>> = won.iter().map(|&draw| outside[draw].clone()).collect();
         if !won.is_empty() {
             for (draw, gain) in won.into_iter().zip(gains(chosen, rival, &counts)) {
                 anew[draw] = gain;
@@ -300,6 +368,7 @@ fn without_spread(chosen: &Chosen<'_>, known: &Matrix, score: Interval) -> Resul
 mod tests {
     use super::*;
     use crate::metrics::lookup;
+    use ansatz_core::metric::MetricSpec;
     use rand::Rng;
 
     /// Two classes, and candidates that know the class as well as `signal` says; 0 is not at all.
@@ -345,7 +414,7 @@ mod tests {
             looks,
             seed: Seed(3),
         };
-        (decision.score(metric, truth, &raw).unwrap(), correct(&chosen).unwrap())
+        (decision.score(metric, truth, &raw).unwrap(), correct(&chosen, || false).unwrap())
     }
 
     #[test]
@@ -434,6 +503,110 @@ mod tests {
             looks: 1,
             seed: Seed(1),
         };
-        assert!(matches!(correct(&chosen), Err(MetricError::Undefined(_))));
+        assert!(matches!(correct(&chosen, || false), Err(MetricError::Undefined(_))));
+    }
+
+    /// A choice of the first of some candidates, without a decision.
+    fn first_of<'a>(metric: &'a dyn Metric, truth: &'a [f64], contenders: &'a [Contender<'a>]) -> Chosen<'a> {
+        Chosen {
+            metric,
+            truth,
+            raw: contenders[0].raw,
+            decision: &Decision::AsIs,
+            contenders,
+            is_ensemble: false,
+            reference: None,
+            resampling: &Resampling::Rows,
+            looks: 1,
+            seed: Seed(3),
+        }
+    }
+
+    /// A metric that is not of the catalogue.
+    struct Own(MetricSpec);
+
+    impl Metric for Own {
+        fn spec(&self) -> &MetricSpec {
+            &self.0
+        }
+
+        fn score(
+            &self,
+            truth: &[f64],
+            predictions: &Matrix,
+            weights: Option<&[f64]>,
+        ) -> Result<f64, MetricError> {
+            lookup("brier_score").unwrap().score(truth, predictions, weights)
+        }
+    }
+
+    #[test]
+    fn time_ends_the_draws_but_leaves_enough_of_them() {
+        let (truth, raw) = candidates(100, 4, 0.3, 7);
+        let contenders: Vec<Contender<'_>> = raw.iter().map(|raw| Contender { raw, solution: 0 }).collect();
+        let native = lookup("brier_score").unwrap();
+        let own = Own(MetricSpec { name: "my own".into(), ..native.spec().clone() });
+        for (metric, first) in [(&*native, DRAWS_MIN), (&own as &dyn Metric, BLOCK)] {
+            let chosen = first_of(metric, &truth, &contenders);
+            let (all, known) = (Draws::of(&chosen), chosen.decision.apply(chosen.raw));
+            let anew = |until: &dyn Fn() -> bool| {
+                if metrics::is_native(metric.spec()) {
+                    chosen_anew(&chosen, &all, until)
+                } else {
+                    picked_anew(&chosen, &known, &all, until)
+                }
+            };
+            let (whole, hurried) = (anew(&|| false), anew(&|| true));
+            assert_eq!((whole.len(), hurried.len()), (DEAR_DRAWS, first));
+            assert_eq!(hurried, whole[..first], "the draws are the same ones");
+            let found = correct(&chosen, || true).unwrap().score;
+            assert!(found.low < found.score && found.score < found.high, "{found:?}");
+            assert_eq!(correct(&chosen, || false), correct(&chosen, || false));
+        }
+    }
+
+    /// Four classes, and candidates that know nothing of them.
+    fn guessers(rows: usize, count: usize, seed: u64) -> (Vec<f64>, Vec<Matrix>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let truth: Vec<f64> = (0..rows).map(|row| (row % 4) as f64).collect();
+        let mut one = |_: usize| {
+            let row = |_: usize| {
+                let shares = [0; 4].map(|_| 0.1 + rng.random::<f64>());
+                let sum: f64 = shares.iter().sum();
+                shares.map(|share| share / sum)
+            };
+            Matrix::new(rows, 4, (0..rows).flat_map(row).collect()).unwrap()
+        };
+        let made = (0..count).map(&mut one).collect();
+        (truth, made)
+    }
+
+    #[test]
+    fn rankings_of_several_classes_are_weighted_by_the_log_loss() {
+        let (truth, raw) = guessers(80, 2, 1);
+        let contenders: Vec<Contender<'_>> = raw.iter().map(|raw| Contender { raw, solution: 0 }).collect();
+        let by = |name: &str, contenders: &[Contender<'_>]| {
+            let metric = lookup(name).unwrap();
+            metric_of_draws(&first_of(&*metric, &truth, contenders)).map(|by| by.spec().name.clone())
+        };
+        for name in ["roc_auc_ovr", "roc_auc_ovo", "roc_auc_ovr_weighted"] {
+            assert_eq!(by(name, &contenders).as_deref(), Some("log_loss"), "{name}");
+        }
+        assert_eq!((by("roc_auc", &contenders), by("top_k_accuracy", &contenders)), (None, None));
+        // Scores that are no probabilities have no log loss.
+        let scores = Matrix::filled(80, 4, 3.0);
+        assert_eq!(by("roc_auc_ovr", &[contenders[0], Contender { raw: &scores, solution: 1 }]), None);
+    }
+
+    #[test]
+    fn guessers_of_several_classes_are_guessers() {
+        let metric = lookup("roc_auc_ovo").unwrap();
+        let (mut apparent, mut corrected) = (0.0, 0.0);
+        for seed in 0..4 {
+            let (score, found) = best_of(&*metric, &guessers(120, 12, seed), true, 1);
+            apparent += score / 4.0;
+            corrected += found.score.score / 4.0;
+        }
+        assert!(apparent > 0.54 && (corrected - 0.5).abs() < 0.04, "{apparent} became {corrected}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A row on one side of a split and its copy on the other make a model look good that learns by heart. Where the test file
 //! repeats training rows as often as they repeat each other, a fresh row is as likely to be a copy, and where few distinct
-//! rows are possible chance makes copies: in both cases there is nothing to keep apart.
+//! rows are possible chance makes rows that are alike, whose targets differ: in both cases there is nothing to keep apart.
 
 use crate::gates::spread_rows;
 use std::collections::HashMap;
@@ -15,6 +15,13 @@ const TEST_RATIO_MIN: f64 = 0.5;
 
 /// Fewer copies than this many times what chance makes are chance.
 const CHANCE_FACTOR: f64 = 5.0;
+
+/// Of rows that share all features at most this share differs in the target: a copy has the target of its row.
+const DIFFERING_MAX: f64 = 0.02;
+
+/// The same, as a share of how often the targets of any two rows differ: where nearly all targets are equal, those of rows
+/// that are alike by chance are too.
+const DIFFERING_OF_CHANCE_MAX: f64 = 0.1;
 
 /// Chance below this makes no copies in any file that can be read.
 const CHANCE_MIN: f64 = 1e-12;
@@ -66,14 +73,18 @@ impl Marks {
         }
     }
 
-    /// The copies, when they are so many that they have to be kept apart. `truth` has the targets of the training rows:
-    /// a copy has the same one. Rows without a target are not looked at.
+    /// The copies, when they are so many that they have to be kept together. `truth` has the targets of the training rows:
+    /// copies have the same one, nearly always. Rows without a target are not looked at. All rows of the same features get
+    /// one number, whatever their targets are: to hand out parts by target would tell one part the answers of another.
     pub fn copies(&self, truth: &[f64]) -> Option<Copies> {
         let usable: Vec<usize> = (0..truth.len()).filter(|&row| truth[row].is_finite()).collect();
         let whole: Vec<u64> =
             truth.iter().zip(&self.of_rows).map(|(target, mark)| together(*mark, bits(*target))).collect();
         let share = repeated(&usable, &whole);
-        if share < SHARE_MIN || self.is_usual(share, &usable, truth) {
+        if share < SHARE_MIN
+            || !self.shares_targets(&whole, &usable, truth)
+            || self.is_usual(share, &usable, truth)
+        {
             return None;
         }
         let mut numbers: HashMap<u64, i64> = HashMap::new();
@@ -81,7 +92,23 @@ impl Marks {
             let next = numbers.len() as i64;
             *numbers.entry(*mark).or_insert(next)
         };
-        Some(Copies { numbers: whole.iter().map(number).collect(), share })
+        Some(Copies { numbers: self.of_rows.iter().take(truth.len()).map(number).collect(), share })
+    }
+
+    /// Whether rows that share all features share the target too. `whole` marks rows with their targets.
+    fn shares_targets(&self, whole: &[u64], usable: &[usize], truth: &[f64]) -> bool {
+        let (alike, same) = (counted(usable, &self.of_rows), counted(usable, whole));
+        let (mut rows, mut differing) = (0.0, 0.0);
+        for &row in usable {
+            let others = f64::from(alike[&self.of_rows[row]] - 1);
+            if others > 0.0 {
+                rows += 1.0;
+                differing += 1.0 - f64::from(same[&whole[row]] - 1) / others;
+            }
+        }
+        let targets: Vec<f64> = usable.iter().map(|&row| truth[row]).collect();
+        let by_chance = 1.0 - agreement(&targets);
+        differing <= rows * DIFFERING_MAX.min(DIFFERING_OF_CHANCE_MAX * by_chance)
     }
 
     /// Whether fresh rows are copies of training rows as often as training rows are of each other.
@@ -137,6 +164,8 @@ fn together(mark: u64, value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     /// Fine values of which the last rows repeat the first.
     fn repeating(rows: usize, repeats: usize) -> Vec<f64> {
@@ -187,6 +216,38 @@ mod tests {
         }
         let truth: Vec<f64> = (0..400).map(|row| f64::from(row % 2)).collect();
         assert_eq!(marks.copies(&truth), None);
+    }
+
+    #[test]
+    fn columns_that_depend_on_each_other_make_no_copies_of_rows_with_mixed_targets() {
+        for positives in [0.5, 0.005] {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let mut draw = |values: f64| -> Vec<f64> {
+                (0..2000).map(|_| (rng.random::<f64>() * values).floor()).collect()
+            };
+            let (schooling, city) = (draw(8.0), draw(20.0));
+            let truth: Vec<f64> =
+                draw(1000.0).iter().map(|drawn| f64::from(u8::from(*drawn < 1000.0 * positives))).collect();
+            let mut marks = Marks::new(2000, 0);
+            marks.add(&schooling);
+            marks.add(&schooling.iter().map(|grade| 2.0 * grade + 1.0).collect::<Vec<_>>());
+            marks.add(&city);
+            marks.add(&city.iter().map(|city| city % 5.0).collect::<Vec<_>>());
+            marks.add(&city.iter().map(|city| (city / 4.0).floor()).collect::<Vec<_>>());
+            assert_eq!(marks.copies(&truth), None, "{positives}");
+        }
+    }
+
+    #[test]
+    fn a_copy_whose_target_was_changed_stays_with_its_row_and_many_are_no_copies() {
+        let train = repeating(1000, 100);
+        let changed = |count: usize| -> Vec<f64> {
+            let change = |row: usize| f64::from(u8::from(row >= 1000 - count));
+            train.iter().enumerate().map(|(row, value)| value + change(row)).collect()
+        };
+        let copies = found(&train, &[], &changed(1)).unwrap();
+        assert!((900..1000).all(|row| copies.numbers[row] == copies.numbers[row - 900]));
+        assert_eq!(found(&train, &[], &changed(5)), None);
     }
 
     #[test]

@@ -42,14 +42,19 @@ pub enum HoldoutPlan {
     /// On rows set apart.
     Sealed(Holdout),
     /// By cross-validation over all rows: what was chosen on out-of-fold predictions is scored on them, less what choosing
-    /// gained by luck, which a bootstrap over the rows tells (see [`crate::ensemble::correct()`]).
+    /// gained by luck, which a bootstrap over the rows tells (see [`crate::ensemble::correct()`]). Runs that an earlier version
+    /// began call it by another name, and have no seed of their own.
+    #[serde(alias = "nested_cv")]
     CrossValidated {
         /// Rows with a known target.
         train: Vec<usize>,
         /// By what the folds are chosen.
+        #[serde(default)]
         scheme: Scheme,
-        /// Where the chance of the folds comes from: they are what is judged on, so another seed makes no others.
-        seed: Seed,
+        /// Where the chance of the folds comes from: they are what is judged on, so another seed makes no others. `None` is
+        /// the seed of the run.
+        #[serde(default)]
+        seed: Option<Seed>,
     },
 }
 
@@ -81,8 +86,8 @@ impl HoldoutPlan {
     /// Where the chance of the folds of a run comes from.
     pub fn folds_seed(&self, run: Seed) -> Seed {
         match self {
-            Self::Sealed(_) => run.derive("folds"),
-            Self::CrossValidated { seed, .. } => *seed,
+            Self::CrossValidated { seed: Some(seed), .. } => *seed,
+            Self::CrossValidated { seed: None, .. } | Self::Sealed(_) => run.derive("folds"),
         }
     }
 
@@ -105,9 +110,9 @@ pub fn seal(input: &SplitInput<'_>, data_hash: &str) -> HoldoutPlan {
     let scheme = effective_scheme(input, &usable);
     if usable.len() < CROSS_VALIDATED_BELOW_ROWS {
         // From the targets alone: no other name of a column, or order of columns, buys other folds.
-        let targets: String =
-            usable.iter().map(|&row| format!("{:x} ", input.truth[row].to_bits())).collect();
-        let seed = Seed(0).derive("folds").derive(&targets);
+        let bits: Vec<String> = usable.iter().map(|&row| input.truth[row].to_bits().to_string()).collect();
+        let targets = bits.join(" ");
+        let seed = Some(Seed(0).derive("folds").derive(&targets));
         return HoldoutPlan::CrossValidated { train: usable, scheme, seed };
     }
     let wanted = ((usable.len() as f64 * SEALED_SHARE).round() as usize).min(SEALED_ROWS_MAX);
@@ -297,6 +302,20 @@ mod tests {
         let plan = seal(&SplitInput::new(Problem::Binary, &truth), "x");
         assert!(!plan.sealed().is_empty());
         assert_ne!(plan.folds_seed(Seed(1)), plan.folds_seed(Seed(2)));
+    }
+
+    #[test]
+    fn a_plan_of_an_earlier_version_can_be_read() {
+        let text = r#"{"plan":"nested_cv","train":[0,2],"outer":[[[0],[2]]],"scheme":"groups"}"#;
+        let plan: HoldoutPlan = serde_json::from_str(text).unwrap();
+        assert_eq!((plan.train(), plan.scheme()), ([0_usize, 2].as_slice(), Scheme::Groups));
+        assert_eq!(plan.folds_seed(Seed(1)), Seed(1).derive("folds"));
+        let bare: HoldoutPlan = serde_json::from_str(r#"{"plan":"nested_cv","train":[0]}"#).unwrap();
+        assert_eq!((bare.sealed().len(), bare.scheme()), (0, Scheme::Rows));
+        let truth = binary(100, 40);
+        let now = seal(&SplitInput::new(Problem::Binary, &truth), "x");
+        let again: HoldoutPlan = serde_json::from_str(&serde_json::to_string(&now).unwrap()).unwrap();
+        assert_eq!(again, now);
     }
 
     #[test]

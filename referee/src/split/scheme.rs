@@ -23,10 +23,11 @@ const RUNS_SHARE_MAX: f64 = 0.2;
 const MOMENTS_MIN: usize = 10;
 
 /// How rows are set apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
     /// Row by row, at random.
+    #[default]
     Rows,
     /// At random, but copies of one row stay together.
     Copies,

@@ -52,7 +52,7 @@ def matrix(frame: pd.DataFrame) -> tuple[NDArray[np.float32], list[int]]:
 def prior(block: Any, y: Floats, task: Task, weight: Floats | None = None) -> Floats | None:
     """Raw scores, shape (outputs,), when nothing can be learnt: no column varies, or the target does not.
 
-    `block` is a feature frame or a dense array; `y` is on the scale it is learnt on. `weight` is for medians.
+    `block` is a feature frame or a dense array; `y` is on the scale it is learnt on; `weight` is the rows'.
     """
     first = block.iloc[:1].to_numpy() if isinstance(block, pd.DataFrame) else block[:1]
     values = block.to_numpy() if isinstance(block, pd.DataFrame) else block
@@ -60,7 +60,7 @@ def prior(block: Any, y: Floats, task: Task, weight: Floats | None = None) -> Fl
     if block.shape[1] > 0 and not same.all() and (y != y[0]).any():
         return None
     if task.problem == "regression":
-        return np.array([targets.middle(y, weight) if targets.is_absolute(task) else float(np.mean(y))])
+        return np.array([targets.centre(task, y, weight)])
     counts = np.bincount(y.astype(np.int64), minlength=max(2, task.outputs)) + 0.5
     shares = np.log(counts / counts.sum())
     return np.asarray(shares if task.problem == "multiclass" else shares[1:2] - shares[0:1], dtype=np.float64)

@@ -59,6 +59,10 @@ class Kinds:
     sentences: list[str] = field(default_factory=list)
     """Those of `text` that are no names of things besides."""
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of earlier versions, too, to which all texts were sentences."""
+        self.__dict__.update({"sentences": list(state["text"])} | state)
+
 
 @dataclass(frozen=True)
 class Strings:

@@ -89,6 +89,11 @@ class Design:
     combinations: list[Combination] = field(default_factory=list)
     words: dict[str, text.Weights] = field(default_factory=dict)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of earlier versions, too, which kept what weighs words as it is."""
+        words = {name: text.Weights.of(weights) for name, weights in state["words"].items()}
+        self.__dict__.update(state | {"words": words})
+
 
 def learn(
     train: pd.DataFrame, y: Floats, *, task: Task, options: Options, seed: int, log_target: bool

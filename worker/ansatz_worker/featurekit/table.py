@@ -102,6 +102,10 @@ class Table:
     calendar: list[str] = field(default_factory=list)
     partners: list[Category] = field(default_factory=list)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of earlier versions, too, which had no calendar."""
+        self.__dict__.update({"calendar": [], "partners": []} | state)
+
     @property
     def sizes(self) -> dict[str, int]:
         """Numbers of codes of categories, partners, and parts of the calendar."""
@@ -149,7 +153,8 @@ def learn(
         built.update(values)
     if options.text:
         for name in kinds.text:
-            scores, values = TextScores.learn(seen[name], y, task, folds, seed)
+            named = name not in kinds.sentences
+            scores, values = TextScores.learn(seen[name], y, task, folds, seed, named)
             table.texts[name] = scores
             built.update({f"{name}|{key}": column for key, column in values.items()})
     table.kept = _most_related(built, _distinct_columns(built, seed), targets)

@@ -13,7 +13,23 @@ from .columns import Floats, Task
 LOG_METRICS = frozenset({"rmsle", "msle", "smape", "mean_squared_log_error", "root_mean_squared_log_error"})
 # Metrics that divide an error by the size of the value.
 SHARE_METRICS = frozenset({"mape", "mean_absolute_percentage_error"})
-ABSOLUTE_METRICS = frozenset({"mae", "mean_absolute_error", "median_absolute_error", "smape", *SHARE_METRICS})
+# The same of squared errors.
+SQUARED_SHARE_METRICS = frozenset({"rmspe"})
+ABSOLUTE_METRICS = frozenset(
+    {
+        "mae",
+        "mean_absolute_error",
+        "median_absolute_error",
+        "d2_absolute_error_score",
+        "mean_pinball_loss",
+        "pinball_50",
+        "wape",
+        "smape",
+        *SHARE_METRICS,
+    }
+)
+# Metrics that want a quantile begin so; its hundredths follow.
+QUANTILE_METRICS = "pinball_"
 # Deviances, and the distribution that each belongs to.
 DEVIANCES = {
     "mean_poisson_deviance": "poisson",
@@ -22,8 +38,8 @@ DEVIANCES = {
 }
 # Values more skewed than this are learnt as logarithms where a median is wanted: it stays the median.
 SKEW_MAX = 2.0
-# Values smaller than this share of the median size weigh no more than such a one.
-SIZE_SHARE_MIN = 1e-3
+# A value weighs no more than one over this share of what one of the median size does.
+WEIGHT_SHARE_MIN = 1e-3
 # Logarithms of predicted means reach from here, relative to the mean of the training rows …
 LINK_LOW = -12.0
 # … to this many times the largest value.
@@ -34,8 +50,8 @@ def uses_log(task: Task, params: Mapping[str, Any], y: Floats, absolute: bool = 
     """Whether log(1 + y) is learnt: by `params["target"]`, or for metrics that compare logarithms, or where a
     median of skewed values is wanted.
 
-    `absolute` says that the learner minimises absolute errors itself; one that cannot learns shares of values
-    as differences of logarithms.
+    `absolute` says that the learner minimises absolute errors itself, and by the weights of rows shares of
+    values; one that cannot learns these as differences of logarithms.
     """
     lowest = float(np.min(y))
     if task.problem != "regression" or lowest <= -1:
@@ -43,7 +59,7 @@ def uses_log(task: Task, params: Mapping[str, Any], y: Floats, absolute: bool = 
     wish = params.get("target", "auto")
     if wish != "auto":
         return bool(wish == "log")
-    if task.metric in SHARE_METRICS:
+    if weighs(task):
         return not absolute
     if task.metric in LOG_METRICS:
         return True
@@ -55,6 +71,16 @@ def is_absolute(task: Task) -> bool:
     return task.metric in ABSOLUTE_METRICS
 
 
+def quantile(task: Task) -> float | None:
+    """Which quantile the metric wants, as a share of the rows; `None` where it wants the mean."""
+    if is_absolute(task):
+        return 0.5
+    percent = task.metric.removeprefix(QUANTILE_METRICS)
+    if percent == task.metric or not percent.isdecimal() or not 0 < int(percent) < 100:
+        return None
+    return int(percent) / 100
+
+
 def skewness(y: Floats) -> float:
     """Third standardised moment; 0 without spread."""
     centred = y - y.mean()
@@ -64,29 +90,36 @@ def skewness(y: Floats) -> float:
 
 def weighs(task: Task) -> bool:
     """Whether rows get weights of their own: where the metric compares shares of values."""
-    return task.problem == "regression" and task.metric in SHARE_METRICS
+    return task.problem == "regression" and task.metric in SHARE_METRICS | SQUARED_SHARE_METRICS
 
 
 def weights(task: Task, y: Floats, given: Floats | None) -> Floats | None:
-    """Weights of the training rows for a learner of absolute errors: those that are given, times one over the
-    size of the value where the metric compares shares of it.
+    """Weights of the training rows for a learner of absolute or squared errors: those that are given, times
+    one over the size of the value, or over its square, where the metric compares shares of it.
     """
     if not weighs(task):
         return given
     sizes = np.abs(y)
-    least = SIZE_SHARE_MIN * float(np.median(sizes[sizes > 0])) if (sizes > 0).any() else 1.0
-    found = 1.0 / np.maximum(sizes, least)
+    sizes = sizes / float(np.median(sizes[sizes > 0])) if (sizes > 0).any() else np.ones(len(y))
+    power = 2 if task.metric in SQUARED_SHARE_METRICS else 1
+    found = 1.0 / np.maximum(sizes**power, WEIGHT_SHARE_MIN)
     found = found if given is None else found * given
     return np.asarray(found / found.mean(), dtype=np.float64)
 
 
-def middle(y: Floats, weight: Floats | None) -> float:
-    """The median; by weights, the value that has half of the weight below it."""
+def centre(task: Task, y: Floats, weight: Floats | None) -> float:
+    """The one value that the metric likes best for all rows: their mean or a quantile."""
+    share = quantile(task)
+    return float(np.average(y, weights=weight)) if share is None else middle(y, weight, share)
+
+
+def middle(y: Floats, weight: Floats | None, share: float = 0.5) -> float:
+    """The median or another quantile; by weights, the value that has this share of the weight below it."""
     if weight is None:
-        return float(np.median(y))
+        return float(np.quantile(y, share))
     order = np.argsort(y, kind="stable")
     below = np.cumsum(weight[order])
-    return float(y[order][np.searchsorted(below, below[-1] / 2)])
+    return float(y[order][np.searchsorted(below, share * below[-1])])
 
 
 def forward(y: Floats, log: bool) -> Floats:

@@ -26,7 +26,12 @@ SPACE: dict[str, dict[str, Any]] = {
     "columns_share": {"type": "float", "low": 0.1, "high": 1.0, "log": False, "default": 0.3},
     "combinations": {"type": "int", "low": 1, "high": 3, "log": False, "default": 1},
     "encoding": {"type": "categorical", "values": ["native", "encoded"], "default": "native"},
-    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+    "target": {
+        "type": "categorical",
+        "values": ["auto", "plain", "log"],
+        "default": "auto",
+        "only": "regression",
+    },
 }
 BATCH = False
 # Losses of means that are learnt by their logarithms; nothing is nearer to a gamma deviance.
@@ -129,6 +134,7 @@ def booster_params(
 ) -> dict[str, Any]:
     """CatBoost's own parameters, for this many columns; every so many rounds are logged, none for 0."""
     chosen = {name: params.get(name, dimension["default"]) for name, dimension in SPACE.items()}
+    exact = targets.is_absolute(task)
     return {
         **(on_gpu() if task.device == "cuda" else on_cpu(params, columns)),
         "loss_function": loss(task, link),
@@ -144,7 +150,7 @@ def booster_params(
         "boosting_type": "Plain",
         "leaf_estimation_iterations": 1,
         # Exact medians, the default for absolute losses, pass over the weights of rows.
-        **({"leaf_estimation_method": "Gradient"} if targets.weighs(task) else {}),
+        **({"leaf_estimation_method": "Gradient"} if exact and targets.weighs(task) else {}),
         "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
@@ -170,7 +176,10 @@ def loss(task: Task, link: targets.Link | None = None) -> str:
         return "Logloss"
     if link is not None:
         return LOSSES[link.family]
-    return "MAE" if targets.is_absolute(task) else "RMSE"
+    share = targets.quantile(task)
+    if share is not None and not targets.is_absolute(task):
+        return f"Quantile:alpha={share}"
+    return "RMSE" if share is None else "MAE"
 
 
 def _pool(X: pd.DataFrame, label: Any = None, weight: Floats | None = None) -> Any:

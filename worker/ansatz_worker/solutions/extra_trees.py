@@ -18,8 +18,13 @@ SPACE: dict[str, dict[str, Any]] = {
     "leaf_rows_min": {"type": "int", "low": 1, "high": 20, "log": True, "default": 2},
     "columns_share": {"type": "float", "low": 0.1, "high": 1.0, "log": False, "default": 0.4},
     "smoothing": {"type": "float", "low": 1.0, "high": 100.0, "log": True, "default": 10.0},
-    "calendar": {"type": "categorical", "values": [True, False], "default": True},
-    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+    "calendar": {"type": "categorical", "values": [True, False], "default": True, "only": "datetime"},
+    "target": {
+        "type": "categorical",
+        "values": ["auto", "plain", "log"],
+        "default": "auto",
+        "only": "regression",
+    },
 }
 BATCH = False
 # Leaves of the whole forest; bounds the size of the model (about 100 bytes a leaf) and the time to train it.

@@ -27,8 +27,13 @@ SPACE: dict[str, dict[str, Any]] = {
     "extra_random": {"type": "categorical", "values": [False, True], "default": False},
     "encoding": {"type": "categorical", "values": ["native", "encoded"], "default": "encoded"},
     "smoothing": {"type": "float", "low": 1.0, "high": 100.0, "log": True, "default": 10.0},
-    "calendar": {"type": "categorical", "values": [True, False], "default": True},
-    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+    "calendar": {"type": "categorical", "values": [True, False], "default": True, "only": "datetime"},
+    "target": {
+        "type": "categorical",
+        "values": ["auto", "plain", "log"],
+        "default": "auto",
+        "only": "regression",
+    },
 }
 BATCH = False
 # Steps that a column is cut into; more cost time and gain nothing on noisy data.
@@ -161,7 +166,10 @@ def objective(task: Task, link: targets.Link | None = None) -> dict[str, Any]:
         return {"objective": "binary"}
     if link is not None:
         return {"objective": link.family}
-    return {"objective": "l1" if targets.is_absolute(task) else "l2"}
+    share = targets.quantile(task)
+    if share is not None and not targets.is_absolute(task):
+        return {"objective": "quantile", "alpha": share}
+    return {"objective": "l2" if share is None else "l1"}
 
 
 def predict(model: Model, X: pd.DataFrame, *, task: Task, stage: float | None = None) -> Floats:

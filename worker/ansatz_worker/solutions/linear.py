@@ -21,7 +21,12 @@ SPACE: dict[str, dict[str, Any]] = {
     "rows_min": {"type": "int", "low": 1, "high": 20, "log": True, "default": 2},
     "order": {"type": "int", "low": 1, "high": 3, "log": False, "default": 3},
     "bends": {"type": "categorical", "values": [True, False], "default": True},
-    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+    "target": {
+        "type": "categorical",
+        "values": ["auto", "plain", "log"],
+        "default": "auto",
+        "only": "regression",
+    },
 }
 BATCH = False
 STRENGTHS = (0.002, 0.01, 0.05, 0.25, 1.5)

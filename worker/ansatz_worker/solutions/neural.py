@@ -29,7 +29,12 @@ SPACE: dict[str, dict[str, Any]] = {
         "values": ["constant", "cosine", "hypergradient"],
         "default": "constant",
     },
-    "target": {"type": "categorical", "values": ["auto", "plain", "log"], "default": "auto"},
+    "target": {
+        "type": "categorical",
+        "values": ["auto", "plain", "log"],
+        "default": "auto",
+        "only": "regression",
+    },
 }
 BATCH = False
 STAGE_SHARES = (0.06, 0.12, 0.25, 0.5, 0.75, 1.0)
@@ -112,8 +117,8 @@ def _standard(values: Floats, task: Task, weight: Floats | None) -> tuple[float,
     """Centre and scale of the values; where shares of them count, those of the ones that weigh most."""
     if task.problem != "regression":
         return 0.0, 1.0
-    if task.metric in targets.SHARE_METRICS:
-        centre = targets.middle(values, weight)
+    if targets.weighs(task):
+        centre = targets.centre(task, values, weight)
         return centre, float(np.average(np.abs(values - centre), weights=weight)) or 1.0
     return float(values.mean()), float(values.std()) or 1.0
 
