@@ -52,7 +52,7 @@ pub struct TuneArgs {
     /// Where all randomness comes from [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How to search
+    /// How to search: auto, gp, tpe, sobol, random, mcts, nsga2, ehvi, or llambo, which asks a language model
     #[arg(long, value_name = "NAME", default_value = "auto")]
     sampler: String,
     /// Which numbers are better
@@ -288,6 +288,7 @@ fn start(text: &str, space: &Space) -> Result<Params, Failure> {
         Failure::usage(format!("--start {text}: {why}")).hint("write it as name=value,name=value")
     };
     let mut params = space.params(&space.start_point());
+    let mut named = Vec::new();
     for part in text.split(',').filter(|part| !part.trim().is_empty()) {
         let (name, value) = part.split_once('=').ok_or_else(|| refused(format!("`{part}` has no =")))?;
         let value = serde_json::from_str(value.trim())
@@ -295,9 +296,25 @@ fn start(text: &str, space: &Space) -> Result<Params, Failure> {
         if space.place(name.trim()).is_none() {
             return Err(refused(format!("the space has no parameter `{}`", name.trim())));
         }
+        named.push(name.trim().to_owned());
         params.insert(name.trim().to_owned(), value);
     }
     let repaired = space.repair(&params).map_err(|error| refused(error.to_string()))?;
+    for name in &named {
+        let (given, taken) = (&params[name], repaired.params.get(name));
+        let Some(taken) = taken else {
+            return Err(refused(format!("`{name}` does not count beside the other values")));
+        };
+        let is_near =
+            given.as_f64().zip(taken.as_f64()).is_some_and(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0));
+        if !is_near && given != taken {
+            return Err(refused(format!(
+                "`{name}` cannot be {}; the nearest is {}",
+                written(given),
+                written(taken)
+            )));
+        }
+    }
     Ok(repaired.params)
 }
 
@@ -339,6 +356,7 @@ pub fn tell(news: &TuneNews, defaults: &Params, session: &Session) {
         TuneNews::Resumed { done } => {
             format!("going on after {}", number::counted(*done as u64, "trial", "trials"))
         }
+        TuneNews::Asking => "asking the language model".into(),
         TuneNews::Comparing => "comparing default and best, by turns".into(),
         TuneNews::Warning(text) => format!("warning: {text}"),
     };
@@ -383,10 +401,11 @@ fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String 
             _ => "  side by side: too few pairs or values not above zero, no ratio".into(),
         });
     }
+    let ended = result.trials.iter().filter(|trial| trial.state != "running").count();
     lines.push(format!(
         "{}: {} ({} failed) in {}, by {}",
         end(result),
-        number::counted(result.trials.len() as u64, "trial", "trials"),
+        number::counted(ended as u64, "trial", "trials"),
         result.trials.iter().filter(|trial| trial.state == "failed").count(),
         number::seconds(result.seconds),
         visible(&result.sampler, 200)
@@ -425,6 +444,9 @@ fn summary(result: &TuneResult, defaults: &Params, session: &Session) -> String 
         table.row([trial.number.to_string(), value, trial.origin.clone(), params(&trial.params, defaults)]);
     }
     lines.push(table.lines(paint, session.console.width));
+    if result.end == TuneEnd::Interrupted {
+        lines.push(format!("go on: ansatz resume {}", session.shown(&result.out).display()));
+    }
     lines.push(format!("report: {}", session.shown(&result.out).join("report.html").display()));
     lines.join("\n") + "\n"
 }

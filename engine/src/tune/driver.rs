@@ -3,7 +3,7 @@
 use super::asking::{Answered, Asker};
 use super::command::{Context, Measured, NO_END, ODD_RESULT, Template};
 use super::diary::{Diary, Line};
-use super::reading::Report;
+use super::reading::{NO_FIELD, Report};
 use super::result::{TuneEnd, TuneResult, TuneTrial};
 use super::telling::DEFAULT;
 use super::{Surroundings, TuneNews, TuneOptions, noise};
@@ -43,9 +43,9 @@ const CONSTANT_TOLD: usize = 10;
 /// Seconds between two writings of the page while the study goes on.
 const REDRAWN_S: f64 = 3.0;
 /// How long an answer of a language model is waited for: a share of the time that the study has, within these seconds.
-const ANSWER_SHARE: f64 = 0.1;
-const ANSWER_S_MIN: f64 = 20.0;
-const ANSWER_S_MAX: f64 = 120.0;
+const ANSWER_SHARE: f64 = 0.15;
+const ANSWER_S_MIN: f64 = 5.0;
+const ANSWER_S_MAX: f64 = 60.0;
 /// Failed trials keep a reason that begins so when they did not fail but were called off.
 const CALLED_OFF: &str = "called off";
 
@@ -107,6 +107,9 @@ enum Message {
 fn remedy(reason: &str) -> &'static str {
     if reason.starts_with(NO_END) {
         return "give the command more time by --timeout, or less to do; does it wait for input?";
+    }
+    if reason.starts_with(NO_FIELD) {
+        return "let the command print one JSON line with the fields that --goal names";
     }
     if reason.starts_with(ODD_RESULT) {
         return "let the command exit with another code than 0 where it has no result, and look at one configuration by hand";
@@ -340,6 +343,7 @@ impl<'a> Driver<'a> {
         let Some(query) = self.asker.overdue(self.seconds(), patience) else { return Ok(()) };
         self.asker.close();
         let cause = format!("no answer within {patience:.0} s");
+        self.warn(format!("the search goes on without the language model: {cause}"));
         self.study.answer(query, Answer::Unavailable { cause }).map_err(broken)?;
         self.keep()
     }
@@ -427,9 +431,13 @@ impl<'a> Driver<'a> {
         match asked {
             Ask::Suggestion(suggestion) => Ok(Some(suggestion.number.0)),
             Ask::Query(query) => {
+                if self.asker.is_about(query.id) {
+                    return Ok(None);
+                }
                 let sender = self.sender.clone();
                 let reply = move |answered| sender.send(Message::Answered(Box::new(answered))).is_ok();
                 let at_s = self.seconds();
+                (self.news)(TuneNews::Asking);
                 self.asker.ask(&query, &self.study, at_s, reply)?;
                 Ok(None)
             }
@@ -465,7 +473,12 @@ impl<'a> Driver<'a> {
         if let Some(error) = refusal.filter(|_| !self.is_answered) {
             return Err(error);
         }
-        self.is_answered |= !matches!(answer, Answer::Unavailable { .. });
+        match &answer {
+            Answer::Unavailable { cause } => {
+                self.warn(format!("the search goes on without the language model: {cause}"));
+            }
+            _ => self.is_answered = true,
+        }
         self.study.answer(query, answer).map_err(broken)?;
         self.keep()
     }

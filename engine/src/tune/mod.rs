@@ -204,6 +204,8 @@ pub enum TuneNews {
         /// Trials that are done.
         done: usize,
     },
+    /// A language model is asked; trials go on meanwhile as far as they are known.
+    Asking,
     /// Default and best are compared.
     Comparing,
     /// Something should be known.
@@ -403,6 +405,10 @@ fn check(options: &TuneOptions) -> Result<(), RunError> {
     if options.space.is_satisfiable() == Some(false) {
         return Err(RunError::usage("no configuration of the space keeps its constraints")
             .hint("loosen the [[constraint]] tables, or widen the ranges"));
+    }
+    if options.ranking.is_some() && options.sampler != samplers::LLAMBO {
+        return Err(RunError::usage("only a language model's proposals are ranked, and none is asked")
+            .hint("name one by --llm and --model, or leave --ranking away"));
     }
     options.search()?;
     options.judge()?;

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 /// The field of a JSON line that holds the result, where no other was named.
 pub const RESULT_FIELD: &str = "value";
+/// How the reason of a run begins whose output lacks the fields that were asked for.
+pub const NO_FIELD: &str = "it printed no JSON line";
 /// The field that says how far a run has come: the line is a value on the way, not the result.
 const STEP_FIELD: &str = "step";
 /// Fields that tell where a run stands and are never its result.
@@ -97,22 +99,28 @@ impl Reader {
     /// Why there is no result, for a person to read.
     pub fn result(self) -> Result<Found, String> {
         // Where values on the way are told, the last of them outranks what is no answer to what was asked.
-        let latest = self.latest.filter(|_| self.goals.len() < 2);
+        let latest = self.latest.filter(|_| self.goals.is_empty());
         let is_named = self.found.as_ref().is_some_and(|found| found.rank == Rank::Named);
         match (self.found, latest) {
             (_, Some(value)) if !is_named => Ok(Found::of(vec![value], Rank::Named)),
             (Some(found), _) => Ok(found),
-            (None, _) if self.goals.len() > 1 => {
-                Err(format!("it printed no JSON line with the fields {}", self.goals.join(", ")))
-            }
-            (None, _) => match self.unnamed {
+            (None, _) => Err(match self.unnamed {
+                Some(names) if self.goals.is_empty() => format!(
+                    "its JSON has several numbers ({names}): call the result `{RESULT_FIELD}`, or name one by --goal"
+                ),
                 Some(names) => {
-                    Err(format!("its JSON has several numbers ({names}): call the result `{RESULT_FIELD}`"))
+                    format!("{NO_FIELD} with {}; there is {names}", fields_of(&self.goals))
                 }
-                None => Err("it printed no number".into()),
-            },
+                None if self.goals.is_empty() => "it printed no number".into(),
+                None => format!("{NO_FIELD} with {}", fields_of(&self.goals)),
+            }),
         }
     }
+}
+
+fn fields_of(goals: &[String]) -> String {
+    let quoted: Vec<String> = goals.iter().map(|goal| format!("`{goal}`")).collect();
+    quoted.join(" and ")
 }
 
 /// Reads a line: a JSON object by its fields, else the last number.
@@ -126,7 +134,7 @@ fn read(line: &str, goals: &[String]) -> Said {
     }
     let numbers: Vec<f64> = line.split(is_between).filter_map(number).collect();
     match numbers.last() {
-        Some(last) if goals.len() < 2 => {
+        Some(last) if goals.is_empty() => {
             Said::Found(Found { is_ambiguous: numbers.len() > 1, ..Found::of(vec![*last], Rank::Plain) })
         }
         _ => Said::Nothing,
@@ -139,15 +147,12 @@ fn read_object(fields: &Map<String, Value>, goals: &[String]) -> Said {
         if goals.is_empty() { vec![RESULT_FIELD] } else { goals.iter().map(String::as_str).collect() };
     let named: Option<Vec<f64>> = asked.iter().map(|name| fields.get(*name).and_then(figure)).collect();
     if let Some(step) = step {
-        // Values on the way need the first goal alone.
-        let first = fields.get(asked[0]).and_then(figure);
+        // Values on the way need the first goal alone, by its own name or the usual one.
+        let first = fields.get(asked[0]).or_else(|| fields.get(RESULT_FIELD)).and_then(figure);
         return first.map_or(Said::Nothing, |value| Said::Report(Report { step, value }));
     }
     if let Some(values) = named {
         return Said::Found(Found::of(values, Rank::Named));
-    }
-    if !goals.is_empty() {
-        return Said::Nothing;
     }
     let others: Vec<(&String, f64)> = fields
         .iter()
@@ -156,7 +161,7 @@ fn read_object(fields: &Map<String, Value>, goals: &[String]) -> Said {
         .collect();
     match others.as_slice() {
         [] => Said::Nothing,
-        [(_, value)] => Said::Found(Found::of(vec![*value], Rank::Alone)),
+        [(_, value)] if goals.is_empty() => Said::Found(Found::of(vec![*value], Rank::Alone)),
         several => {
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
             Said::Unnamed(names.join(", "))
@@ -289,7 +294,14 @@ mod tests {
         let found = heard(&["99", r#"{"loss": 0.1, "seconds": 3, "epoch": 5}"#, "7"], &goals);
         assert_eq!(found, Ok((vec![0.1, 3.0], false)));
         let missing = heard(&[r#"{"loss": 0.1}"#], &goals).unwrap_err();
-        assert!(missing.contains("loss, seconds"), "{missing}");
+        assert!(missing.contains("`loss` and `seconds`; there is loss"), "{missing}");
+        // A wrong name is never made good by another number.
+        for lines in [&[r#"{"los": 3}"#, "took 17 s"][..], &["17"]] {
+            assert!(heard(lines, &["loss"]).unwrap_err().starts_with(NO_FIELD), "{lines:?}");
+        }
+        let mut reader = Reader::new(vec!["accuracy".into()]);
+        assert_eq!(reader.hear(r#"{"step": 1, "value": 0.5}"#), Some(Report { step: 1, value: 0.5 }));
+        assert_eq!(reader.hear(r#"{"step": 2, "accuracy": 0.6}"#), Some(Report { step: 2, value: 0.6 }));
         assert_eq!(heard(&[r#"{"loss": 0.1, "x": 2}"#], &["loss"]), Ok((vec![0.1], false)));
         assert_eq!(
             heard(&[r#"{"loss": 0.1}"#, r#"{"seconds": 12}"#, "7"], &["loss"]),

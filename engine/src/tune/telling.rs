@@ -9,7 +9,7 @@ use crate::error::RunError;
 use ansatz_core::candidate::Params;
 use ansatz_report::{StudyLine, StudySheet, number, study_page};
 use ansatz_tuner::importance::importances;
-use ansatz_tuner::samplers::llambo::calibration;
+use ansatz_tuner::samplers::llambo::{WITHOUT, calibration};
 use ansatz_tuner::trial::{Direction, Trial, TrialState};
 
 /// Name of the page.
@@ -34,7 +34,7 @@ impl Driver<'_> {
             value: trial.values().map(|values| values[0]),
             values: self.several(trial.values()),
             state: state.into(),
-            origin: trial.origin.clone(),
+            origin: whose(trial),
             measurements: self.firsts(trial.number.0),
             note,
         }
@@ -178,6 +178,12 @@ impl Driver<'_> {
         write_durably(&self.options.out.join(RESULT), &text)?;
         Ok(result)
     }
+}
+
+/// Whose idea a trial was: what a sampler that asks a language model found without it was no idea of the model.
+fn whose(trial: &Trial) -> String {
+    let is_without = trial.note.as_deref().is_some_and(|note| note.starts_with(WITHOUT));
+    if is_without { "statistics".into() } else { trial.origin.clone() }
 }
 
 /// A configuration in a line.

@@ -77,6 +77,8 @@ impl Default for Settings {
     }
 }
 
+/// How the note of a trial begins that is none of the model's.
+pub const WITHOUT: &str = "without the language model";
 /// Every so many trials one is free of the model.
 const FREE_EVERY: usize = 5;
 /// Trials shown: the best, and the latest.
@@ -147,11 +149,9 @@ impl Llambo {
             other => other,
         };
         match moved {
-            Move::Try { point, .. } => Move::Try {
-                point,
-                note: Some(format!("without the language model: {cause}")),
-                expected: None,
-            },
+            Move::Try { point, .. } => {
+                Move::Try { point, note: Some(format!("{WITHOUT}: {cause}")), expected: None }
+            }
             other => other,
         }
     }
