@@ -16,6 +16,8 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Another checkout that shares the folder of build results has a worker of its own.
+    println!("cargo::rerun-if-env-changed=CARGO_MANIFEST_DIR");
     let worker = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../worker").canonicalize()?;
     println!("cargo::rerun-if-changed={}", worker.display());
     let mut files = Vec::new();

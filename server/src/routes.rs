@@ -185,7 +185,18 @@ struct Named {
 }
 
 /// Takes a file.
-async fn upload(State(board): State<Arc<Board>>, Query(named): Query<Named>, body: Body) -> Answer {
+async fn upload(
+    State(board): State<Arc<Board>>,
+    Query(named): Query<Named>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("multipart/") {
+        let detail = "a form is no file: its envelope would become part of the data";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "form", detail)
+            .hint("send the file itself: curl --data-binary @FILE '…/v1/uploads?name=FILE'"));
+    }
     let (id, bytes) = board.uploads.take(named.name.as_deref().unwrap_or("data.csv"), body).await?;
     Ok((StatusCode::CREATED, Json(json!({"id": id, "object": "upload", "bytes": bytes}))).into_response())
 }
