@@ -547,7 +547,8 @@ fn a_second_ctrl_c_waits_for_no_command_and_the_study_is_found_again() {
     interrupt();
     let asked = Instant::now();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(asked.elapsed() < Duration::from_millis(2500), "{:?}", asked.elapsed());
+    // The command would go on for a minute.
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     let listed = json(&program().current_dir(folder.path()).args(["runs", "--json"]).output().unwrap());
     let listed = listed.as_array().unwrap();
     assert_eq!((listed.len(), &listed[0]["kind"]), (1, &"study".into()), "{listed:?}");
